@@ -1,0 +1,147 @@
+"""Entries that are no certificates: events, governance actions, anchors (formats.md section 21.3).
+
+In the TLS presentation language:
+
+    struct {
+      u16    entry_format = 0x4B47;
+      u16    entry_type;
+      u64    timestamp_ms;                  set by the node, as in CT
+      opaque submitter<1..255>;             key id or role of whoever submitted it
+      Ref    refs<0..2^16-1>;               the leaves it speaks of
+      opaque content_type<1..255>;
+      opaque content<0..2^16-1>;
+    } Entry;
+
+    struct { opaque origin<1..255>; u64 index; opaque leaf_hash[32]; } Ref;
+
+The bytes of an entry are its leaf. Two types have a content that is read here already: an anchor is a
+checkpoint of another log as a signed note, so that a reader verifies it anew; genesis is canonical JSON.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from log.errors import Malformed
+from log.formats import jcs
+from log.formats.bundle import MAX_ENTRY_SIZE
+from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.names import CONTENT_CHECKPOINT, CONTENT_JCS, ENTRY_FORMAT, EntryType
+from log.formats.note import Note
+from log.formats.text import decode_text
+from log.formats.wire import Reader, opaque8, opaque16, u16, u64
+
+HASH_SIZE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A leaf of this or another log."""
+
+    origin: str
+    index: int  # 0 <= index < 2**64
+    leaf_hash: bytes  # 32 bytes
+
+    def encode(self) -> bytes:
+        return opaque8(self.origin.encode()) + u64(self.index) + self.leaf_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry with its time."""
+
+    entry_type: EntryType
+    timestamp_ms: int
+    submitter: bytes  # 1 to 255 bytes
+    refs: tuple[Ref, ...]
+    content_type: str  # a media type
+    content: bytes
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read an entry, or raise `Malformed`, also for an unknown type or content not of its type."""
+        if len(data) > MAX_ENTRY_SIZE:
+            raise Malformed(f"entry over {MAX_ENTRY_SIZE} bytes")
+        reader = Reader(data)
+        if reader.u16() != ENTRY_FORMAT:
+            raise Malformed("entry of another format")
+        entry_type = reader.u16()
+        if entry_type not in set(EntryType):
+            raise Malformed("entry of an unknown type")
+        entry = cls(
+            EntryType(entry_type),
+            reader.u64(),
+            _not_empty(reader.opaque8()),
+            _parse_refs(reader.opaque16()),
+            _line(reader.opaque8()),
+            reader.opaque16(),
+        )
+        reader.done()
+        entry._check_content()
+        if entry.encode() != data:
+            raise AssertionError("an entry was read in two ways")
+        return entry
+
+    def encode(self) -> bytes:
+        """Write the leaf. What is over `MAX_ENTRY_SIZE` in all was to be refused at submission."""
+        return b"".join(
+            (
+                u16(ENTRY_FORMAT),
+                u16(self.entry_type),
+                u64(self.timestamp_ms),
+                opaque8(self.submitter),
+                opaque16(b"".join(ref.encode() for ref in self.refs)),
+                opaque8(self.content_type.encode()),
+                opaque16(self.content),
+            )
+        )
+
+    def anchored(self) -> tuple[Note, Checkpoint]:
+        """The checkpoint in an anchor, as a note and read; `Malformed` for an entry of another type."""
+        if self.entry_type is not EntryType.CHECKPOINT_ANCHOR or self.content_type != CONTENT_CHECKPOINT:
+            raise Malformed("entry that is not an anchor")
+        return parse_signed(self.content)
+
+    def genesis(self) -> jcs.JSON:
+        """The content of a genesis entry; `Malformed` for an entry of another type."""
+        if self.entry_type is not EntryType.GENESIS or self.content_type != CONTENT_JCS:
+            raise Malformed("entry that is not a genesis")
+        return jcs.parse(self.content)
+
+    def _check_content(self) -> None:
+        match self.entry_type:
+            case EntryType.CHECKPOINT_ANCHOR:
+                self.anchored()
+            case EntryType.GENESIS:
+                self.genesis()
+
+
+def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
+    """Anchor another log's head: `note` has its text and the signature lines of that log alone."""
+    return Entry(EntryType.CHECKPOINT_ANCHOR, timestamp_ms, submitter, (), CONTENT_CHECKPOINT, note.encode())
+
+
+def genesis_entry(timestamp_ms: int, submitter: bytes, content: jcs.JSON) -> Entry:
+    """The first entry of a governance log."""
+    return Entry(EntryType.GENESIS, timestamp_ms, submitter, (), CONTENT_JCS, jcs.encode(content))
+
+
+def _line(data: bytes) -> str:
+    line = decode_text(_not_empty(data))
+    if "\n" in line:
+        raise Malformed("line break in a field of an entry")
+    return line
+
+
+def _not_empty(data: bytes) -> bytes:
+    if not data:
+        raise Malformed("empty field in an entry")
+    return data
+
+
+def _parse_refs(data: bytes) -> tuple[Ref, ...]:
+    reader = Reader(data)
+    refs = []
+    while reader.more():
+        origin = _line(reader.opaque8())
+        refs.append(Ref(origin, reader.u64(), reader.take(HASH_SIZE)))
+    return tuple(refs)

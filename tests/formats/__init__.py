@@ -1,0 +1,1 @@
+"""The formats: what each writes, what each refuses, and what others wrote."""

@@ -1,0 +1,148 @@
+"""A row, its leaf and its keys, seen from both sides: cut out of bytes, and taken apart as a `TileLeaf`."""
+
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log.errors import Malformed
+from log.formats.event import Entry
+from log.formats.family import (
+    FAMILIES,
+    GOVERNANCE,
+    MAX_LEAF_SIZE,
+    X509,
+    Family,
+    Parts,
+    precert_parts,
+    x509_parts,
+)
+from log.formats.sct import sct_message
+from log.formats.tile_leaf import PRECERT_ENTRY, TileLeaf, leaf_input, row_certificate
+from tests.formats import strategies as s
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+@given(s.X509_PARTS, s.INDEXES, s.TIMES)
+def test_a_placed_certificate_is_a_tile_leaf_and_its_merkle_tree_leaf(
+    parts: Parts, index: int, timestamp_ms: int
+) -> None:
+    placed = X509.place(parts, index, timestamp_ms)
+    row = TileLeaf.parse(placed.row)
+
+    assert (row.index, row.timestamp_ms) == (index, timestamp_ms)
+    assert row.merkle_tree_leaf() == placed.leaf == X509.leaf_input(placed.row)
+    assert sct_message(placed.leaf) == placed.leaf
+    assert X509.leaf_size(parts) == len(placed.leaf)
+    assert X509.fingerprints(placed.row) == row.fingerprints
+
+
+@given(s.TILE_LEAVES)
+def test_a_row_is_the_same_cut_by_offset_and_taken_apart(leaf: TileLeaf) -> None:
+    row = leaf.encode()
+    precert = leaf.entry_type == PRECERT_ENTRY
+    submitted = leaf.precert if precert else leaf.signed_entry
+    parts = (
+        precert_parts(leaf.issuer_key_hash, leaf.signed_entry, leaf.precert, leaf.fingerprints)
+        if precert
+        else x509_parts(leaf.signed_entry, leaf.fingerprints)
+    )
+
+    assert leaf_input(row) == leaf.merkle_tree_leaf()
+    assert row_certificate(row) == submitted
+    assert X509.measure(row) == (
+        leaf.merkle_tree_leaf(),
+        leaf.timestamp_ms,
+        leaf.index,
+        b"".join(leaf.fingerprints),
+    )
+    assert X509.parts(row) == (parts, leaf.timestamp_ms, leaf.index)
+    assert X509.keys(row) == [
+        b"d" + X509.dedup(parts),
+        b"l" + sha256(b"\x00" + leaf.merkle_tree_leaf()),
+        b"f" + sha256(submitted),
+    ]
+
+
+@given(s.CERTIFICATES, s.FINGERPRINTS, s.FINGERPRINTS)
+def test_a_certificate_is_known_again_by_another_chain(
+    certificate: bytes, one: list[bytes], other: list[bytes]
+) -> None:
+    digest = X509.dedup(x509_parts(certificate, one))
+
+    assert digest == X509.dedup(x509_parts(certificate, other))
+    assert digest == sha256(b"\x00\x00" + len(certificate).to_bytes(3) + certificate)
+
+
+@given(s.ENTRIES, s.TIMES, s.INDEXES)
+def test_a_governance_entry_is_its_own_leaf_and_is_known_again_at_any_time(
+    entry: Entry, timestamp_ms: int, index: int
+) -> None:
+    parts, found_ms, found_index = GOVERNANCE.parts(entry.encode())
+    placed = GOVERNANCE.place(parts, index, timestamp_ms)
+
+    assert (found_ms, found_index) == (entry.timestamp_ms, None)
+    assert placed.row == placed.leaf == GOVERNANCE.leaf_input(placed.row)
+    assert Entry.parse(placed.row).timestamp_ms == timestamp_ms
+    assert GOVERNANCE.leaf_size(parts) == len(placed.leaf)
+    assert GOVERNANCE.keys(placed.row) == [
+        b"d" + sha256(entry.encode()[:4] + entry.encode()[12:]),
+        b"l" + sha256(b"\x00" + placed.row),
+    ]
+    assert GOVERNANCE.fingerprints(placed.row) == ()
+    assert GOVERNANCE.measure(placed.row) == (placed.leaf, timestamp_ms, None, b"")
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@given(data=st.data())
+def test_a_full_tile_is_cut_into_its_rows_and_one_more_row_is_refused(family: Family, data: st.DataObject) -> None:
+    parts = data.draw(s.X509_PARTS if family is X509 else s.ENTRY_PARTS)
+    rows = [family.place(parts, index, 1).row for index in range(256)]
+
+    assert family.split(family.join(rows)) == rows
+    if family is X509:
+        with pytest.raises(Malformed):
+            family.split(family.join(rows) + rows[0])
+        with pytest.raises(Malformed):
+            family.leaf_input(rows[0] + rows[1])
+
+
+def test_a_bundle_of_257_entries_is_refused() -> None:
+    with pytest.raises(Malformed):
+        GOVERNANCE.split(b"\x00\x01e" * 257)
+
+
+@given(s.damaged(s.TILE_LEAVES.map(TileLeaf.encode)))
+def test_whatever_reads_a_row_refuses_what_is_no_row(raw: bytes) -> None:
+    try:
+        leaf = TileLeaf.parse(raw)
+    except Malformed:
+        for read in (X509.leaf_input, X509.measure, X509.parts, X509.keys, X509.fingerprints, row_certificate):
+            with pytest.raises(Malformed):
+                read(raw)
+    else:
+        assert X509.leaf_input(raw) == leaf.merkle_tree_leaf()
+
+
+def test_rows_with_a_second_extension_or_none_are_refused() -> None:
+    row = X509.place(x509_parts(b"certificate", []), 5, 1).row
+    at = 8 + 2 + 3 + len(b"certificate")
+    second = b"\x00\x0b" + row[at + 2 : at + 10] + b"\x01\x00\x00"
+
+    for extensions in (second, b"\x00\x00"):
+        with pytest.raises(Malformed):
+            X509.split(row[:at] + extensions + row[at + 10 :])
+
+
+def test_the_largest_leaf_is_what_a_bundle_can_hold() -> None:
+    largest = x509_parts(b"c" * (MAX_LEAF_SIZE - 25), [])
+    leaf = X509.place(largest, 0, 0).leaf
+
+    assert X509.leaf_size(largest) == MAX_LEAF_SIZE == 65_535
+    assert GOVERNANCE.split(GOVERNANCE.join([leaf])) == [leaf]
+    with pytest.raises(AssertionError):
+        GOVERNANCE.join([leaf + b"."])

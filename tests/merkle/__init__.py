@@ -1,0 +1,1 @@
+"""The tree against the RFC's recursion, another project's tree, and other projects' vectors."""
