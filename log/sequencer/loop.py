@@ -1,0 +1,227 @@
+"""The one task that sequences a log: commits when there is something, beats when there is nothing.
+
+Group commit adapts itself. A submission that is alone is committed at once; as soon as several come together the
+next commit starts `linger_ms` after the last one began, so batches grow with the rate and share a sync.
+
+When a store fails, or the head store says that somebody else writes, the task refuses everything that waits,
+remembers the error as `failed` and ends. It never tries again: the process ends and starts anew through
+recovery.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from log.errors import LogError, StateRefused, StorageError, Unavailable
+from log.formats.family import Family, Parts
+from log.sequencer import dedup
+from log.sequencer.clock import Clock
+from log.sequencer.commit import Committer
+from log.sequencer.gate import Gate
+from log.sequencer.head import Published
+from log.sequencer.plan import Blob, Submission
+from log.sequencer.pool import Placement, Pool, PoolLimits
+from log.storage import DataStore, Index
+
+logger = logging.getLogger("twinlog.sequencer")
+
+
+@dataclass(frozen=True, slots=True)
+class SequencerConfig:
+    """How one log is paced."""
+
+    linger_ms: int = 10  # least time between the starts of two commits under load
+    heartbeat_ms: int = 10_000  # an unchanged head is signed anew after this
+    retry_ms: int = 500  # after the gate refused a heartbeat, ask again
+    index_sync_ms: int = 1_000  # the index is synced at least this often
+    pool: PoolLimits = field(default_factory=PoolLimits)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What one commit did, for metrics and log lines."""
+
+    entries: int
+    seconds: float
+    size: int
+
+
+class Sequencer:
+    """One log's pool and its writer. `submit` may be called by any task, `start` and `stop` by the node."""
+
+    def __init__(
+        self,
+        origin: str,
+        family: Family,
+        committer: Committer,
+        data: DataStore,
+        index: Index,
+        gate: Gate,
+        clock: Clock,
+        config: SequencerConfig,
+        report: Callable[[Commit], None] = lambda _: None,
+        on_failure: Callable[[LogError], None] = lambda _: None,
+    ) -> None:
+        self._origin = origin
+        self._family = family
+        self._committer = committer
+        self._data = data
+        self._index = index
+        self._gate = gate
+        self._clock = clock
+        self._config = config
+        self._report = report
+        self._on_failure = on_failure
+        self._pool = Pool(config.pool)
+        self._looking: dict[bytes, asyncio.Event] = {}  # look-ups under way; one at a time for each key
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._unsynced = False  # the index holds keys that are not synced yet
+        self._synced_ms = 0
+        self._committed_ms = 0  # when the last commit began
+        self._crowded = False  # whether it took more than one submission
+        self._beat_due_ms = 0  # when the head must be signed again
+        self.failed: LogError | None = None
+        self.refused: str = ""  # why the last head was not signed, "" when it was
+
+    @property
+    def published(self) -> Published:
+        """The tree the log stands behind."""
+        return self._committer.published
+
+    @property
+    def waiting(self) -> int:
+        """Submissions in the pool."""
+        return len(self._pool)
+
+    async def start(self) -> None:
+        """Recover, bring the index up to the published size, begin to sequence."""
+        await self._committer.recover()
+        replayed = await dedup.catch_up(self._family, self._data, self._index, self.published.head.size)
+        logger.info("%s: recovered at size %d, index replayed %d", self._origin, self.published.head.size, replayed)
+        self._task = asyncio.create_task(self._run(), name=f"sequencer {self._origin}")
+
+    async def stop(self) -> None:
+        """Take nothing more, commit what was taken, answer it, and end. Safe to call twice."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
+    async def submit(self, parts: Parts, key: bytes, blobs: tuple[Blob, ...] = ()) -> Placement:
+        """Return the place of the entry with dedup key `key` (32 bytes): its first one, for ever.
+
+        Raises `Unavailable` (pool full, gate closed, stopping, store failed). When this returns, the entry is
+        durable, covered by a published head, and findable. What is in the log already is answered also when
+        nothing new is taken for want of room.
+        """
+        self._check_alive()
+        self._gate.permit(self._origin)
+        while key in self._looking:
+            await self._looking[key].wait()
+        future = self._pool.find(key)
+        if future is None:
+            placed = await self._look_up(key)
+            if placed is not None:
+                return placed
+            self._check_alive()  # the look-up may have waited; from here to the pool nothing does
+            self._gate.admit(self._origin)
+            if self._stopping:
+                raise Unavailable("the node is stopping", reason="stopping")
+            future = self._pool.add(Submission(parts, key, blobs))
+            self._wake.set()
+        return await asyncio.shield(future)
+
+    def _check_alive(self) -> None:
+        if self.failed is not None:
+            raise Unavailable("a store of this log failed; the node restarts", reason="store-failed")
+
+    async def _look_up(self, key: bytes) -> Placement | None:
+        """Ask the index, alone for this key: two slow look-ups could both miss what one of them goes on to add.
+
+        A key stays in the pool until the index has it, so what is not in the pool now is in the index, or new.
+        """
+        done = self._looking[key] = asyncio.Event()
+        try:
+            return await dedup.find(self._family, self._data, self._index, key, self.published.head.size)
+        finally:
+            del self._looking[key]
+            done.set()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if len(self._pool):
+                    await self._commit()
+                elif self._stopping:
+                    break
+                else:
+                    await self._wait()
+                await self._keep_house()
+            await self._index.sync()
+        except (StorageError, StateRefused) as error:
+            self._fail(error)
+        except Exception as error:
+            logger.exception("%s: the sequencer failed", self._origin)
+            self._fail(StateRefused(f"sequencer of {self._origin}: {type(error).__name__}"))
+
+    def _fail(self, error: LogError) -> None:
+        logger.error("%s: %s", self._origin, error)
+        self.failed = error
+        self._pool.refuse_all(Unavailable("a store of this log failed; the node restarts", reason="store-failed"))
+        self._on_failure(error)
+
+    async def _commit(self) -> None:
+        """Take a batch, make it history, index it, answer."""
+        if self._crowded or len(self._pool) > 1:
+            due_ms = self._committed_ms + self._config.linger_ms
+            await asyncio.sleep(max(0, due_ms - self._clock.mono_ms()) / 1000)
+        started_ms = self._committed_ms = self._clock.mono_ms()
+        batch = self._pool.take()
+        self._crowded = len(batch) > 1
+        first = self.published.head.size
+        try:
+            published = await self._committer.commit([waiting.submission for waiting in batch])
+        except Unavailable as error:
+            self.refused = str(error)
+            self._pool.refuse(batch, error)
+            return
+        self._signed()
+        timestamp_ms = published.head.timestamp_ms
+        # From here the entries are public. Until the index has them, duplicates find them in the pool.
+        rows = await self._data.entries(first, published.head.size)
+        keys = [(key, index) for index, row in enumerate(rows, first) for key in self._family.keys(row)]
+        await self._index.put(keys, published.head.size)
+        self._unsynced = True
+        self._pool.answer(batch, first, timestamp_ms)
+        self._report(Commit(len(batch), (self._clock.mono_ms() - started_ms) / 1000, published.head.size))
+
+    async def _wait(self) -> None:
+        """Sleep until a submission comes, or housekeeping is due."""
+        due_ms = self._beat_due_ms
+        if self._unsynced:
+            due_ms = min(due_ms, self._synced_ms + self._config.index_sync_ms)
+        self._wake.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), max(0, due_ms - self._clock.mono_ms()) / 1000)
+
+    async def _keep_house(self) -> None:
+        """Sync the index and sign the head anew, each when it is due."""
+        now_ms = self._clock.mono_ms()
+        if self._unsynced and now_ms >= self._synced_ms + self._config.index_sync_ms:
+            await self._index.sync()
+            self._unsynced, self._synced_ms = False, now_ms
+        if now_ms >= self._beat_due_ms:
+            try:
+                await self._committer.heartbeat()
+                self._signed()
+            except Unavailable as error:
+                self.refused = str(error)
+                self._beat_due_ms = now_ms + self._config.retry_ms
+
+    def _signed(self) -> None:
+        self.refused = ""
+        self._beat_due_ms = self._clock.mono_ms() + self._config.heartbeat_ms

@@ -1,0 +1,347 @@
+"""The embedded engine: one LevelDB for a log's data, one for its index (design.md 4, platform.md 4.4).
+
+    data     b"e" + u64 index         an entry's row           ascending, so compaction moves tables whole
+             b"t" + u8 level + u64 n  a full hash tile
+             b"b" + digest            a blob
+    index    the caller's key         u64 entry index
+             b"\\0size"                u64 tree size that the keys cover, written with them in one batch
+
+They are two databases because random index keys among rows of 1.5 kB would make every compaction rewrite the
+rows. Numbers are big endian. Every read asks LevelDB to check its block's checksum.
+
+LevelDB goes on acknowledging synced writes after one that failed in its middle, and drops them at the next
+open. So the first error poisons the driver for good (contract.md, "Stores").
+
+A folder carries a marker file, written when its database exists. Without `create` a folder without marker is
+refused: an unmounted disk or a wrong path is not a new log. A marker without database is a lost store, and
+refused even with `create`. This is the only file that knows plyvel.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+try:
+    import plyvel
+except ImportError:  # from Python 3.13 on the same library has another name
+    import plyvel_next as plyvel
+
+from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
+from log.storage import Batch, check_key, check_range, complete_tiles, tile_runs
+
+T = TypeVar("T")
+
+MARKER = "TWINLOG"
+TILE_LEVELS = 8  # tile levels that a size below 2**64 can have
+SIZE_KEY = b"\0size"
+
+
+@dataclass(frozen=True, slots=True)
+class LevelLimits:
+    """What one LevelDB may use, and how much is read or deleted at once."""
+
+    write_buffer_bytes: int = 16 * 2**20  # up to twice this in memory, and this much log to replay at start
+    block_cache_bytes: int = 8 * 2**20
+    max_open_files: int = 500  # sorted tables kept open
+    bloom_bits: int = 10  # bits a key; 10 let one absent key in a hundred through to the disk
+    inline_rows: int = 32  # reads of at most so many rows run in the event loop: as long as a thread's hop
+    scan_rows: int = 1024  # rows a thread reads before it lets the next reader in
+    scan_threads: int = 2
+    delete_rows: int = 1024  # keys in one batch of a truncation
+
+
+class LevelData:
+    """A DataStore in a folder of its own; one process at a time.
+
+    Opening raises StoreLocked at once when another process (or driver) holds the folder, StateRefused when no
+    such store is there, StoreFailed for what LevelDB itself cannot open.
+    """
+
+    def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
+        self._limits = limits or LevelLimits()
+        self._db = _Database(path, "data", self._limits, create=create)
+
+    async def commit(self, batch: Batch) -> None:
+        await self._db.write(_rows(batch), sync=True)
+
+    async def entries(self, start: int, end: int) -> list[bytes]:
+        check_range(start, end)
+        if end - start == 1 and (row := self._db.get(_entry_key(start))) is not None:
+            return [row]  # a get costs half of an iterator
+        if end - start <= self._limits.inline_rows:
+            return self._scan(start, end)
+        rows: list[bytes] = []
+        for at in range(start, end, self._limits.scan_rows):
+            rows += await self._db.in_reader(self._scan, at, min(end, at + self._limits.scan_rows))
+        return rows
+
+    async def hashes(self, level: int, start: int, end: int) -> bytes:
+        check_range(start, end)
+        runs = [(_tile_key(level, n), cut) for n, cut in tile_runs(start, end)]
+        if len(runs) <= self._limits.inline_rows:
+            return self._cut(runs)
+        return await self._db.in_reader(self._cut, runs)
+
+    async def blob(self, digest: bytes) -> bytes | None:
+        return self._db.get(b"b" + digest)
+
+    async def truncate(self, size: int) -> None:
+        check_range(0, size)
+        tiles = [
+            (_tile_key(level, complete_tiles(level, size)), _tile_key(level + 1, 0)) for level in range(TILE_LEVELS)
+        ]
+        await self._db.delete([(_entry_key(size), b"f"), *tiles])
+
+    async def close(self) -> None:
+        await self._db.close()
+
+    def _scan(self, start: int, end: int) -> list[bytes]:
+        rows = self._db.values(_entry_key(start), _entry_key(end))
+        if len(rows) != end - start:
+            present = set(self._db.keys(_entry_key(start), _entry_key(end)))
+            absent = next(index for index in range(start, end) if _entry_key(index) not in present)
+            raise StoreMissing(f"entry {absent} is absent")
+        return rows
+
+    def _cut(self, runs: list[tuple[bytes, slice]]) -> bytes:
+        return b"".join(self._tile(key)[cut] for key, cut in runs)
+
+    def _tile(self, key: bytes) -> bytes:
+        tile = self._db.get(key)
+        if tile is None:
+            raise StoreMissing(f"tile {key[1]}/{int.from_bytes(key[2:])} is absent")
+        return tile
+
+
+class LevelIndex:
+    """An Index in a folder of its own; opening fails as LevelData's does."""
+
+    def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
+        self._db = _Database(path, "index", limits or LevelLimits(), create=create)
+        self._dirty = False  # whether a put came after the newest sync
+
+    async def size(self) -> int:
+        return self._number(SIZE_KEY) or 0
+
+    async def get(self, key: bytes) -> int | None:
+        check_key(key)
+        return self._number(key)
+
+    async def put(self, keys: Sequence[tuple[bytes, int]], size: int) -> None:
+        for key, _ in keys:
+            check_key(key)
+        self._dirty = True
+        rows = [(key, index.to_bytes(8)) for key, index in keys]
+        await self._db.write([*rows, (SIZE_KEY, size.to_bytes(8))], sync=False)
+
+    async def sync(self) -> None:
+        dirty, self._dirty = self._dirty, False
+        # LevelDB syncs its log file, so one synced row makes durable all that went before.
+        size = self._db.get(SIZE_KEY)
+        rows = [(SIZE_KEY, size)] if dirty and size is not None else []
+        await self._db.write(rows, sync=True)
+
+    async def close(self) -> None:
+        await self._db.close()
+
+    def _number(self, key: bytes) -> int | None:
+        value = self._db.get(key)
+        if value is None:
+            return None
+        if len(value) != 8:
+            raise StorageError(f"the index holds {len(value)} bytes where a number must be")
+        return int.from_bytes(value)
+
+
+Row = tuple[bytes, bytes | None]  # key, value; None deletes
+
+
+class _Database:
+    """One LevelDB with its threads: one that writes, a few that scan. Single gets run in their caller."""
+
+    def __init__(self, path: Path, kind: str, limits: LevelLimits, *, create: bool) -> None:
+        self._db = _open(path, kind, limits, create=create)
+        self._limits = limits
+        self._failed = False  # set once, by whoever sees a write fail
+        self._closed = False  # owned by the event loop
+        self._writer = ThreadPoolExecutor(1, f"{kind}-write")
+        self._readers = ThreadPoolExecutor(limits.scan_threads, f"{kind}-read")
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._reading():
+            value: bytes | None = self._db.get(key, verify_checksums=True)
+            return value
+
+    def keys(self, start: bytes, stop: bytes) -> list[bytes]:
+        with self._reading(), self._db.iterator(start=start, stop=stop, include_value=False) as keys:
+            return list(keys)
+
+    def values(self, start: bytes, stop: bytes) -> list[bytes]:
+        with (
+            self._reading(),
+            self._db.iterator(start=start, stop=stop, include_key=False, verify_checksums=True) as values,
+        ):
+            return list(values)
+
+    async def in_reader(self, read: Callable[..., T], *args: object) -> T:
+        """Run a read in a thread."""
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
+
+    async def write(self, rows: Sequence[Row], *, sync: bool) -> None:
+        """Write the rows as one batch; without rows only ask whether writing is still allowed."""
+        await self._in_writer(self._write, rows, sync)
+
+    async def delete(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
+        """Delete the keys start <= key < stop of each range, in synced batches."""
+        await self._in_writer(self._delete, ranges)
+
+    async def close(self) -> None:
+        if not self._closed:
+            self._closed = True  # no read begins after this, so none runs beside the closing below
+            await asyncio.to_thread(self._shut)
+
+    async def _in_writer(self, write: Callable[..., None], *args: object) -> None:
+        self._check_open()
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writer, write, *args)
+        except BaseException:  # a cancelled write goes on in its thread, and nobody hears how it ended
+            self._failed = True
+            raise
+
+    def _write(self, rows: Sequence[Row], sync: bool) -> None:
+        with self._writing():
+            if rows:
+                self._apply(rows, sync=sync)
+
+    def _delete(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
+        with self._writing():
+            for start, stop in ranges:
+                with self._db.iterator(start=start, stop=stop, include_value=False) as keys:
+                    while chunk := list(islice(keys, self._limits.delete_rows)):
+                        self._apply([(key, None) for key in chunk], sync=True)
+
+    def _apply(self, rows: Iterable[Row], *, sync: bool) -> None:
+        batch = self._db.write_batch(sync=sync)
+        for key, value in rows:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.write()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """In the writer's thread: refuse after a failure, and mark one before the next write can begin."""
+        if self._failed:
+            raise StoreFailed("an earlier write failed; this store takes no more writes")
+        try:
+            yield
+        except BaseException as e:
+            self._failed = True
+            if isinstance(e, plyvel.Error):
+                raise StoreFailed(f"LevelDB could not write: {e}") from e
+            raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        self._check_open()
+        try:
+            yield
+        except plyvel.Error as e:
+            raise StorageError(f"LevelDB could not read: {e}") from e
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StorageError("the store is closed")
+
+    def _shut(self) -> None:
+        self._writer.shutdown()
+        self._readers.shutdown()
+        self._db.close()
+
+
+def _rows(batch: Batch) -> list[Row]:
+    """A batch as rows; blobs and entries before the tiles only because keys ascend that way."""
+    rows: list[Row] = [(b"b" + digest, data) for digest, data in batch.blobs]
+    rows += [(_entry_key(index), row) for index, row in enumerate(batch.entries, batch.start)]
+    rows += [(_tile_key(level, n), data) for level, n, data in batch.tiles]
+    return rows
+
+
+def _entry_key(index: int) -> bytes:
+    return b"e" + index.to_bytes(8)
+
+
+def _tile_key(level: int, n: int) -> bytes:
+    return b"t" + level.to_bytes(1) + n.to_bytes(8)
+
+
+def _open(path: Path, kind: str, limits: LevelLimits, *, create: bool) -> "plyvel.DB":
+    """Open the LevelDB of a folder, or make one when that is asked for and nothing speaks against it."""
+    marker = path / MARKER
+    marking = f"twinlog {kind} 1\n".encode()
+    try:
+        marked = marker.exists()
+        if marked and marker.read_bytes() != marking:
+            raise StateRefused(f"{path} is marked as another kind of store than {kind}")
+        if marked and not (path / "CURRENT").exists():
+            raise StateRefused(f"{path} is marked as a {kind} store, but its database is gone")
+        if not marked and not create:
+            raise StateRefused(f"{path} holds no {kind} store")
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        db = _open_database(path, limits, create=not marked)
+        try:
+            if not marked:
+                _mark(db, marker, marking)
+        except BaseException:
+            db.close()
+            raise
+    except (OSError, plyvel.Error) as e:
+        raise StoreFailed(f"{path} could not be opened: {e}") from e
+    return db
+
+
+def _open_database(path: Path, limits: LevelLimits, *, create: bool) -> "plyvel.DB":
+    try:
+        return plyvel.DB(
+            str(path),
+            create_if_missing=create,
+            write_buffer_size=limits.write_buffer_bytes,
+            lru_cache_size=limits.block_cache_bytes,
+            max_open_files=limits.max_open_files,
+            bloom_filter_bits=limits.bloom_bits,
+            compression=None,  # certificates and hashes do not compress
+            # A power cut may tear the end of LevelDB's log. What was acknowledged stands before it, and the
+            # sequencer compares what it finds with the head; paranoid checks would refuse to start at all.
+            paranoid_checks=False,
+        )
+    except plyvel.Error as e:
+        if "IO error: lock" in str(e):  # LevelDB has one class for all trouble with files
+            raise StoreLocked(f"{path} is in use by another process") from e
+        raise StoreFailed(f"LevelDB could not open {path}: {e}") from e
+
+
+def _mark(db: "plyvel.DB", marker: Path, marking: bytes) -> None:
+    """Write the marker, which vouches that this folder's database was made here and was empty then."""
+    with db.iterator(include_value=False) as keys:
+        if next(keys, None) is not None:
+            raise StateRefused(f"{marker.parent} holds a database that is not marked as ours")
+    draft = marker.with_suffix(".new")
+    with draft.open("wb") as file:
+        file.write(marking)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(marker)
+    for folder in (marker.parent, marker.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,251 @@
+"""What only LevelDB can do or suffer: locks, folders, damage, and writes that fail in their middle."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
+from log.storage import Batch
+from log.storage.leveldb import MARKER, LevelData, LevelIndex, LevelLimits
+from tests.storage.children import BATCH_ROWS, big_batch, big_row, child, line, rest
+from tests.storage.small_disk import small_disk
+
+MIB = 2**20
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every byte below a folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+async def make(folder: Path, batches: int = 0) -> None:
+    """Make a data store with some batches in it."""
+    store = LevelData(folder, create=True)
+    for number in range(batches):
+        await store.commit(big_batch(number))
+    await store.close()
+
+
+@pytest.mark.parametrize("kind", [LevelData, LevelIndex])
+class TestFolder:
+    def test_a_folder_that_is_missing_or_empty_is_not_a_lost_store(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        for folder in (tmp_path / "missing", tmp_path / "empty"):
+            with pytest.raises(StateRefused, match="holds no"):
+                kind(folder)
+        assert contents(tmp_path) == {}
+        assert not (tmp_path / "missing").exists()
+
+    async def test_a_store_is_made_when_asked_and_then_opened_either_way(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        for create in (True, False, True):
+            await kind(tmp_path / "a" / "b", create=create).close()
+        assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+
+    async def test_a_marked_folder_without_its_database_is_a_lost_store(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        await kind(tmp_path / "store", create=True).close()
+        for file in (tmp_path / "store").iterdir():
+            if file.name != MARKER:
+                file.unlink()
+        for create in (False, True):
+            with pytest.raises(StateRefused, match="gone"):
+                kind(tmp_path / "store", create=create)
+        assert set(contents(tmp_path / "store")) == {MARKER}
+
+    async def test_making_a_store_can_be_resumed_after_a_crash(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        await kind(tmp_path / "store", create=True).close()
+        (tmp_path / "store" / MARKER).unlink()
+        with pytest.raises(StateRefused, match="holds no"):
+            kind(tmp_path / "store")
+        await kind(tmp_path / "store", create=True).close()
+        await kind(tmp_path / "store").close()
+
+    async def test_a_driver_lets_no_second_one_in_until_it_is_closed(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        first = kind(tmp_path / "store", create=True)
+        for create in (False, True):
+            with pytest.raises(StoreLocked):
+                kind(tmp_path / "store", create=create)
+        await first.close()
+        await kind(tmp_path / "store").close()
+
+    def test_a_folder_that_cannot_be_made_is_an_error_of_ours(
+        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+    ) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(StoreFailed):
+            kind(tmp_path / "file" / "store", create=True)
+
+
+async def test_an_index_is_not_opened_as_data_nor_data_as_an_index(tmp_path: Path) -> None:
+    await LevelData(tmp_path / "data", create=True).close()
+    await LevelIndex(tmp_path / "index", create=True).close()
+    for create in (False, True):
+        with pytest.raises(StateRefused, match="another kind"):
+            LevelData(tmp_path / "index", create=create)
+        with pytest.raises(StateRefused, match="another kind"):
+            LevelIndex(tmp_path / "data", create=create)
+
+
+async def test_a_database_with_rows_and_no_marker_is_not_adopted(tmp_path: Path) -> None:
+    await make(tmp_path / "store", batches=1)
+    (tmp_path / "store" / MARKER).unlink()
+    with pytest.raises(StateRefused, match="not marked"):
+        LevelData(tmp_path / "store", create=True)
+
+
+async def test_a_second_process_is_turned_away_at_once_and_harms_nothing(tmp_path: Path) -> None:
+    await make(tmp_path / "store")
+    with child("hold", tmp_path / "store") as holder:
+        assert line(holder) == "open"
+        start = time.monotonic()
+        with pytest.raises(StoreLocked):
+            LevelData(tmp_path / "store")
+        assert time.monotonic() - start < 1
+        with child("lock", tmp_path / "store") as second:
+            assert line(second) == "locked"
+        for _ in range(3):
+            assert holder.stdin is not None
+            holder.stdin.write("commit\n")
+            holder.stdin.flush()
+            assert line(holder) == "committed"
+    store = LevelData(tmp_path / "store")  # the kernel lets go of a killed process's lock
+    assert await store.entries(0, 3 * BATCH_ROWS) == [big_row(i) for i in range(3 * BATCH_ROWS)]
+    await store.close()
+
+
+async def test_a_truncation_beyond_the_end_writes_nothing(tmp_path: Path) -> None:
+    store = LevelData(tmp_path / "store", create=True)
+    await store.commit(Batch(0, (b"row",) * 256, ((0, 0, bytes(8192)),)))
+    before = contents(tmp_path / "store")
+    for size in (256, 257, 2**40):
+        await store.truncate(size)
+    assert contents(tmp_path / "store") == before
+    await store.truncate(255)
+    assert contents(tmp_path / "store") != before
+    await store.close()
+
+
+async def test_a_write_queued_behind_one_that_fails_is_not_done(tmp_path: Path) -> None:
+    store = LevelData(tmp_path / "store", create=True)
+    no_row = cast(bytes, 7)
+    first, second = await asyncio.gather(
+        store.commit(Batch(0, (b"row", no_row), ())), store.commit(big_batch(1)), return_exceptions=True
+    )
+    assert isinstance(first, TypeError)
+    assert isinstance(second, StoreFailed)
+    for index in (0, BATCH_ROWS):
+        with pytest.raises(StoreMissing):
+            await store.entries(index, index + 1)
+    await store.close()
+
+
+async def test_a_sync_without_a_put_writes_nothing(tmp_path: Path) -> None:
+    index = LevelIndex(tmp_path / "store", create=True)
+    await index.sync()
+    await index.put([(b"k", 1)], 1)
+    await index.sync()
+    before = contents(tmp_path / "store")
+    await index.sync()
+    assert contents(tmp_path / "store") == before
+    await index.close()
+
+
+async def test_a_flipped_bit_is_an_error_and_not_another_row(tmp_path: Path) -> None:
+    await make(tmp_path / "store", batches=20)
+    await make(tmp_path / "store")  # opening moves the rows from the write-ahead log to a table
+    (table,) = (tmp_path / "store").glob("*.ldb")
+    damaged = bytearray(table.read_bytes())
+    damaged[damaged.index(big_row(17)) + 700] ^= 4
+    table.write_bytes(damaged)
+    store = LevelData(tmp_path / "store")
+    for start, end in ((17, 18), (0, 20), (0, 400)):
+        with pytest.raises(StorageError, match="could not read"):
+            await store.entries(start, end)
+    assert await store.entries(300, 400) == [big_row(i) for i in range(300, 400)]
+    await store.close()
+
+
+async def commit_until_it_fails(store: LevelData) -> list[int]:
+    """Return the numbers of the batches that were acknowledged."""
+    for number in range(1000):
+        try:
+            await store.commit(big_batch(number))
+        except StoreFailed:
+            return [*range(number)]
+    raise AssertionError("the disk is not small")
+
+
+async def check_batches(folder: Path, acknowledged: list[int], asked: int) -> None:
+    """Every acknowledged batch is there, and of any other all rows or none."""
+    store = LevelData(folder)
+    for number in range(asked):
+        start = number * BATCH_ROWS
+        try:
+            rows = await store.entries(start, start + BATCH_ROWS)
+        except StoreMissing:
+            assert number not in acknowledged
+            for index in range(start, start + BATCH_ROWS):
+                with pytest.raises(StoreMissing):
+                    await store.entries(index, index + 1)
+        else:
+            assert rows == list(big_batch(number).entries)
+    await store.close()
+
+
+async def test_after_a_batch_cut_in_its_middle_nothing_is_acknowledged_that_a_crash_loses(
+    tmp_path: Path,
+) -> None:
+    with child("cut", tmp_path / "store") as process:
+        lines = []
+        while (event := line(process)) != "done":
+            assert event, "the child ended early"
+            lines.append(event)
+    assert lines[:10] == [str(i) for i in range(10)]
+    assert lines[10] == "failed"
+    assert len(lines) == 51
+    acknowledged = [int(event) for event in lines if event != "failed"]
+    await check_batches(tmp_path / "store", acknowledged, 51)
+    assert acknowledged == list(range(10))  # LevelDB itself would take the forty that came after
+
+
+async def test_after_a_full_disk_nothing_is_written_though_there_is_room_again(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 8 * MIB) as disk:
+        ballast = disk / "ballast"
+        store = LevelData(disk / "store", LevelLimits(write_buffer_bytes=MIB), create=True)
+        ballast.write_bytes(bytes(2 * MIB))
+        acknowledged = await commit_until_it_fails(store)
+        assert acknowledged
+        ballast.unlink()
+        asked = acknowledged[-1] + 40
+        for number in range(acknowledged[-1] + 1, asked):
+            with pytest.raises(StoreFailed):
+                await store.commit(big_batch(number))
+        assert await store.entries(0, BATCH_ROWS) == [big_row(i) for i in range(BATCH_ROWS)]
+        await store.close()
+        await check_batches(disk / "store", acknowledged, asked)
+
+
+async def test_rows_that_were_acknowledged_survive_a_killed_process(tmp_path: Path) -> None:
+    await make(tmp_path / "store")
+    with child("hold", tmp_path / "store") as process:
+        assert line(process) == "open"
+        assert process.stdin is not None
+        process.stdin.write("commit\n" * 200)
+        process.stdin.flush()
+        while line(process) != "committed":
+            pass
+        process.kill()
+        acknowledged = [*range(1 + rest(process).count("committed"))]
+    await check_batches(tmp_path / "store", acknowledged, 200)
