@@ -1,0 +1,24 @@
+"""Twinlog's node, and the library on which everything that checks it is built. This file is the map.
+
+In reading order, from the ground up; each layer uses only those before it (pyproject.toml, import contracts).
+
+    errors       every error, drawn as a tree
+    merkle       PURE: hashes, proofs, tiles, the right edge                        start at merkle/proof.py
+    formats      PURE: bytes and text, one file a format; `names` holds what signatures cover; `family`
+    crypto       keys, signature lines, SM2
+    certs        X.509 by slicing; chains, precertificates, trust lists
+    access       who may do what: one pure decision
+    client       a log from outside: reader, prover, verifier, witness's decision, auditor, submitter
+    storage      three stores told apart by trust; LevelDB, SQLite, memory
+    authority    who is listed and whose keys count, as of a date
+    sequencer    from submissions to a signed, published tree                       start at sequencer/commit.py
+    service      one log as method calls: reads, cosignatures, certificates in
+    node         several logs, the witness, the guard, halts, governance
+    api          HTTP: one table of hot routes, FastAPI for the rest
+    settings     the TOML file
+    main         where all objects are put together, and nothing else puts any
+    demo         a synthetic CA tree; two nodes and a monitor on one machine
+    cli          `twinlog`
+
+README.md beside this file tells the architecture in prose, decisions.md what was decided instead of what.
+"""

@@ -1,0 +1,5 @@
+"""`python -m log` is `twinlog`."""
+
+from log.cli import main
+
+main()

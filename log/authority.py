@@ -1,0 +1,81 @@
+"""Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
+
+Nodes and verifiers ask an `Authority`. Today it is built from signed files and settings, whose values are
+passed in; later the governance chains give the same answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from log.certs.chain import Anchor
+from log.certs.trustlist import Status, TrustList, strictest
+from log.formats.note import VKey
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What holds on a date. Sides are names such as `hk` and `gd`."""
+
+    date_ms: int
+    trust_lists: Mapping[str, TrustList]  # by side
+    witnesses: tuple[VKey, ...]
+    logs: Mapping[str, tuple[VKey, ...]]  # by origin
+    guards: tuple[VKey, ...]
+
+    def anchors(self) -> tuple[Anchor, ...]:
+        """Return every issuer that is or ever was on a list, or is observed, once (design section 5).
+
+        Admission is not recognition: no date is looked at. SHA-1 is admitted where any list says so.
+        """
+        weak_hash: dict[bytes, bool] = {}
+        for trust_list in self.trust_lists.values():
+            for issuer in trust_list.issuers:
+                weak_hash[issuer.certificate] = weak_hash.get(issuer.certificate, False) or issuer.weak_hash
+        return tuple(Anchor(certificate, weak) for certificate, weak in weak_hash.items())
+
+    def roots(self) -> tuple[bytes, ...]:
+        """Return the certificate of each anchor, DER: what get-roots answers."""
+        return tuple(anchor.certificate for anchor in self.anchors())
+
+    def issuer_status(self, fingerprint: bytes) -> dict[str, Status]:
+        """Say by side how the issuer stands whose certificate has this SHA-256."""
+        return {
+            side: trust_list.issuer_status(fingerprint, self.date_ms) for side, trust_list in self.trust_lists.items()
+        }
+
+    def recognised(self, type_id: str, issuer: bytes | None = None) -> Status:
+        """Say whether a type is mutually recognised: the strictest of what all sides say.
+
+        With the SHA-256 of an issuer's certificate, as this issuer issues it. `ABSENT` without lists.
+        """
+        if not self.trust_lists:
+            return Status.ABSENT
+        return strictest(
+            trust_list.type_status(type_id, self.date_ms, issuer) for trust_list in self.trust_lists.values()
+        )
+
+
+class Authority(Protocol):
+    """Answers for any date."""
+
+    def at(self, date_ms: int) -> Listed:
+        """Return what holds on a date, milliseconds since 1970."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileAuthority:
+    """An authority out of trust lists that have been verified, and of keys that stand in the settings.
+
+    The lists keep their own history; keys hold for all dates.
+    """
+
+    trust_lists: Mapping[str, TrustList] = field(default_factory=dict)  # by side
+    witnesses: tuple[VKey, ...] = ()
+    logs: Mapping[str, tuple[VKey, ...]] = field(default_factory=dict)  # by origin
+    guards: tuple[VKey, ...] = ()
+
+    def at(self, date_ms: int) -> Listed:
+        """Return what holds on a date, milliseconds since 1970."""
+        return Listed(date_ms, self.trust_lists, self.witnesses, self.logs, self.guards)

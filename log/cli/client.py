@@ -1,0 +1,232 @@
+"""Commands of whoever uses a log: submit, get, prove, verify, upgrade, audit."""
+
+import asyncio
+import json
+import sys
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.progress import Progress
+
+from log import main
+from log.client import pem
+from log.client.audit import Report, audit, audit_index
+from log.client.http import HttpLog
+from log.client.proofs import ProofSource
+from log.client.proofs import upgrade as upgraded
+from log.client.submit import Receipts, Submitter
+from log.client.verifier import Proven, verify_proof
+from log.errors import LogError, Malformed, SettingsError
+from log.formats.family import FAMILIES
+from log.formats.note import VKey
+from log.formats.policy import Policy
+from log.formats.text import b64decode
+from log.settings import NodeSettings
+
+Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://hk.example/x509")]
+PolicyFile = Annotated[
+    Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
+]
+FamilyName = Annotated[str, typer.Option("--family", help="x509 or governance")]
+
+MAX_CHAIN = 10  # certificates that `submit` puts together; a log may take fewer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (submit, get, prove, verify, upgrade):
+        app.command()(command)
+    app.command("audit")(audit_log)
+
+
+def _http() -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))
+
+
+def submit(
+    url: Url,
+    paths: Annotated[list[Path], typer.Argument(help="Certificates, PEM chains, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the answers; a second run goes on from it.")] = Path("receipts"),
+    issuers: Annotated[
+        list[Path] | None, typer.Option(help="Files or folders of issuers to complete chains from.")
+    ] = None,
+) -> None:
+    """Submit certificates; keep each SCT, report each refusal. Exit 1 when anything was refused."""
+
+    async def work() -> int:
+        pool = [der for file in pem.files(issuers or []) for der in pem.read(file)]
+        receipts = Receipts(out, url)
+        chains, skipped, refused, taken = [], 0, 0, 0
+        for file in pem.files(paths):
+            try:
+                chain = pem.complete(pem.read(file), pool, MAX_CHAIN)
+            except Malformed as error:
+                refused += 1
+                print(f"{file}: not a certificate: {error}", file=sys.stderr)
+                continue
+            if receipts.has(chain[0]):
+                skipped += 1
+            else:
+                chains.append(chain)
+        with Progress(disable=not sys.stderr.isatty()) as progress:
+            task = progress.add_task("submitting", total=len(chains))
+            async with _http() as client:
+                async for outcome in Submitter(url, client).submit_all(chains):
+                    receipts.keep(outcome)
+                    progress.advance(task)
+                    taken += outcome.answer is not None
+                    refused += outcome.answer is None
+        print(
+            f"{taken} logged, {skipped} logged before, {refused} refused"
+            + (f", see {out}/refused.csv" if refused else "")
+        )
+        return 1 if refused else 0
+
+    raise typer.Exit(asyncio.run(work()))
+
+
+def get(
+    url: Url,
+    what: Annotated[str, typer.Argument(help="checkpoint, witnessed, roots, or the index of an entry")] = "checkpoint",
+    family: FamilyName = "x509",
+) -> None:
+    """Print a head, the number of roots, or an entry (hex) of a log. Nothing is verified here."""
+
+    async def work() -> None:
+        async with _http() as client:
+            reader = HttpLog(url, FAMILIES[family], client)
+            if what == "checkpoint":
+                sys.stdout.write((await reader.checkpoint()).decode())
+            elif what == "witnessed":
+                sys.stdout.write((await reader.witnessed() or b"no witnessed head yet\n").decode())
+            elif what == "roots":
+                answer = await client.get(f"{url.rstrip('/')}/ct/v1/get-roots")
+                print(f"{len(answer.raise_for_status().json()['certificates'])} roots")
+            elif what.isascii() and what.isdigit():
+                index = int(what)
+                checkpoint = (await reader.checkpoint()).split(b"\n")
+                (row,) = await reader.entries(index, index + 1, int(checkpoint[1]))
+                print(row.hex())
+            else:
+                raise SettingsError(f"cannot get {what}")
+
+    asyncio.run(work())
+
+
+def prove(
+    url: Url,
+    certificate: Annotated[Path, typer.Argument(help="The certificate, DER or PEM.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write; FILE.tlog-proof by default.")] = None,
+    newest: Annotated[bool, typer.Option("--newest", help="Take a provisional proof: one side only.")] = False,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the witnesses.")] = 30,
+) -> None:
+    """Fetch a finished proof that a certificate is logged."""
+
+    async def work() -> None:
+        der = pem.read(certificate)[0]
+        async with _http() as client:
+            proof = await ProofSource(url, client).by_certificate(der, newest=newest, patience_s=wait_s)
+        target = out or certificate.with_suffix(".tlog-proof")
+        target.write_bytes(proof)
+        print(f"{target}: written; check it with: twinlog verify {target} {certificate} --policy POLICY")
+
+    asyncio.run(work())
+
+
+def verify(
+    proof: Annotated[Path, typer.Argument(help="A .tlog-proof file.")],
+    certificate: Annotated[Path, typer.Argument(help="The certificate in hand, DER or PEM.")],
+    policy: PolicyFile,
+    provisional: Annotated[bool, typer.Option("--provisional", help="Accept the word of one side.")] = False,
+) -> None:
+    """Verify a proof offline, from the three files alone. Exit 1 when it does not hold."""
+    proven = verify_proof(
+        proof.read_bytes(), pem.read(certificate)[0], Policy.parse(policy.read_bytes()), provisional=provisional
+    )
+    print(_statement(proven))
+
+
+def upgrade(
+    files: Annotated[
+        list[Path], typer.Argument(help="Receipts (.sct.json) of `submit`, or provisional .tlog-proof files.")
+    ],
+    policy: PolicyFile,
+    url: Annotated[str, typer.Option(help="The log's URL; receipts know it.")] = "",
+    certificate: Annotated[Path | None, typer.Option(help="The certificate of a .tlog-proof.")] = None,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the witnesses.")] = 30,
+) -> None:
+    """Make vouched proofs of provisional ones: each is fetched, verified under the policy, then written."""
+    relied_on = Policy.parse(policy.read_bytes())
+
+    async def one(client: httpx.AsyncClient, file: Path) -> Proven:
+        if file.name.endswith(".sct.json"):
+            receipt = json.loads(file.read_text(encoding="utf-8"))
+            der = b64decode(receipt["certificate"])
+            raw = await ProofSource(url or receipt["log"], client).by_certificate(der, patience_s=wait_s)
+            proven = verify_proof(raw, der, relied_on)
+            file.with_name(file.name.removesuffix(".sct.json") + ".tlog-proof").write_bytes(raw)
+            return proven
+        if certificate is None or not url:
+            raise SettingsError("a .tlog-proof is upgraded with --url and --certificate")
+        reader = HttpLog(url, FAMILIES["x509"], client)
+        raw, proven = await upgraded(file.read_bytes(), pem.read(certificate)[0], relied_on, reader)
+        file.write_bytes(raw)
+        return proven
+
+    async def work() -> int:
+        failed = 0
+        async with _http() as client:
+            for file in files:
+                try:
+                    print(f"{file}: {_statement(await one(client, file))}")
+                except LogError as error:
+                    failed = 1
+                    print(f"{file}: {error}", file=sys.stderr)
+        return failed
+
+    raise typer.Exit(asyncio.run(work()))
+
+
+def audit_log(
+    url: Annotated[str, typer.Argument(help="The log's URL; leave out with --data.")] = "",
+    vkey: Annotated[list[str] | None, typer.Option(help="A key of the log; all that it signs with.")] = None,
+    family: FamilyName = "x509",
+    data: Annotated[Path | None, typer.Option(help="Audit the stores of a stopped node: its settings file.")] = None,
+    index: Annotated[bool, typer.Option("--index", help="With --data: check every key of the index too.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Derive each precertificate's TBS again.")] = False,
+) -> None:
+    """Rebuild every leaf hash, tile and head from the entries; name the first wrong byte and exit 1."""
+
+    async def remote() -> None:
+        async with _http() as client:
+            vkeys = [VKey.parse(text) for text in vkey or []]
+            _report(await audit(HttpLog(url, FAMILIES[family], client), FAMILIES[family], vkeys, deep=deep))
+
+    async def local(settings: Path) -> None:
+        loaded = NodeSettings.load(settings)
+        async for stored in main.stopped_logs(loaded):
+            _report(await audit(stored.reader, stored.family, stored.vkeys, deep=deep))
+            if index:
+                print(f"  {await audit_index(stored.reader, stored.family, stored.index)} index keys")
+
+    if data is None and not url:
+        raise SettingsError("audit takes a URL with --vkey, or --data")
+    asyncio.run(remote() if data is None else local(data))
+
+
+def _report(report: Report) -> None:
+    print(f"{report.origin}: {report.entries} entries, {report.bytes} bytes, root {report.root.hex()}: all in order")
+
+
+def _statement(proven: Proven) -> str:
+    """Say in one sentence what a proof proves."""
+    logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
+    where = f"logged as entry {proven.index} of {proven.origin} at {logged}, covered by the head of size {proven.size}"
+    names = ", ".join(f"{name} ({datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S})" for name, ms in proven.witnesses)
+    if proven.provisional:
+        return f"PROVISIONAL: one side. {where}; the policy's quorum is not met. Cosigned by: {names or 'nobody'}"
+    return f"VERIFIED: {where}; vouched for by {names or 'the log alone, as the policy allows'}"

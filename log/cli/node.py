@@ -1,0 +1,81 @@
+"""Commands of whoever runs a node: keygen, init, serve, halts, demo."""
+
+import asyncio
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from log import main
+from log.demo import run as demonstration
+from log.node.halts import Halts
+from log.sequencer.clock import SystemClock
+from log.settings import NodeSettings
+
+Settings = Annotated[Path, typer.Option("--settings", "-s", help="The node's TOML file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    for command in (keygen, init, serve, halts, demo):
+        app.command()(command)
+
+
+def keygen(settings: Settings = Path("twinlog.toml")) -> None:
+    """Make the key files that the settings call for, and print the public keys that others pin."""
+    loaded = NodeSettings.load(settings)
+    main.keygen(loaded)
+    print(json.dumps(main.public_keys(loaded), indent=2))
+
+
+def init(settings: Settings = Path("twinlog.toml")) -> None:
+    """Create a node's stores and sign each log's empty head. Once."""
+    loaded = NodeSettings.load(settings)
+    asyncio.run(main.init(loaded, SystemClock()))
+    print(f"{loaded.node}: {len(loaded.logs)} logs created")
+
+
+def serve(settings: Settings = Path("twinlog.toml")) -> None:
+    """Run a node until SIGTERM or Ctrl-C. Exit codes: 0 stopped, 2 settings, 3 state refuses, 4 store failed."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    loaded = NodeSettings.load(settings)
+    code = uvloop.run(main.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
+    raise typer.Exit(code)
+
+
+def halts(
+    settings: Settings = Path("twinlog.toml"),
+    clear: Annotated[str, typer.Option(help="Let this origin sign again. Read both notes first.")] = "",
+) -> None:
+    """Show why origins of a stopped node may not sign, with both notes; or clear one."""
+
+    async def work() -> None:
+        heads = main.open_heads(NodeSettings.load(settings), create=False)
+        try:
+            held = Halts(heads)
+            await held.load()
+            if clear:
+                await held.clear(clear)
+            for halted in held.all():
+                print(
+                    f"{halted.origin}: {halted.why}\n\nours:\n{halted.ours.decode()}\ntheirs:\n{halted.theirs.decode()}"
+                )
+        finally:
+            await heads.close()
+
+    asyncio.run(work())
+
+
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="End by itself after the summary.")] = False,
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Work here instead of in a fresh temporary folder.")
+    ] = None,
+) -> None:
+    """Two nodes and a monitor on this machine: certificates in, proofs vouched for by both sides out."""
+    raise typer.Exit(asyncio.run(demonstration.run(folder, once=once, console=Console())))

@@ -1,0 +1,80 @@
+"""Fetching finished proofs, and making vouched proofs out of provisional ones.
+
+A log answers 202 while its witnesses have not vouched for an entry yet; whoever asks waits and asks again.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+
+import httpx
+
+from log.client import LogReader
+from log.client.prover import inclusion
+from log.client.verifier import Proven, verify_proof
+from log.errors import BadProof, Malformed, NotFound, NotYet, Unreachable
+from log.formats.checkpoint import Checkpoint
+from log.formats.note import Note
+from log.formats.policy import Policy
+from log.formats.tlog_proof import TlogProof
+
+DEADLINE_S = 30.0  # one request
+MAX_PROOF_BYTES = 1 << 20
+
+
+class ProofSource:
+    """The finished proofs of the log at `url` (its prefix, with the log's name)."""
+
+    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+        self._url = url.rstrip("/") + "/tlog-proof"
+        self._client = client
+
+    async def by_certificate(self, certificate: bytes, *, newest: bool = False, patience_s: float = 0) -> bytes:
+        """Return the proof for a certificate (DER). `NotFound`; `NotYet` when `patience_s` is over."""
+        parameters = {"fingerprint": sha256(certificate).hexdigest()}
+        if newest:
+            parameters["head"] = "newest"
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                return await self._get(parameters)
+            except NotYet as error:
+                if time.monotonic() + error.retry_after_s > until:
+                    raise
+                await asyncio.sleep(error.retry_after_s)
+
+    async def _get(self, parameters: Mapping[str, str]) -> bytes:
+        try:
+            answer = await self._client.get(self._url, params=parameters, timeout=DEADLINE_S)
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
+        match answer.status_code:
+            case httpx.codes.OK if len(answer.content) <= MAX_PROOF_BYTES:
+                return answer.content
+            case httpx.codes.ACCEPTED:
+                raise NotYet("logged, not vouched for by the witnesses yet")
+            case httpx.codes.NOT_FOUND:
+                raise NotFound("this log has no such certificate")
+            case httpx.codes.TOO_MANY_REQUESTS | httpx.codes.SERVICE_UNAVAILABLE:
+                raise Unreachable(f"{self._url}: {answer.status_code}")
+        raise Malformed(f"{self._url}: {answer.status_code}")
+
+
+async def upgrade(raw: bytes, certificate: bytes, policy: Policy, reader: LogReader) -> tuple[bytes, Proven]:
+    """Return a proof of the same entry on the log's witnessed head, and what it proves under `policy`.
+
+    The old proof is verified first: what it does not prove is not carried over. `NotYet` when the witnessed
+    head does not cover the entry; else the errors of `verify_proof`.
+    """
+    verify_proof(raw, certificate, policy, provisional=True)
+    old = TlogProof.parse(raw)
+    note = await reader.witnessed()
+    size = 0 if note is None else Checkpoint.parse(Note.parse(note).text).size
+    if note is None or size <= old.index:
+        raise NotYet(f"the witnesses have vouched for {size} entries so far")
+    if Checkpoint.parse(Note.parse(note).text).origin != Checkpoint.parse(Note.parse(old.checkpoint).text).origin:
+        raise BadProof("this is another log")
+    hashes = await inclusion(reader, old.index, size)
+    new = TlogProof(old.index, tuple(hashes), note, old.extra).encode()
+    return new, verify_proof(new, certificate, policy)

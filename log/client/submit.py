@@ -1,0 +1,145 @@
+"""Submitting certificates to a log over HTTP (RFC 6962 section 4.1), politely and resumably.
+
+A log that is busy (429, 503) says when to come back, and is asked again; every other refusal is final and kept
+with its reason. What was answered stands in a folder, one file a certificate, so that a second run goes on
+where the first ended.
+"""
+
+import asyncio
+import csv
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from log.certs import certificate
+from log.errors import LogError, Malformed, Refused, Unreachable
+from log.formats.text import b64encode
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitLimits:
+    """How patient and how eager a submitter is."""
+
+    attempts: int = 20  # tries of one certificate while the log is busy or away
+    max_wait_s: float = 30.0  # longest wait that a Retry-After can ask for
+    deadline_s: float = 60.0  # one request
+    parallel: int = 32  # requests in flight
+
+
+class Submitter:
+    """Sends chains to the log at `url` (its prefix, with the log's name)."""
+
+    def __init__(self, url: str, client: httpx.AsyncClient, limits: SubmitLimits | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._client = client
+        self._limits = limits or SubmitLimits()
+
+    async def submit(self, chain: Sequence[bytes]) -> dict[str, Any]:
+        """Return the add-chain or add-pre-chain answer for a chain in DER, leaf first.
+
+        `Refused` with the log's own words; `Unreachable` when it stayed busy or away.
+        """
+        precert = certificate.parse(chain[0]).is_precert
+        url = f"{self._url}/ct/v1/{'add-pre-chain' if precert else 'add-chain'}"
+        body = json.dumps({"chain": [b64encode(der) for der in chain]}).encode()
+        why = "no answer"
+        for attempt in range(self._limits.attempts):
+            wait_s = min(0.1 * 2**attempt, self._limits.max_wait_s)
+            try:
+                answer = await self._client.post(url, content=body, timeout=self._limits.deadline_s)
+            except httpx.HTTPError as error:
+                why = type(error).__name__
+            else:
+                if answer.status_code == httpx.codes.OK:
+                    return _answer(answer)
+                why = f"{answer.status_code}: {_reason(answer.text)}"
+                if answer.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+                    raise Refused(why, str(answer.status_code))
+                wait_s = _retry_after(answer, self._limits.max_wait_s)
+            await asyncio.sleep(wait_s)
+        raise Unreachable(f"{self._url}: {why}")
+
+    async def submit_all(self, chains: Iterable[Sequence[bytes]]) -> AsyncIterator["Outcome"]:
+        """Submit many chains, `parallel` at a time; yield each outcome as it comes."""
+        waiting: set[asyncio.Task[Outcome]] = set()
+        try:
+            for chain in chains:
+                waiting.add(asyncio.create_task(self._outcome(chain)))
+                if len(waiting) >= self._limits.parallel:
+                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        yield task.result()
+            for finished in asyncio.as_completed(waiting):
+                yield await finished
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _outcome(self, chain: Sequence[bytes]) -> "Outcome":
+        try:
+            return Outcome(chain[0], await self.submit(chain), "")
+        except LogError as error:
+            return Outcome(chain[0], None, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one certificate: the log's answer, or why it was refused."""
+
+    certificate: bytes  # DER
+    answer: dict[str, Any] | None
+    refusal: str
+
+
+class Receipts:
+    """A folder of answers: `<SHA-256 of the certificate>.sct.json`, and `refused.csv` beside them."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._folder = folder
+        self._url = url.rstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def has(self, der: bytes) -> bool:
+        """Say whether this certificate was answered before."""
+        return self._path(der).exists()
+
+    def keep(self, outcome: Outcome) -> None:
+        """Write an answer or a refusal down. A file that is there is whole."""
+        if outcome.answer is None:
+            with (self._folder / "refused.csv").open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow([sha256(outcome.certificate).hexdigest(), outcome.refusal])
+            return
+        path = self._path(outcome.certificate)
+        receipt = {"log": self._url, "certificate": b64encode(outcome.certificate), "sct": outcome.answer}
+        unfinished = path.with_suffix(".part")
+        unfinished.write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
+        unfinished.rename(path)
+
+    def _path(self, der: bytes) -> Path:
+        return self._folder / f"{sha256(der).hexdigest()}.sct.json"
+
+
+def _answer(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        body = answer.json()
+    except ValueError as error:
+        raise Malformed("the log's answer is not JSON") from error
+    if not isinstance(body, dict) or not {"id", "timestamp", "extensions", "signature"} <= body.keys():
+        raise Malformed("the log's answer is not that of add-chain")
+    return body
+
+
+def _reason(text: str) -> str:
+    """Return the second line of an error body, or the first."""
+    lines = [line for line in text.splitlines() if line] or ["no reason given"]
+    return lines[min(1, len(lines) - 1)][:500]
+
+
+def _retry_after(answer: httpx.Response, max_wait_s: float) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return min(float(text), max_wait_s) if text.isascii() and text.isdigit() else 1.0

@@ -1,0 +1,323 @@
+"""Verifying what a log says: heads, proofs, SCTs, its identity. Bytes in, facts or an error out.
+
+Nothing here reads a clock, a file or the network, and of other packages only `cryptography` is needed, so a
+court can run it. What bytes cannot be read raises `Malformed`, what does not hold a `VerificationError`:
+
+    BadSignature    a known key's line fails, or a line that must be there is not
+    BadProof        the hashes do not lead from this certificate, or this old head, to the signed root
+    PolicyNotMet    all is true, but too few witnesses have cosigned
+    Inconsistent    two signed heads of one log that cannot both be true: evidence, both notes inside
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from log.certs import certificate as certs
+from log.certs.precert import strip_poison, strip_sct_list
+from log.crypto.ecdsa import EcdsaVerifier
+from log.crypto.notes import Opened, open_head, statement_key, verify_note
+from log.errors import BadProof, BadSignature, Inconsistent, Malformed, PolicyNotMet, VerificationError
+from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.identity import Identity
+from log.formats.note import KeyType, Note, VKey
+from log.formats.policy import Policy
+from log.formats.sct import SCT, extensions, sct_message, split_digitally_signed
+from log.formats.tile_leaf import PRECERT_ENTRY, TileLeaf
+from log.formats.tlog_proof import TlogProof, X509Extra
+from log.formats.wire import u64
+from log.merkle.hashing import EMPTY_ROOT, leaf_hash
+from log.merkle.proof import verify_consistency, verify_inclusion
+
+MAX_CERTIFICATE_BYTES = 65_535  # no leaf of a log is longer (contract, Answers of add-chain)
+
+
+# --- one log over time ------------------------------------------------------------------------------------
+
+
+class LogView:
+    """What one reader knows of one log: its newest verified head. Fed with heads, it advances or raises.
+
+    After an error the view stands where it stood. Whoever fetches also keeps what it fetched.
+    """
+
+    def __init__(self, origin: str, vkeys: Sequence[VKey]) -> None:
+        """Begin without a head. `vkeys` are the keys of the log's identity, all named by the origin."""
+        if not vkeys or any(vkey.name != origin for vkey in vkeys):
+            raise AssertionError("a view needs the keys of its origin")
+        self.origin = origin
+        self._vkeys = tuple(vkeys)
+        self._opened: Opened | None = None
+        self._raw = b""
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The newest verified head; asking before there is one is an `AssertionError`."""
+        if self._opened is None:
+            raise AssertionError("no head has been verified yet")
+        return self._opened.checkpoint
+
+    @property
+    def note(self) -> bytes:
+        """The newest verified head as it came, b"" before the first."""
+        return self._raw
+
+    @property
+    def size(self) -> int:
+        """The size up to which the log is known, 0 before the first head: where a proof must begin."""
+        return self._opened.checkpoint.size if self._opened else 0
+
+    def update(self, note: bytes, proof: Sequence[bytes]) -> Checkpoint:
+        """Verify a head, move on to it and return the newest.
+
+        `proof` leads from `size` to the new head's size (RFC 6962 section 2.1.2); it is empty when one of
+        them is 0 or both are equal. Raises `BadSignature`, `BadProof`, `Malformed`; `Inconsistent` when the
+        head cannot be true beside the last one; a plain `VerificationError` for a smaller head, which may
+        only be old. The same tree signed earlier changes nothing.
+
+        A proof that fails is `BadProof` also between signed heads: whoever carried it may have spoilt it.
+        """
+        opened = open_head(note, self._vkeys)
+        if opened.checkpoint.size == 0 and opened.checkpoint.root != EMPTY_ROOT:
+            raise BadProof("size 0 with a root that is not the empty tree's")
+        if self._opened is None:
+            if proof:
+                raise AssertionError("nothing leads to the first head of a view")
+        elif not self._follows(self._opened, opened, note, proof):
+            return self._opened.checkpoint
+        self._opened, self._raw = opened, note
+        return opened.checkpoint
+
+    def _follows(self, last: Opened, opened: Opened, note: bytes, proof: Sequence[bytes]) -> bool:
+        """Return True for a head to move on to, False for an earlier signature of the same tree; or raise."""
+        why = contradiction(last, opened)
+        if why is not None:
+            raise Inconsistent(f"{self.origin}: {why}", older=self._raw, newer=note)
+        old, new = last.checkpoint, opened.checkpoint
+        if new.size < old.size:
+            raise VerificationError(f"{self.origin}: the head of size {new.size} is older than size {old.size}")
+        verify_extends(old, new, proof)
+        before, after = _times_ms(last), _times_ms(opened)
+        return new.size > old.size or all(before.get(kind, 0) <= after[kind] for kind in after)
+
+
+def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check that the tree of `new` begins with that of `old`, or raise `BadProof`.
+
+    From size 0, with which every tree begins, and between equal sizes the proof is empty.
+    """
+    if old.size not in (0, new.size):
+        verify_consistency(old.size, new.size, old.root, new.root, proof)
+    elif proof:
+        raise BadProof("a consistency proof where none belongs")
+    elif old.size == new.size and old.root != new.root:
+        raise BadProof(f"two roots at size {new.size}")
+
+
+def contradiction(one: Opened, other: Opened) -> str | None:
+    """Say why two heads of one log, opened with its own keys, cannot both be true; None when they can.
+
+    Times are compared within one signature type: 0x04 has whole seconds, 0x05 milliseconds.
+    """
+    small, large = sorted((one, other), key=lambda opened: opened.checkpoint.size)
+    size, larger = small.checkpoint.size, large.checkpoint.size
+    if small.checkpoint.origin != large.checkpoint.origin:
+        raise AssertionError("heads of two logs are never compared")
+    if size == larger:
+        return f"two roots at size {size}" if small.checkpoint.root != large.checkpoint.root else None
+    times_ms, later_ms = _times_ms(small), _times_ms(large)
+    for kind in times_ms.keys() & later_ms.keys():
+        if times_ms[kind] > later_ms[kind]:
+            return f"size {size} was signed after size {larger}"
+        if kind is KeyType.TREE_HEAD and times_ms[kind] == later_ms[kind]:
+            return f"sizes {size} and {larger} were signed at one time"
+    return None
+
+
+def _times_ms(opened: Opened) -> dict[KeyType, int]:
+    """Return the latest time that each type of line tells."""
+    times_ms: dict[KeyType, int] = {}
+    for line in opened.verified:
+        if line.timestamp_ms is not None:
+            times_ms[line.vkey.type] = max(line.timestamp_ms, times_ms.get(line.vkey.type, 0))
+    return times_ms
+
+
+# --- one head ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A head, and who stands behind it."""
+
+    checkpoint: Checkpoint
+    vkeys: tuple[VKey, ...]  # the log's keys that signed it, one or more
+    witnesses: tuple[tuple[str, int], ...]  # those of the policy that cosigned it: key name, time in ms
+    satisfied: bool  # whether they meet the policy's quorum
+
+
+def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
+    """Verify a head by the keys of a policy (C2SP tlog-policy).
+
+    Raises `Malformed`, and `BadSignature` when the policy does not know the log, none of its keys for it
+    signed, or a line of a known key fails. A quorum that is not met is no error here: see
+    `Vouched.satisfied`.
+    """
+    parsed, checkpoint = parse_signed(note)
+    log_vkeys = policy.log_vkeys(checkpoint.origin)
+    if not log_vkeys:
+        raise BadSignature(f"{checkpoint.origin} is not a log of this policy")
+    verified = verify_note(parsed, (*log_vkeys, *policy.witness_vkeys()))
+    own = tuple(line.vkey for line in verified if line.vkey in log_vkeys)
+    if not own:
+        raise BadSignature(f"no signature by {checkpoint.origin}")
+    cosigned = [line for line in verified if line.vkey in policy.witness_vkeys()]
+    return Vouched(
+        checkpoint,
+        own,
+        tuple((line.vkey.name, line.timestamp_ms or 0) for line in cosigned),
+        policy.satisfied([line.vkey for line in cosigned]),
+    )
+
+
+def verify_leaf(proof: TlogProof, leaf: bytes, policy: Policy) -> Vouched:
+    """Verify that `leaf` (leaf input, of any family) stands at the proof's index under its head; return the
+    head.
+
+    Raises as `verify_checkpoint` does, and `BadProof`. The quorum is left to the caller.
+    """
+    vouched = verify_checkpoint(proof.checkpoint, policy)
+    checkpoint = vouched.checkpoint
+    verify_inclusion(proof.index, checkpoint.size, leaf_hash(leaf), proof.hashes, checkpoint.root)
+    return vouched
+
+
+def verify_identity(raw: bytes, pinned: Sequence[VKey] = ()) -> Identity:
+    """Verify a log's statement of its origin and keys: every key named in it must have signed it.
+
+    `pinned` are keys known from elsewhere, all of which must be among them. Without any the statement says
+    only that its keys belong together, not whose they are. Raises `Malformed` and `BadSignature`.
+    """
+    note = Note.parse(raw)
+    identity = Identity.parse(note.text)
+    signed = {line.vkey for line in verify_note(note, map(statement_key, identity.vkeys))}
+    for vkey in identity.vkeys:
+        if statement_key(vkey) not in signed:
+            raise BadSignature(f"{identity.origin}: the key {vkey.encode()} did not sign its identity")
+    for vkey in pinned:
+        if vkey not in identity.vkeys:
+            raise BadSignature(f"{identity.origin}: the key {vkey.encode()} is not one of its identity")
+    return identity
+
+
+# --- one certificate --------------------------------------------------------------------------------------
+
+
+def verify_sct(sct: bytes, leaf: bytes, vkey: VKey) -> SCT:
+    """Verify an SCT for a MerkleTreeLeaf by the log's 0x05 key, and return it.
+
+    Raises `Malformed`, and `BadSignature` when it is another log's, speaks of another time or index than the
+    leaf does, or does not verify.
+    """
+    if vkey.type is not KeyType.TREE_HEAD:
+        raise AssertionError("SCTs are signed by a 0x05 key")
+    parsed = SCT.parse(sct)
+    if parsed.log_id != sha256(vkey.key).digest():
+        raise BadSignature(f"the SCT is not by {vkey.name}")
+    # The signature covers the leaf alone: what the SCT says beside it must be what the leaf says.
+    if leaf[2:10] != u64(parsed.timestamp_ms) or not leaf.endswith(extensions(parsed.index)):
+        raise BadSignature("the SCT speaks of another leaf")
+    EcdsaVerifier(vkey.key).verify(sct_message(leaf), split_digitally_signed(parsed.signature))
+    return parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a proof proves: the certificate stands at `index` of `origin`; and who vouches for that log."""
+
+    origin: str
+    index: int
+    timestamp_ms: int  # when the log took it in
+    size: int  # of the head that covers it
+    witnesses: tuple[tuple[str, int], ...]  # key name and time in ms of each cosignature the policy knows
+    entry_type: int  # X509_ENTRY or PRECERT_ENTRY
+    issuer_key_hash: bytes  # of the issuer a precertificate entry names; b"" for an x509 entry
+    sct: SCT
+    sct_verified: bool  # False when the policy has no 0x05 key of the log: then the tree alone speaks
+    provisional: bool  # True when the quorum is not met: one side's word
+
+
+def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional: bool = False) -> Proven:
+    """Verify a tlog-proof for a certificate (C2SP tlog-proof; design section 3).
+
+    `certificate` is DER: the logged certificate, or for a precertificate entry the final certificate or the
+    precertificate itself. (A precertificate of a Precertificate Signing Certificate cannot be matched to its
+    entry, which speaks of another issuer; its final certificate can.)
+
+    Raises `Malformed`; `BadSignature` from the head or the SCT; `BadProof` when it is not this certificate
+    that is proven; and last `PolicyNotMet`, which `provisional=True` turns into the result's `provisional`.
+    """
+    proof = TlogProof.parse(raw)
+    if proof.extra is None:
+        raise Malformed("a proof without extra data is not that of a certificate")
+    extra = X509Extra.parse(proof.extra)
+    sct = SCT.parse(extra.sct)
+    leaf = _leaf(certificate, extra, sct)
+    if sct.index != proof.index:
+        raise BadProof(f"the SCT is of leaf {sct.index}, the proof of leaf {proof.index}")
+    vouched = verify_leaf(proof, leaf, policy)
+    checkpoint = vouched.checkpoint
+    sct_verified = _verify_sct_by_policy(extra.sct, leaf, policy.log_vkeys(checkpoint.origin))
+    if not vouched.satisfied and not provisional:
+        raise PolicyNotMet(f"{len(vouched.witnesses)} cosignatures of known witnesses do not meet the quorum")
+    return Proven(
+        checkpoint.origin,
+        proof.index,
+        sct.timestamp_ms,
+        checkpoint.size,
+        vouched.witnesses,
+        extra.entry_type,
+        extra.issuer_key_hash,
+        sct,
+        sct_verified,
+        provisional=not vouched.satisfied,
+    )
+
+
+def _leaf(certificate: bytes, extra: X509Extra, sct: SCT) -> bytes:
+    """Rebuild the MerkleTreeLeaf of a certificate from what is public about its entry."""
+    if len(certificate) > MAX_CERTIFICATE_BYTES:
+        raise Malformed(f"a certificate over {MAX_CERTIFICATE_BYTES} bytes is in no log")
+    signed = _precert_tbs(certificate) if extra.entry_type == PRECERT_ENTRY else certificate
+    entry = TileLeaf(
+        sct.timestamp_ms,
+        extra.entry_type,
+        signed,
+        extra.issuer_key_hash,
+        sct.index,
+        precert=b"",
+        fingerprints=(),
+    )
+    return entry.merkle_tree_leaf()
+
+
+def _precert_tbs(der: bytes) -> bytes:
+    """Return the TBSCertificate that the log signed, less what came later (RFC 6962 section 3.2)."""
+    certificate = certs.parse(der)
+    if certificate.is_precert:
+        return strip_poison(certificate.tbs)
+    if certificate.extension(certs.SCT_LIST) is None:  # its SCTs come another way, in TLS or OCSP
+        return certificate.tbs
+    return strip_sct_list(certificate.tbs)
+
+
+def _verify_sct_by_policy(sct: bytes, leaf: bytes, vkeys: Sequence[VKey]) -> bool:
+    """Verify an SCT by the 0x05 key among a log's keys that it names; return False when there are none."""
+    signers = {sha256(vkey.key).digest(): vkey for vkey in vkeys if vkey.type is KeyType.TREE_HEAD}
+    if not signers:
+        return False
+    signer = signers.get(SCT.parse(sct).log_id)
+    if signer is None:
+        raise BadSignature("the SCT is not by a key of this log")
+    verify_sct(sct, leaf, signer)
+    return True

@@ -1,0 +1,406 @@
+"""The composition root: the only place where a node's objects are put together.
+
+`init` makes a node's state once; `build` opens it; `serve` runs it until a signal or a failed store ends it.
+"""
+
+import asyncio
+import logging
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from log.access import Bodies
+from log.api import server
+from log.api.app import Options, create_app
+from log.api.limits import HttpLimits
+from log.authority import Authority, FileAuthority
+from log.certs.chain import ChainChecker, Window
+from log.certs.chain import Limits as ChainLimits
+from log.certs.trustlist import TrustList
+from log.crypto import keys
+from log.crypto.keys import LogKeys
+from log.crypto.notes import sign_statement
+from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, Unavailable
+from log.formats.family import FAMILIES, GOVERNANCE, X509, Family
+from log.formats.identity import Identity as IdentityStatement
+from log.formats.jcs import JSON
+from log.formats.note import VKey
+from log.formats.policy import Policy
+from log.merkle.frontier import Frontier
+from log.node import trustlists
+from log.node import witness as witness_state
+from log.node.governance import Governance
+from log.node.guard import Guard, GuardKey, GuardLimits
+from log.node.halts import Halts
+from log.node.node import Node, NodeConfig
+from log.node.witness import NodeWitness
+from log.sequencer.clock import Clock
+from log.sequencer.commit import Committer, load_edge
+from log.sequencer.commit import Identity as SigningIdentity
+from log.sequencer.head import Published, decode_head, store_name
+from log.sequencer.loop import Sequencer, SequencerConfig
+from log.sequencer.pool import PoolLimits
+from log.service.intake import CertificateIntake, IntakeLimits
+from log.service.log import Identity, Log, ReadLimits
+from log.service.scts import SctIssuer
+from log.service.tree import StoredTree
+from log.service.witnessed import WitnessedHead
+from log.settings import LogTable, NodeSettings
+from log.storage import HeadStore
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+
+logger = logging.getLogger("twinlog.main")
+
+EXIT_STOPPED = 0
+EXIT_SETTINGS = 2
+EXIT_STATE = 3
+EXIT_STORE = 4
+
+
+# --- keys and state, made once --------------------------------------------------------------------------------
+
+
+def keygen(settings: NodeSettings) -> None:
+    """Make every key file that the settings call for. `SettingsError` when one exists: none is overwritten."""
+    for table in settings.logs:
+        keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
+    keys.generate_witness_key(settings.keys_dir)
+
+
+def public_keys(settings: NodeSettings) -> dict[str, list[str]]:
+    """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
+    logs = {table.origin: [vkey.encode() for vkey in _log_keys(settings, table).vkeys] for table in settings.logs}
+    witness = keys.load_witness_key(settings.keys_dir, witness_name(settings)).vkey
+    return {**logs, witness.name: [witness.encode()]}
+
+
+def witness_name(settings: NodeSettings) -> str:
+    """Return the key name of the node's witness: that of the node, below the host of its first origin."""
+    return settings.logs[0].origin.partition("/")[0] + "/witness"
+
+
+async def init(settings: NodeSettings, clock: Clock) -> None:
+    """Create the stores, sign each log's empty head, write the witness marker. Refuses a state that exists."""
+    check_paths(settings)
+    heads = open_heads(settings, create=True)
+    try:
+        await witness_state.create(heads)
+        for table in settings.logs:
+            data, index = _open_stores(settings, table, create=True)
+            identity = SigningIdentity(table.origin, _log_keys(settings, table).signers)
+            await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
+            await index.close()
+            await data.close()
+    finally:
+        await heads.close()
+
+
+class OpenGate:
+    """The gate of a log that has no past yet: only `init` signs without asking."""
+
+    def admit(self, origin: str) -> None:
+        """Let everything in."""
+
+    def permit(self, origin: str) -> None:
+        """Let everything be signed."""
+
+
+def check_paths(settings: NodeSettings) -> None:
+    """Raise `SettingsError` when the head store lies under the data folder: one restored copy would take both."""
+    if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedLog:
+    """One log of a stopped node, for the auditor."""
+
+    reader: StoredTree
+    family: Family
+    vkeys: tuple[VKey, ...]
+    index: LevelIndex
+
+
+async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
+    """Open a stopped node's logs one after the other, changing nothing. `StoreLocked` while the node runs."""
+    heads = open_heads(settings, create=False)
+    try:
+        for table in settings.logs:
+            family, vkeys = FAMILIES[table.family], _log_keys(settings, table).vkeys
+            value = await heads.load(store_name(table.origin))
+            if value is None:
+                raise StateRefused(f"head store: no head for {table.origin}")
+            head = decode_head(value, table.origin, vkeys)
+            data, index = _open_stores(settings, table, create=False)
+            try:
+                published = Published(head, await load_edge(family, data, head.size), Frontier.empty())
+                yield StoppedLog(StoredTree(data, partial(_held, published)), family, vkeys, index)
+            finally:
+                await index.close()
+                await data.close()
+    finally:
+        await heads.close()
+
+
+def _held(published: Published) -> Published:
+    return published
+
+
+# --- a node out of its settings -------------------------------------------------------------------------------
+
+
+async def build(settings: NodeSettings, clock: Clock, url: str) -> Node:
+    """Open a node's stores and put it together; nothing runs before `Node.start`.
+
+    `url` is where the node listens: its public URL unless the settings name another.
+    """
+    return await _Builder(settings, clock).node(settings.public_url.rstrip("/") or url)
+
+
+class _Builder:
+    """Holds what the parts of one node share while they are put together."""
+
+    def __init__(self, settings: NodeSettings, clock: Clock) -> None:
+        check_paths(settings)
+        self._settings = settings
+        self._clock = clock
+        self._heads = open_heads(settings, create=False)
+        self._halts = Halts(self._heads)
+        limits = settings.limits
+        self._guard = Guard(
+            clock,
+            [GuardKey(g.name, VKey.parse(g.cosigner), VKey.parse(g.push)) for g in settings.guards],
+            self._halts,
+            self._room,
+            GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms),
+        )
+        self._authority: Authority = FileAuthority()
+        self._logs: list[Log] = []
+        self._intakes: dict[str, CertificateIntake] = {}
+        self._node: Node | None = None
+
+    async def node(self, url: str) -> Node:
+        settings = self._settings
+        self._authority = await load_authority(settings, self._heads)
+        loaded = {table.name: _log_keys(settings, table) for table in settings.logs}
+        witness_key = keys.load_witness_key(settings.keys_dir, witness_name(settings))
+        keys.require_distinct([witness_key, *(signer for own in loaded.values() for signer in own.signers)])
+        for table in settings.logs:
+            await self._add_log(table, loaded[table.name])
+        known = {entry.origin: [VKey.parse(vkey) for vkey in entry.vkeys] for entry in settings.witnessed}
+        witness = NodeWitness(witness_key, known, self._heads, self._guard, self._halts, self._clock, self._fail)
+        config = NodeConfig(
+            settings.node,
+            url,
+            settings.heartbeat_s * 1000,
+            {table.name: table.window for table in settings.logs},
+        )
+        governance = [
+            Governance(
+                hosted,
+                settings.node.encode(),
+                self._genesis(),
+                partial(self._anchors, hosted, witness),
+                settings.anchor_s,
+            )
+            for hosted in self._logs
+            if hosted.family is GOVERNANCE
+        ]
+        self._node = Node(
+            config,
+            self._logs,
+            self._intakes,
+            witness,
+            self._guard,
+            self._halts,
+            self._heads,
+            governance,
+            self._disk_free,
+            self._room,
+        )
+        return self._node
+
+    async def _add_log(self, table: LogTable, own: LogKeys) -> None:
+        settings, limits = self._settings, self._settings.limits
+        family = FAMILIES[table.family]
+        data, index = _open_stores(settings, table, create=False)
+        identity = SigningIdentity(table.origin, own.signers)
+        sequencer = Sequencer(
+            table.origin,
+            family,
+            Committer(family, identity, data, self._heads, self._guard, self._clock),
+            data,
+            index,
+            self._guard,
+            self._clock,
+            SequencerConfig(
+                linger_ms=limits.linger_ms,
+                heartbeat_ms=settings.heartbeat_s * 1000,
+                index_sync_ms=limits.index_sync_ms,
+                pool=PoolLimits(limits.pool_entries, limits.pool_bytes, limits.batch_entries, limits.batch_bytes),
+            ),
+            on_failure=self._fail,
+        )
+        policy = _policy(table.policy)
+        hosted: Log
+        scts = None if own.sct is None or own.log_id is None else SctIssuer(own.log_id, own.sct)
+        witnessed = WitnessedHead(
+            table.origin,
+            own.vkeys,
+            policy,
+            self._heads,
+            lambda size: hosted.root_at(size),  # noqa: PLW0108 - `hosted` comes two lines below
+            lambda: sequencer.published.head,
+            self._halts.halt,
+        )
+        hosted = Log(
+            Identity(
+                table.name,
+                table.origin,
+                own.vkeys,
+                await _statement(table.origin, own, self._clock.wall_ms()),
+                policy,
+                own.log_id,
+            ),
+            family,
+            sequencer,
+            data,
+            index,
+            witnessed,
+            scts.extra if scts else None,
+            self._clock,
+            self._guard.guarded,
+            ReadLimits(limits.gzip_cache_bytes),
+            self._fail,
+        )
+        self._logs.append(hosted)
+        if scts is not None:
+            checker = ChainChecker(
+                self._authority.at(self._clock.wall_ms()).anchors(),
+                allow_precert_signing=table.precert_signing,
+                window=None if table.window is None else Window(*table.window),
+                limits=ChainLimits(max_chain=limits.max_chain),
+            )
+            self._intakes[table.name] = CertificateIntake(
+                hosted,
+                scts,
+                lambda: checker,
+                self._clock,
+                IntakeLimits(limits.max_rate_per_s, limits.max_checking),
+            )
+
+    def _genesis(self) -> JSON:
+        """Return what the first governance entry says: who this node is, by which keys."""
+        logs: dict[str, JSON] = {
+            hosted.origin: [vkey.encode() for vkey in hosted.identity.vkeys] for hosted in self._logs
+        }
+        return {"node": self._settings.node, "logs": logs}
+
+    async def _anchors(self, own: Log, witness: NodeWitness) -> Sequence[bytes]:
+        """Return the heads to anchor: of this node's other logs, and of the peers as our witness cosigned them."""
+        return [
+            *[hosted.published.head.note for hosted in self._logs if hosted is not own],
+            *[note for note in [await witness.cosigned(origin) for origin in witness.origins] if note],
+        ]
+
+    def _fail(self, error: LogError) -> None:
+        if self._node is not None:
+            self._node.fail(error)
+
+    def _disk_free(self) -> int:
+        return shutil.disk_usage(self._settings.data_dir).free
+
+    def _room(self) -> None:
+        """Raise `Unavailable` below the disk watermark, which leaves room for the head store's heartbeats."""
+        watermark = self._settings.limits.disk_watermark_bytes
+        if self._disk_free() < watermark:
+            raise Unavailable(f"less than {watermark} bytes are free: read-only", reason="disk")
+
+
+async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:
+    """Read and verify every configured trust list, and the keys that the settings name. `SettingsError`."""
+    lists: dict[str, TrustList] = {}
+    for table in settings.trustlists:
+        signers = [VKey.parse(signer) for signer in table.signers]
+        data, note = _read(table.path / "trustlist.json"), _read(table.path / "trustlist.note")
+        lists[table.side] = await trustlists.adopt(heads, table.side, data, note, signers, table.threshold)
+    return FileAuthority(
+        lists,
+        tuple(witness.vkey for table in settings.logs for witness in _policy(table.policy).witnesses),
+        {entry.origin: tuple(VKey.parse(vkey) for vkey in entry.vkeys) for entry in settings.witnessed},
+        tuple(VKey.parse(guard.cosigner) for guard in settings.guards),
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+
+
+def _log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
+    return keys.load_log_keys(settings.keys_dir, table.name, table.origin, scts=table.family == X509.name)
+
+
+async def _statement(origin: str, own: LogKeys, now_ms: int) -> bytes:
+    """Return the identity of a log, signed by each of its keys."""
+    text = IdentityStatement(origin, own.vkeys).encode()
+    return (await sign_statement(text, now_ms, own.signers)).encode()
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        return Policy.parse(_read(path))
+    except Malformed as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def open_heads(settings: NodeSettings, *, create: bool) -> SqliteHeads:
+    limits = HeadLimits(busy_timeout_ms=settings.limits.head_busy_ms)
+    return SqliteHeads(settings.heads_file, limits, create=create)
+
+
+def _open_stores(settings: NodeSettings, table: LogTable, *, create: bool) -> tuple[LevelData, LevelIndex]:
+    limits = LevelLimits(write_buffer_bytes=settings.limits.write_buffer_bytes)
+    folder = settings.data_dir / table.name
+    return LevelData(folder / "data", limits, create=create), LevelIndex(folder / "index", limits, create=create)
+
+
+# --- serving --------------------------------------------------------------------------------------------------
+
+
+async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], None]) -> int:
+    """Run a node until SIGTERM or SIGINT, or until a store fails; return the process's exit code.
+
+    `announce` gets the URL once every log has recovered and the socket answers.
+    """
+    listener = server.listen(settings.listen)
+    url = server.url_of(listener)
+    try:
+        node = await build(settings, clock, url)
+        await node.start()
+    except (StateRefused, StorageError) as error:
+        logger.error("the state refuses: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
+        return EXIT_STATE
+    options = Options(
+        Bodies(settings.bodies),
+        tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
+        HttpLimits(
+            max_body_bytes=settings.limits.max_body_bytes,
+            submit=settings.limits.max_submissions,
+            read=settings.limits.max_reads,
+        ),
+    )
+    failed = asyncio.create_task(node.ended())
+    await server.serve(
+        create_app(node, options, clock), listener, settings.stop_timeout_s, failed, partial(announce, url)
+    )
+    failed.cancel()
+    await node.stop()
+    if node.failure is None:
+        return EXIT_STOPPED
+    return EXIT_STATE if isinstance(node.failure, StateRefused) else EXIT_STORE

@@ -1,0 +1,265 @@
+"""One log as its readers see it: an origin, its newest head, its tiles. A `LogReader`, like the HTTP client.
+
+Everything is cut from what the newest published head covers; nothing beyond it is ever served. Full hash
+tiles come from the data store, the rest from the right edge that the sequencer published with the head, so a
+partial tile can be had for every size up to the newest (c2sp.org/tlog-tiles, "Partial tiles").
+"""
+
+import asyncio
+import gzip
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from log.client.prover import inclusion, root
+from log.errors import LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
+from log.formats.bundle import encode_bundle
+from log.formats.checkpoint import Checkpoint
+from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, Family, Parts
+from log.formats.note import Note, VKey
+from log.formats.policy import Policy
+from log.formats.tlog_proof import TlogProof
+from log.merkle.tiles import TILE_WIDTH
+from log.sequencer.clock import Clock
+from log.sequencer.head import Published
+from log.sequencer.loop import Sequencer
+from log.sequencer.plan import Blob
+from log.sequencer.pool import Placement
+from log.service.tree import StoredTree
+from log.service.witnessed import WitnessedHead
+from log.storage import DataStore, Index
+
+GZIP_LEVEL = 6  # data tiles hold hashes and signatures; higher levels cost time and gain nothing
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """Bounds of what reading keeps in memory."""
+
+    gzip_cache_bytes: int = 32 << 20  # compressed full data tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a log is, in public: what its readers pin."""
+
+    name: str  # the path segment under the node's URL
+    origin: str  # the checkpoint's first line
+    vkeys: tuple[VKey, ...]  # every key that signs its heads
+    statement: bytes  # the signed identity note
+    policy: Policy  # what makes one of its heads a witnessed head
+    log_id: bytes | None  # SHA-256 of the 0x05 key's SPKI; None for families without SCTs
+
+
+Extra = Callable[[bytes, int], Awaitable[bytes]]  # (row, index) -> what a verifier needs beside the document
+
+
+@dataclass(frozen=True, slots=True)
+class LogStatus:
+    """A log's condition, for the status page, health and metrics. Ages in milliseconds."""
+
+    name: str
+    origin: str
+    size: int
+    head_age_ms: int
+    witnessed_size: int | None  # None before the first witnessed head
+    witnessed_age_ms: int | None
+    vouched_by: tuple[str, ...]  # names of the witnesses on the witnessed head
+    pool: int  # submissions that wait
+    guarded: bool
+    last_error: str  # why the log takes or signs nothing now, "" when it does
+
+
+class Log:
+    """One origin, one family, one history."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        family: Family,
+        sequencer: Sequencer,
+        data: DataStore,
+        index: Index,
+        witnessed: WitnessedHead,
+        extra: Extra | None,
+        clock: Clock,
+        guarded: Callable[[str], bool],
+        limits: ReadLimits,
+        on_failure: Callable[[LogError], None],
+    ) -> None:
+        self.identity = identity
+        self.family = family
+        self.sequencer = sequencer
+        self._head = witnessed
+        self._data = data
+        self._tree = StoredTree(data, lambda: sequencer.published)
+        self._index = index
+        self._extra = extra
+        self._clock = clock
+        self._guarded = guarded
+        self._limits = limits
+        self._on_failure = on_failure
+        self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._gzip_bytes = 0
+
+    @property
+    def name(self) -> str:
+        return self.identity.name
+
+    @property
+    def origin(self) -> str:
+        return self.identity.origin
+
+    @property
+    def published(self) -> Published:
+        """The newest head with its tree."""
+        return self.sequencer.published
+
+    @property
+    def size(self) -> int:
+        """The number of published entries."""
+        return self.sequencer.published.head.size
+
+    async def start(self) -> None:
+        """Recover the tree and the witnessed head; begin to sequence."""
+        await self.sequencer.start()
+        await self._head.load()
+
+    async def stop(self) -> None:
+        """Commit and answer what was taken, then let go of the stores."""
+        await self.sequencer.stop()
+        await self._index.close()
+        await self._data.close()
+
+    def status(self) -> LogStatus:
+        """Return the condition of this moment."""
+        now_ms = self._clock.wall_ms()
+        head = self.published.head
+        witnessed = self._head.note is not None
+        return LogStatus(
+            name=self.name,
+            origin=self.origin,
+            size=head.size,
+            head_age_ms=now_ms - head.timestamp_ms,
+            witnessed_size=self._head.size if witnessed else None,
+            witnessed_age_ms=now_ms - self._head.timestamp_ms if witnessed else None,
+            vouched_by=self._head.vouchers,
+            pool=self.sequencer.waiting,
+            guarded=self._guarded(self.origin),
+            last_error=str(self.sequencer.failed or self.sequencer.refused),
+        )
+
+    async def submit(self, parts: Parts, blobs: tuple[Blob, ...] = ()) -> Placement:
+        """Make the leaf an entry, or find where it already is one. See `Sequencer.submit`."""
+        return await self.sequencer.submit(parts, self.family.dedup(parts), blobs)
+
+    # --- LogReader ------------------------------------------------------------------------------------------
+
+    async def checkpoint(self) -> bytes:
+        """Return the newest head with the cosignatures that came for its text so far."""
+        return self._head.newest(self.published.head)
+
+    async def witnessed(self) -> bytes | None:
+        """Return the largest head that meets the log's policy, or None before the first."""
+        return self._head.note
+
+    async def entries(self, start: int, end: int, size: int) -> list[bytes]:
+        """Return the rows start <= i < end. `NotFound` beyond the published size."""
+        return await self._tree.entries(start, end, size)
+
+    async def hashes(self, level: int, start: int, end: int, size: int) -> bytes:
+        """Return the hashes start <= i < end of a tile level, 32 bytes each; only whole subtrees have one."""
+        return await self._tree.hashes(level, start, end, size)
+
+    async def blob(self, digest: bytes) -> bytes | None:
+        """Return the issuer certificate with this SHA-256, or None."""
+        return await self._tree.blob(digest)
+
+    # --- tiles ----------------------------------------------------------------------------------------------
+
+    async def hash_tile(self, level: int, n: int, width: int) -> bytes:
+        """Return `width` hashes of tile `n`; `NotFound` unless some published size implies it."""
+        start = n * TILE_WIDTH
+        return await self.hashes(level, start, start + width, self.size)
+
+    async def entry_tile(self, kind: str, n: int, width: int) -> bytes:
+        """Return `width` entries as a static-ct data tile ("data") or a tlog-tiles entry bundle ("entries").
+
+        The bundle of a certificate log holds its MerkleTreeLeaf bytes: the same tree for readers that know
+        nothing of certificates. `NotFound` beyond the published size, and for a kind the family lacks.
+        """
+        if kind not in ("entries", self.family.tile):
+            raise NotFound(f"a {self.family.name} log has no tile/{kind}")
+        start = n * TILE_WIDTH
+        rows = await self.entries(start, start + width, self.size)
+        if kind == self.family.tile:
+            return self.family.join(rows)
+        return encode_bundle([self.family.leaf_input(row) for row in rows])
+
+    async def entry_tile_gzip(self, kind: str, n: int) -> bytes:
+        """Return a full tile as gzip: compressed once, off the event loop, then kept within a bound."""
+        cached = self._gzip.get((kind, n))
+        if cached is not None:
+            self._gzip.move_to_end((kind, n))
+            return cached
+        tile = await self.entry_tile(kind, n, TILE_WIDTH)
+        packed = await asyncio.to_thread(gzip.compress, tile, GZIP_LEVEL, mtime=0)
+        if (kind, n) not in self._gzip:
+            self._gzip[kind, n] = packed
+            self._gzip_bytes += len(packed)
+        while self._gzip_bytes > self._limits.gzip_cache_bytes:
+            self._gzip_bytes -= len(self._gzip.popitem(last=False)[1])
+        return packed
+
+    # --- look-ups -------------------------------------------------------------------------------------------
+
+    async def find(self, key: bytes) -> tuple[int, bytes]:
+        """Return (index, row) of the entry that has this index key, below the published size; or `NotFound`.
+
+        The row is compared: an index that is wrong makes nothing appear under a name it does not have.
+        """
+        index = await self._index.get(key)
+        if index is None or index >= self.size:
+            raise NotFound("not in this log")
+        (row,) = await self._data.entries(index, index + 1)
+        if key not in self.family.keys(row):
+            raise NotFound("not in this log")
+        return index, row
+
+    async def tlog_proof(self, *, leaf: bytes | None = None, fingerprint: bytes | None = None, newest: bool) -> bytes:
+        """Return a finished proof for a leaf hash or a certificate's SHA-256 (32 bytes each, exactly one).
+
+        It builds on the witnessed head (`NotYet` while that does not cover the entry), or with `newest` on the
+        newest one, for which only this log's own side need have vouched. `NotFound` when it is not logged.
+        """
+        if leaf is not None:
+            index, row = await self.find(LEAF_KEY + leaf)
+        elif fingerprint is not None:
+            index, row = await self.find(FINGERPRINT_KEY + fingerprint)
+        else:
+            raise AssertionError("a proof is asked for by leaf hash or by fingerprint")
+        note = await self.checkpoint() if newest else await self.witnessed()
+        size = 0 if note is None else Checkpoint.parse(Note.parse(note).text).size
+        if note is None or size <= index:
+            raise NotYet(f"entry {index} is logged; its witnesses have vouched for {size} entries so far")
+        hashes = await inclusion(self, index, size)
+        extra = None if self._extra is None else await self._extra(row, index)
+        return TlogProof(index, tuple(hashes), note, extra).encode()
+
+    async def root_at(self, size: int) -> bytes:
+        """Return the root of the first `size` entries; 0 <= size <= the published size."""
+        return await root(self, size)
+
+    async def bears_out(self, checkpoint: Checkpoint) -> bool:
+        """Say whether our tree has this root at this size."""
+        return checkpoint.size <= self.size and await self.root_at(checkpoint.size) == checkpoint.root
+
+    # --- cosignatures ---------------------------------------------------------------------------------------
+
+    async def add_cosignatures(self, raw: bytes) -> None:
+        """Take a head of this log with cosignature lines. See `WitnessedHead.add` for its errors."""
+        try:
+            await self._head.add(raw)
+        except (StorageError, StateRefused) as error:
+            self._on_failure(error)
+            raise Unavailable("a store of this log failed; the node restarts", reason="store-failed") from error

@@ -1,0 +1,175 @@
+"""A node's settings: one TOML file, overridden by `TWINLOG_<KEY>` in the environment.
+
+Pydantic stops here; `main` turns these into the frozen values that each layer declares for itself. Unknown
+keys and unknown `TWINLOG_…` variables are errors, because a misspelt limit is a limit that is not there.
+Relative paths are taken from the folder of the settings file. Every key is explained in log/README.md, and a
+test compares the two.
+"""
+
+import os
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from log.errors import SettingsError
+
+PREFIX = "TWINLOG_"
+OTHERS = ("TWINLOG_MONITOR_", "TWINLOG_DATA")  # the monitor's settings, and where tests find shared data
+
+
+def _milliseconds(value: object) -> object:
+    """Read an ISO 8601 date or date-time, UTC unless it says otherwise, as POSIX milliseconds."""
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
+
+
+Milliseconds = Annotated[int, BeforeValidator(_milliseconds)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Table(BaseModel):
+    """A TOML table: frozen, and closed to keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogTable(Table):
+    """`[[logs]]`: one log of this node."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    family: Literal["x509", "governance"]
+    origin: str
+    policy: Path
+    window: tuple[Milliseconds, Milliseconds] | None = None  # notAfter: from (inclusive), to (exclusive)
+    precert_signing: bool = True  # take precertificates issued through a precertificate signing certificate
+
+
+class WitnessedTable(Table):
+    """`[[witnessed]]`: a foreign log whose heads this node's witness cosigns."""
+
+    origin: str
+    vkeys: tuple[str, ...] = Field(min_length=1)
+
+
+class GuardTable(Table):
+    """`[[guards]]`: a monitor that may say what this node signed before."""
+
+    name: str
+    cosigner: str  # vkey of type 0x04
+    push: str  # vkey of type 0x01
+
+
+class TrustListTable(Table):
+    """`[[trustlists]]`: one side's signed trust list."""
+
+    side: Literal["hk", "gd"]
+    path: Path  # folder with trustlist.json and trustlist.note
+    signers: tuple[str, ...] = Field(min_length=1)  # vkeys of type 0x01
+    threshold: Positive = 1
+
+
+class LimitsTable(Table):
+    """`[limits]`: every bound of a node, with its unit."""
+
+    max_body_bytes: Positive = 512 << 10
+    max_chain: Positive = 10
+    max_rate_per_s: Positive = 20_000
+    max_checking: Positive = 4096
+    max_submissions: Positive = 4096
+    max_reads: Positive = 1024
+    pool_entries: Positive = 4096
+    pool_bytes: Positive = 64 << 20
+    batch_entries: Positive = 1024
+    batch_bytes: Positive = 16 << 20
+    linger_ms: Annotated[int, Field(ge=0)] = 10
+    index_sync_ms: Positive = 1000
+    gzip_cache_bytes: Positive = 32 << 20
+    write_buffer_bytes: Positive = 16 << 20
+    disk_watermark_bytes: Annotated[int, Field(ge=0)] = 256 << 20
+    head_busy_ms: Positive = 5000
+    parting_ms: Positive = 2000
+    heard_ms: Positive = 60_000
+    clock_error_ms: Positive = 60_000
+
+
+class NodeSettings(BaseSettings):
+    """The whole file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    node: str
+    listen: str = "127.0.0.1:8800"
+    public_url: str = ""
+    keys_dir: Path = Path("keys")
+    data_dir: Path = Path("data")
+    heads_file: Path = Path("heads/heads.sqlite")
+    heartbeat_s: Positive = 10
+    stop_timeout_s: Positive = 10
+    anchor_s: Positive = 600
+    bodies: Literal["public", "token"] = "public"
+    tokens_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    logs: tuple[LogTable, ...] = Field(min_length=1)
+    witnessed: tuple[WitnessedTable, ...] = ()
+    guards: tuple[GuardTable, ...]  # required, so that going without one is written down: guards = []
+    trustlists: tuple[TrustListTable, ...] = ()
+    limits: LimitsTable = LimitsTable()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment stands above the file, whose content comes as arguments."""
+        return env_settings, init_settings
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the settings file. `SettingsError` names the first key that is missing, unknown or wrong."""
+        try:
+            with path.open("rb") as file:
+                table = tomllib.load(file)
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        cls._check_environment()
+        try:
+            settings = cls(**table)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise SettingsError(f"{path}: {where}: {first['msg']}") from error
+        return settings._anchored(path.resolve().parent)
+
+    @classmethod
+    def _check_environment(cls) -> None:
+        known = {PREFIX + key.upper() for key in cls.model_fields}
+        for name in os.environ:
+            ours = name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS)
+            if ours and name.upper().partition("__")[0] not in known:
+                raise SettingsError(f"{name}: no such setting")
+
+    def _anchored(self, folder: Path) -> Self:
+        return self.model_copy(
+            update={
+                "keys_dir": folder / self.keys_dir,
+                "data_dir": folder / self.data_dir,
+                "heads_file": folder / self.heads_file,
+                "logs": tuple(entry.model_copy(update={"policy": folder / entry.policy}) for entry in self.logs),
+                "trustlists": tuple(
+                    entry.model_copy(update={"path": folder / entry.path}) for entry in self.trustlists
+                ),
+            }
+        )
