@@ -1,0 +1,107 @@
+"""The HTTP application: the cold routes, FastAPI around them and the hot ones, the edge in front of it all.
+
+Every route, hot or cold, is one `Route` and runs in `Front.answer`. FastAPI finds the cold ones, describes
+all of them, and says 404 and 405 to everything else.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from log.access import Bodies
+from log.api import handlers_node as whole
+from log.api import handlers_submit as submit
+from log.api.auth import Doorkeeper
+from log.api.describe import operation, responses, summary
+from log.api.edge import HOT, Asgi, Edge
+from log.api.front import Front
+from log.api.limits import HttpLimits
+from log.api.metrics import Metrics
+from log.api.reply import Reply
+from log.api.route import COSIGNED, COUNTERS, FROM_WITNESS, GUARD, PAGE, ROOTS, STATUS, TO_WITNESS, Route, Site
+from log.api.served import ServedNode
+from log.sequencer.clock import Clock, SystemClock
+
+COLD = (
+    Route("GET", "/", whole.status_page, PAGE),
+    Route("GET", "/.well-known/twinlog.json", whole.well_known, STATUS),
+    Route("GET", "/healthz", whole.healthz, STATUS),
+    Route("GET", "/metrics", whole.metrics, COUNTERS),
+    Route("GET", "/openapi.json", whole.openapi, STATUS),
+    Route("GET", "/docs", whole.docs, PAGE),
+    Route("POST", "/guard", whole.hear_guard, GUARD),
+    Route("POST", "/witness/add-checkpoint", whole.witness_add, TO_WITNESS),
+    Route("GET", "/witness/{origin_hash}/checkpoint", whole.witness_latest, FROM_WITNESS),
+    Route("GET", "/{log}/ct/v1/get-roots", submit.get_roots, ROOTS),
+    Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the settings say of HTTP."""
+
+    bodies: Bodies = Bodies.PUBLIC
+    tokens_sha256: tuple[bytes, ...] = ()  # of the bearer tokens that may read entries; 32 bytes each
+    limits: HttpLimits = field(default_factory=HttpLimits)
+
+
+def create_app(node: ServedNode, options: Options, clock: Clock | None = None) -> Asgi:
+    """Return the ASGI application that serves `node`."""
+    # Documents are routes like all others, and each thing has one URL: nothing is redirected.
+    app = FastAPI(title="Twinlog", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    metrics = Metrics(node.logs)
+    site = Site(node, metrics, app.openapi)
+    now_ms = (clock or SystemClock()).wall_ms
+    front = Front((*COLD, *HOT), site, Doorkeeper(options.bodies, options.tokens_sha256, now_ms), options.limits)
+    for route in (*COLD, *HOT):
+        app.add_api_route(
+            route.pattern,
+            _endpoint(front, route),
+            methods=[route.method],
+            summary=summary(route),
+            operation_id=route.handler.__name__,
+            responses=responses(route),
+            openapi_extra=operation(route),
+            response_class=Response,
+        )
+    _answer_the_rest(app, front)
+    return Edge(front, app)
+
+
+def _endpoint(front: Front, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    """Return what FastAPI calls for a route."""
+
+    async def endpoint(request: Request) -> Response:
+        params = tuple(request.path_params.values())
+        return _response(await front.answer(route, params, request.scope, request.receive))
+
+    return endpoint
+
+
+def _answer_the_rest(app: FastAPI, front: Front) -> None:
+    """Give 404 and 405, which Starlette finds, the form of all errors. HEAD and OPTIONS are ours to allow."""
+
+    async def lost(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        allowed = (error.headers or {}).get("Allow")
+        if allowed is None:
+            return _response(front.lost(error.status_code, "nothing is at this path"))
+        methods = ", ".join([*_with_head(allowed.split(", ")), "OPTIONS"])
+        allow = (b"allow", methods.encode("ascii"))
+        return _response(front.lost(error.status_code, f"this path takes {methods}", allow))
+
+    app.add_exception_handler(HTTPException, lost)
+
+
+def _with_head(methods: Sequence[str]) -> list[str]:
+    return [*sorted(methods), *(["HEAD"] if "GET" in methods else [])]
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status)
+    response.raw_headers = reply.head()
+    return response

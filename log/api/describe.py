@@ -1,0 +1,81 @@
+"""What OpenAPI says of a route: a summary, its parameters and bodies, and the answers it may give."""
+
+from http import HTTPStatus
+from typing import Any
+
+from log.api.reply import JSON, TEXT
+from log.api.route import Route
+
+_HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "log": ("Name of a log, as in /.well-known/twinlog.json", {"type": "string"}),
+    "level": ("Level of the tile, 0 to 63", {"type": "integer", "minimum": 0, "maximum": 63}),
+    "number": (
+        "Number of the tile, as `x001/x234/067` or, for a partial tile, `x001/x234/067.p/<width>`",
+        {"type": "string", "pattern": r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$"},
+    ),
+    "fingerprint": ("SHA-256 of the certificate", _HEX),
+    "leaf": ("Leaf hash", _HEX),
+    "head": ("`newest`: do not wait for the other side", {"type": "string", "enum": ["newest"]}),
+    "origin_hash": ("SHA-256 of the origin", _HEX),
+}
+_CHAIN = {
+    "type": "object",
+    "required": ["chain"],
+    "properties": {
+        "chain": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "contentEncoding": "base64"},
+            "description": "DER certificates, the leaf first; the root may be left out",
+        }
+    },
+}
+_ANYWHERE = (401, 403, 404, 503)  # what any route may answer
+
+
+def summary(route: Route) -> str:
+    """Return what the first line of the handler's docstring says after the path."""
+    line = (route.handler.__doc__ or "").partition("\n")[0]
+    text = line.partition(": ")[2].rstrip(".")
+    return text[:1].upper() + text[1:]
+
+
+def names(pattern: str) -> list[str]:
+    """Return the names in a pattern: `/{log}/tile/{level}/{number:path}` has log, level and number."""
+    words = pattern.split("/")
+    return [word[1:-1].removesuffix(":path") for word in words if word.startswith("{")]
+
+
+def responses(route: Route) -> dict[int | str, dict[str, Any]]:
+    """Return the answers a route may give. All but 200 are plain text: the status, then the reason."""
+    refused: dict[int | str, dict[str, Any]] = {
+        status: {"description": HTTPStatus(status).phrase, "content": {TEXT: {"schema": {"type": "string"}}}}
+        for status in sorted({*_ANYWHERE, *route.sort.refuses})
+    }
+    return {200: {"description": summary(route), "content": {route.sort.produces: {"schema": {}}}}, **refused}
+
+
+def operation(route: Route) -> dict[str, Any]:
+    """Return parameters and request body of a route."""
+    described: dict[str, Any] = {
+        "parameters": [
+            *(_parameter(name, "path") for name in names(route.pattern)),
+            *(_parameter(name, "query") for name in route.sort.query),
+        ]
+    }
+    if route.sort.consumes is not None:
+        schema = _CHAIN if route.sort.consumes == JSON else {"type": "string"}
+        described["requestBody"] = {"required": True, "content": {route.sort.consumes: {"schema": schema}}}
+    return described
+
+
+def _parameter(name: str, place: str) -> dict[str, Any]:
+    description, schema = _PARAMETERS[name]
+    return {
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": description,
+        "schema": schema,
+    }

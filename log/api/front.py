@@ -1,0 +1,109 @@
+"""The one function around every handler, whichever way the request came in.
+
+    1. take a place in the route's lane, or answer 503
+    2. ask `access.decide` whether this caller may do this here, or answer 401 or 403
+    3. read the body, counted while it comes, or answer 413
+    4. call the handler
+    5. turn what it raised into the answer that the table in `errors` gives it
+    6. give the place back, count the answer
+
+Whatever happens, the caller gets an answer in the form of all errors, and none of them tells what is inside.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from log.api.auth import Door, Doorkeeper
+from log.api.errors import error_reply, status_of, text_reply
+from log.api.limits import Bodies, HttpLimits, Lane, Places, Receive
+from log.api.metrics import NO_ROUTE, Meter
+from log.api.reply import Reply
+from log.api.route import Call, Handler, Route, Site
+from log.errors import LogError
+
+logger = logging.getLogger(__name__)
+
+Scope = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Where one route is answered."""
+
+    door: Door
+    places: Places  # shared by the routes of a lane
+    meter: Meter
+
+
+class Front:
+    """Answers requests that a route took, and those that none did."""
+
+    def __init__(self, routes: Iterable[Route], site: Site, doorkeeper: Doorkeeper, limits: HttpLimits) -> None:
+        self._site = site
+        self._bodies = Bodies(limits)
+        places = {lane: Places(lane, limits) for lane in Lane}
+        self._desks = {
+            route: _Desk(
+                Door(doorkeeper, route.sort.action, route.sort.kind),
+                places[route.sort.lane],
+                site.metrics.meter(route.method, route.pattern),
+            )
+            for route in routes
+        }
+        self._nowhere = site.metrics.meter(NO_ROUTE, NO_ROUTE)
+        site.metrics.held_bytes = lambda: self._bodies.held_bytes
+
+    async def answer(self, route: Route, params: tuple[str, ...], scope: Scope, receive: Receive) -> Reply:
+        """Return the answer to a request that a route took. Raises nothing but cancellation."""
+        started = time.perf_counter()
+        desk = self._desks[route]
+        places = desk.places
+        try:
+            if places.busy >= places.limit:
+                places.refuse()
+            places.busy += 1
+            try:
+                headers = scope["headers"]
+                restricted = not desk.door.is_open and desk.door.admit(headers)
+                call = Call(params, scope["query_string"], headers, b"", restricted)
+                if route.method == "GET":
+                    reply = await route.handler(self._site, call)
+                else:
+                    reply = await self._with_body(route.handler, call, receive)
+            finally:
+                places.busy -= 1
+        except LogError as error:
+            reply = self._refusal(route, error)
+        except Exception:  # noqa: BLE001 - whatever it is, it is logged and the caller gets an answer
+            reply = crash_reply(f"{route.method} {route.pattern}")
+        desk.meter.count(reply.status, time.perf_counter() - started, len(reply.body))
+        return reply
+
+    def lost(self, status: int, reason: str, *extra: tuple[bytes, bytes]) -> Reply:
+        """Return the answer to a request that no route took."""
+        self._nowhere.statuses[status] += 1
+        return text_reply(status, reason, *extra)
+
+    async def _with_body(self, handler: Handler, call: Call, receive: Receive) -> Reply:
+        body = await self._bodies.read(call.headers, receive)
+        try:
+            return await handler(self._site, call._replace(body=body))
+        finally:
+            self._bodies.release(len(body))
+
+    def _refusal(self, route: Route, error: LogError) -> Reply:
+        status = status_of(error)
+        if status is None:
+            return crash_reply(f"{route.method} {route.pattern}")
+        return error_reply(error, status)
+
+
+def crash_reply(what: str) -> Reply:
+    """Log the exception being handled and return a 500 that says no more than where to look."""
+    request_id = secrets.token_hex(8)
+    logger.exception("request %s failed: %s", request_id, what)
+    return text_reply(500, f"an error of this node; its operator finds it under {request_id}")

@@ -1,0 +1,124 @@
+"""How much of a node a kind of request may take: places in lanes, bytes of bodies, time for a body to come.
+
+Every route runs in a lane, and a lane has so many places. Who finds none is told to come again (503): a queue
+would only make everyone late. Since lanes do not share places, a flood of readers leaves the writers theirs,
+and neither keeps out the guards and witnesses on whom the node's own heads depend.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from log.errors import Malformed, TooLarge, Unavailable
+
+_LENGTH_DIGITS = 18  # a length of more digits is too large, whatever it is
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Lane(StrEnum):
+    """The classes of routes that do not compete for places."""
+
+    READ = "read"  # heads, hash tiles, issuers, roots
+    ENTRIES = "entries"  # data tiles and bundles: larger, and compressed at first sight
+    PROVE = "prove"
+    SUBMIT = "submit"
+    GOSSIP = "gossip"  # guards, witnesses, cosignatures
+    STATUS = "status"  # pages, health, metrics
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of the HTTP side; a lane's number is requests in progress at once."""
+
+    max_body_bytes: int = 512 << 10  # of one request
+    max_held_bytes: int = 64 << 20  # of all request bodies together
+    body_timeout_s: float = 10.0  # from the head of a request to the end of its body
+    busy_retry_s: int = 1  # Retry-After when a lane is full
+    read: int = 1024
+    entries: int = 128
+    prove: int = 256
+    submit: int = 4096
+    gossip: int = 64
+    status: int = 32
+
+    def places(self, lane: Lane) -> int:
+        """Return how many requests may be in a lane."""
+        places: int = getattr(self, lane.value)  # the fields are named after the lanes
+        return places
+
+
+class Places:
+    """The places of one lane. Only `Front` counts `busy`, and never awaits between looking and counting."""
+
+    __slots__ = ("_lane", "_retry_s", "busy", "limit")
+
+    def __init__(self, lane: Lane, limits: HttpLimits) -> None:
+        self.busy = 0
+        self.limit = limits.places(lane)
+        self._lane = lane
+        self._retry_s = limits.busy_retry_s
+
+    def refuse(self) -> NoReturn:
+        """Say that all places are taken."""
+        raise Unavailable(f"too many requests of the class {self._lane} at once", self._retry_s, "busy")
+
+
+class Bodies:
+    """Reads request bodies and counts the bytes held: many bodies are bounded like one large one."""
+
+    def __init__(self, limits: HttpLimits) -> None:
+        self._limits = limits
+        self.held_bytes = 0
+
+    async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
+        """Return the whole body; give it back with `release`.
+
+        `TooLarge` over the limit, at once where the length is declared; `Malformed` when it ends early or
+        takes too long; `Unavailable` when all bodies together are too much. On an error nothing is held.
+        """
+        self._check_declared(headers)
+        chunks: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._limits.body_timeout_s):
+                await self._collect(chunks, receive)
+        except BaseException as e:
+            self.release(sum(map(len, chunks)))
+            if isinstance(e, TimeoutError):
+                raise Malformed(f"the body did not arrive within {self._limits.body_timeout_s:g} s") from e
+            raise
+        return b"".join(chunks)
+
+    def release(self, size: int) -> None:
+        """Forget the `size` bytes of a body that nobody holds any more."""
+        self.held_bytes -= size
+
+    def _check_declared(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Refuse before the first byte what says that it will be too much. Only digits count as a length."""
+        for name, value in headers:
+            if name != b"content-length" or not value.isdigit():
+                continue
+            if len(value) > _LENGTH_DIGITS or int(value) > self._limits.max_body_bytes:
+                raise self._too_large()
+
+    async def _collect(self, chunks: list[bytes], receive: Receive) -> None:
+        size = 0
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise Malformed("the connection closed before the end of the body")
+            chunk = message.get("body", b"")
+            more = message.get("more_body", False)
+            size += len(chunk)
+            if size > self._limits.max_body_bytes:
+                raise self._too_large()
+            if self.held_bytes + len(chunk) > self._limits.max_held_bytes:
+                raise Unavailable("too many request bodies at once", self._limits.busy_retry_s, "busy")
+            self.held_bytes += len(chunk)
+            chunks.append(chunk)
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is over max_body_bytes = {self._limits.max_body_bytes}")

@@ -1,0 +1,82 @@
+"""A route as data: where it lies, what answers it, what sort it is. Edge and FastAPI are made of these."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from log.access import Action, Kind
+from log.api.limits import Lane
+from log.api.metrics import Metrics
+from log.api.reply import BINARY, CERTIFICATE, HTML, JSON, TEXT, Reply
+from log.api.served import ServedLog, ServedNode
+from log.errors import NotFound
+
+
+class Call(NamedTuple):
+    """One request, as far as handlers need it."""
+
+    params: tuple[str, ...]  # what stands in the path for the pattern's names, in their order
+    query: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes  # empty for GET
+    restricted: bool  # not everybody may ask for this: no cache may keep the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every handler works on: the node, and what HTTP itself has to show."""
+
+    node: ServedNode
+    metrics: Metrics
+    openapi: Callable[[], Mapping[str, Any]]
+
+    def log(self, name: str) -> ServedLog:
+        """Return the log at `/<name>/`, or raise `NotFound`."""
+        served = self.node.logs.get(name)
+        if served is None:
+            raise NotFound("this node has no log of that name")
+        return served
+
+
+Handler = Callable[[Site, Call], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """What routes of one sort share."""
+
+    action: Action  # what `access.decide` is asked about,
+    kind: Kind  # of what
+    lane: Lane
+    produces: str = JSON  # content type of a 200
+    consumes: str | None = None  # content type of a POST's body
+    refuses: tuple[int, ...] = ()  # statuses beside 200 and those that any route may give
+    query: tuple[str, ...] = ()  # names of query parameters
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # compared and hashed by identity: there is one of each
+class Route:
+    """A method and a pattern as Starlette spells it: `{word}` is one segment, `{word:path}` all the rest."""
+
+    method: str
+    pattern: str
+    handler: Handler
+    sort: Sort
+
+
+_READ, _WRITE = Action.READ, Action.WRITE
+
+NOTE = Sort(_READ, Kind.HEAD, Lane.READ, TEXT)
+TILE = Sort(_READ, Kind.HASHES, Lane.READ, BINARY)
+ENTRIES = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, BINARY)
+ISSUER = Sort(_READ, Kind.ISSUER, Lane.READ, CERTIFICATE)
+ROOTS = Sort(_READ, Kind.ISSUER, Lane.READ)
+PROOF = Sort(_READ, Kind.PROOF, Lane.PROVE, TEXT, refuses=(202, 400), query=("leaf", "fingerprint", "head"))
+CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 429))
+COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413))
+GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413))
+TO_WITNESS = Sort(_WRITE, Kind.WITNESS, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 422))
+FROM_WITNESS = Sort(_READ, Kind.WITNESS, Lane.READ, TEXT)
+PAGE = Sort(_READ, Kind.STATUS, Lane.STATUS, HTML)
+STATUS = Sort(_READ, Kind.STATUS, Lane.STATUS)
+COUNTERS = Sort(_READ, Kind.STATUS, Lane.STATUS, TEXT)

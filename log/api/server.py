@@ -1,0 +1,89 @@
+"""The HTTP server of a node: a listening socket, uvicorn on it, and an orderly end.
+
+Signals are ours, not uvicorn's: on SIGTERM or SIGINT the server takes no new connection, what was accepted is
+answered within `stop_timeout_s`, and only then do the stores close.
+"""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from log.api.edge import Asgi
+from log.errors import SettingsError
+
+BACKLOG = 2048  # connections that wait to be accepted
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers, and with a moment at which it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+def listen(address: str) -> socket.socket:
+    """Bind `host:port` (port 0: any free one). `SettingsError` when it is taken or no address."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, int(port)))
+        listener.listen(BACKLOG)
+    except (OSError, ValueError, OverflowError) as error:
+        raise SettingsError(f"listen: cannot bind {address}: {error}") from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(
+    app: Asgi,
+    listener: socket.socket,
+    stop_timeout_s: int,
+    failed: asyncio.Task[None],
+    announce: Callable[[], None],
+) -> None:
+    """Serve until a signal comes or `failed` ends; return when the last answer is out or the time is up."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=stop_timeout_s,
+    )
+    server = _Server(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    await asyncio.wait({serving, asyncio.create_task(server.ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    announce()
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    server.should_exit = True
+    await serving

@@ -1,0 +1,67 @@
+"""The page at `/`: which logs there are, how large and fresh, who vouches for them. No script at all."""
+
+from collections.abc import Sequence
+from html import escape
+
+from log.api.served import LogStatus
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;width:100%}"
+    "th,td{border:1px solid #999;padding:.3rem .6rem;text-align:left}"
+)
+_COLUMNS = ("Log", "Origin", "Entries", "Head", "Witnessed", "Vouched by", "State")
+
+
+def render(node: str, logs: Sequence[LogStatus], guards: Sequence[str]) -> str:
+    """Return the whole page as HTML."""
+    head = "".join(f"<th scope=col>{column}</th>" for column in _COLUMNS)
+    rows = "".join(_row(log) for log in logs)
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        "<meta name=viewport content='width=device-width'>"
+        f"<title>{escape(node)}</title><style>{_STYLE}</style>"
+        f"<h1>{escape(node)}</h1><p>{escape(_protection(guards))}</p>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        "<p><a href=docs>Interface</a> · <a href=healthz>Health</a> · <a href=metrics>Metrics</a></p>\n"
+    )
+
+
+def _protection(guards: Sequence[str]) -> str:
+    if not guards:
+        return "No guard is configured: this node is not protected against restored images."
+    return f"Guards: {', '.join(guards)}."
+
+
+def _row(log: LogStatus) -> str:
+    cells = (
+        log.name,
+        log.origin,
+        f"{log.size:,}",
+        f"{_age(log.head_age_ms)} old",
+        _witnessed(log),
+        ", ".join(log.vouched_by) or "nobody yet",
+        _state(log),
+    )
+    return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+
+
+def _witnessed(log: LogStatus) -> str:
+    if log.witnessed_age_ms is None:
+        return "no head yet"
+    return f"{log.witnessed_size or 0:,} entries, {_age(log.witnessed_age_ms)} old"
+
+
+def _state(log: LogStatus) -> str:
+    if not log.guarded:
+        return f"not guarded: serves, does not sign. {log.last_error}".strip()
+    return log.last_error or "in order"
+
+
+def _age(milliseconds: int) -> str:
+    """Return a duration in the largest unit that fits."""
+    seconds = max(milliseconds, 0) // 1000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,1 @@
+"""A node: several logs of one side, the witness that cosigns the other side, and the guard that watches both."""

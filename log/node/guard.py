@@ -1,0 +1,144 @@
+"""What lets a node sign: a guard that knows what it signed before (design.md section 4, promises 3 and 4).
+
+A restored disk image looks to the process like its own past. Only somebody outside can know better. So after
+each start, and after wall and monotonic clock part, nothing is signed until a guard has shown the largest
+head it holds of each log, cosigned after that moment. A larger head than ours, or another root, halts the log.
+The same holds for the witness: the guard shows what this node's witness cosigned last for each peer.
+
+This file decides; `node.Node.hear_guard` reads the push and compares heads. Times: `*_s` are whole seconds of
+POSIX time, `*_ms` milliseconds.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from log.errors import Conflict, Unavailable
+from log.formats.note import VKey
+from log.node.halts import Halts
+from log.sequencer.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class GuardKey:
+    """A configured guard: the 0x04 key by which it cosigns heads, and the 0x01 key that signs its pushes."""
+
+    name: str
+    cosigner: VKey
+    push: VKey
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """When clocks are believed."""
+
+    parting_ms: int = 2_000  # wall and monotonic clock may differ by this much between two looks
+    heard_ms: int = 60_000  # guards heard within this time say what time it is
+    clock_error_ms: int = 60_000  # how far our clock may be from the guard that agrees best
+
+
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    time_s: int  # of the guard's newest cosignature
+    mono_ms: int  # when it came
+
+
+class Guard:
+    """The node's gate. Without configured guards it watches clocks and halts only."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        guards: Iterable[GuardKey],
+        halts: Halts,
+        room: Callable[[], None],
+        limits: GuardLimits,
+    ) -> None:
+        self.keys = tuple(guards)
+        self._clock = clock
+        self._halts = halts
+        self._room = room
+        self._limits = limits
+        self._opinions: dict[str, _Opinion] = {}
+        self._guarded: set[str] = set()
+        self._peers: set[str] = set()
+        self._parting_ms = self._apart()
+        self._since_s = clock.wall_ms() // 1000
+        self.partings = 0  # how often the clocks parted since the start
+
+    # --- asked before taking and before signing ---------------------------------------------------------------
+
+    def admit(self, origin: str) -> None:
+        """Raise `Unavailable` unless a submission for `origin` may be taken: as `permit`, and the disk has room."""
+        self.permit(origin)
+        self._room()
+
+    def permit(self, origin: str) -> None:
+        """Raise `Unavailable` unless a head of our own `origin` may be signed now."""
+        self._check(origin, self._guarded)
+
+    def permit_witness(self, origin: str) -> None:
+        """Raise `Unavailable` unless our witness may cosign a head of the foreign `origin` now."""
+        self._check(origin, self._peers)
+
+    def guarded(self, origin: str) -> bool:
+        """Say whether a guard has spoken for `origin` since the last start or parting."""
+        self._look()
+        return not self.keys or origin in self._guarded or origin in self._peers
+
+    def _check(self, origin: str, spoken_for: set[str]) -> None:
+        self._halts.check(origin)
+        self._look()
+        if self.keys and origin not in spoken_for:
+            raise Unavailable(f"no guard has spoken for {origin} since the last start", reason="unguarded")
+        self._check_clock()
+
+    def _apart(self) -> int:
+        return self._clock.wall_ms() - self._clock.mono_ms()
+
+    def _look(self) -> None:
+        """Begin anew, unguarded, when the clocks have parted since the last look: we may be a restored image."""
+        apart_ms = self._apart()
+        if abs(apart_ms - self._parting_ms) > self._limits.parting_ms:
+            self._guarded.clear()
+            self._peers.clear()
+            self._since_s = self._clock.wall_ms() // 1000
+            self.partings += 1
+        self._parting_ms = apart_ms
+
+    def _check_clock(self) -> None:
+        if not self._opinions:
+            return
+        now_ms = self._clock.mono_ms()
+        heard = [o for o in self._opinions.values() if now_ms - o.mono_ms <= self._limits.heard_ms]
+        if not heard:
+            heard = [max(self._opinions.values(), key=lambda opinion: opinion.mono_ms)]
+        error_ms = min(abs(self._clock.wall_ms() - (o.time_s * 1000 + now_ms - o.mono_ms)) for o in heard)
+        if error_ms > self._limits.clock_error_ms:
+            raise Unavailable(f"our clock is {error_ms // 1000} s away from every guard's", reason="clock")
+
+    # --- told by a push ---------------------------------------------------------------------------------------
+
+    def check_fresh(self, time_s: int) -> None:
+        """Raise `Conflict` unless `time_s` lies after the last start or parting, in whole seconds of our clock."""
+        self._look()
+        if time_s <= self._since_s:
+            raise Conflict(f"signed at {time_s}, not after this node's start at {self._since_s}")
+
+    def hear(self, guard: GuardKey, time_s: int) -> None:
+        """Note what time the guard had when it cosigned; an older time than its last one says nothing."""
+        held = self._opinions.get(guard.name)
+        if held is None or time_s > held.time_s:
+            self._opinions[guard.name] = _Opinion(time_s, self._clock.mono_ms())
+
+    def open(self, origin: str, time_s: int) -> None:
+        """A guard has shown its largest head of our own `origin`, cosigned at `time_s`; our tree bears it out.
+
+        `Conflict` when the clocks parted while the tree was compared.
+        """
+        self.check_fresh(time_s)
+        self._guarded.add(origin)
+
+    def open_peer(self, origin: str, time_s: int) -> None:
+        """A guard has shown, at `time_s`, what our witness cosigned last for `origin`; our state bears it out."""
+        self.check_fresh(time_s)
+        self._peers.add(origin)

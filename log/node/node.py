@@ -1,0 +1,278 @@
+"""A node as one object: its logs, its witness, its guard, and the tasks that keep them alive.
+
+`main` builds it, `api` serves it, tests hold it in their hand. A store that fails ends the whole process: the
+node refuses what waits, says why in `failure`, and whoever started it lets it begin anew through recovery.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from log.crypto.notes import Verified, open_note, verify_note
+from log.crypto.sm2 import sm2_available
+from log.errors import (
+    BadSignature,
+    Conflict,
+    Denied,
+    LogError,
+    StateRefused,
+    StorageError,
+    Unavailable,
+    VerificationError,
+)
+from log.formats.guard_push import GuardPush
+from log.formats.note import Note
+from log.formats.text import b64encode
+from log.node.governance import Governance
+from log.node.guard import Guard, GuardKey
+from log.node.halts import Halts
+from log.node.witness import NodeWitness
+from log.service.intake import CertificateIntake
+from log.service.log import Log, LogStatus
+from log.storage import HeadStore
+
+logger = logging.getLogger("twinlog.node")
+
+STALE_BEATS = 3  # a head older than this many heartbeats makes the node unhealthy
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node says of itself."""
+
+    name: str
+    public_url: str  # without a final slash
+    heartbeat_ms: int
+    windows: Mapping[str, tuple[int, int] | None]  # notAfter window by log name, POSIX milliseconds
+
+
+class Node:
+    """Everything one process of one side does."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        logs: Sequence[Log],
+        intakes: Mapping[str, CertificateIntake],
+        witness: NodeWitness,
+        guard: Guard,
+        halts: Halts,
+        heads: HeadStore,
+        governance: Sequence[Governance],
+        disk_free: Callable[[], int],
+        room: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self.logs = {hosted.name: hosted for hosted in logs}
+        self.intakes = intakes
+        self.witness = witness
+        self._guard = guard
+        self._halts = halts
+        self._heads = heads
+        self._governance = governance
+        self._disk_free = disk_free
+        self._room = room
+        self._by_origin = {hosted.origin: hosted for hosted in logs}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+        self.failure: LogError | None = None
+
+    @property
+    def name(self) -> str:
+        return self._config.name
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """Names of the configured guards; without any, nothing protects against a restored image."""
+        return tuple(key.name for key in self._guard.keys)
+
+    async def start(self) -> None:
+        """Recover every log, then begin to sequence. `StateRefused` when any state is not what it must be."""
+        await self._halts.load()
+        await self.witness.load()
+        for hosted in self.logs.values():
+            await hosted.start()
+        self._tasks = [
+            asyncio.create_task(self._govern(part), name=f"governance {self.name}") for part in self._governance
+        ]
+
+    async def _govern(self, part: Governance) -> None:
+        try:
+            await part.run()
+        except LogError as error:
+            self.fail(error)
+        except Exception as error:
+            logger.exception("the governance task failed")
+            self.fail(StateRefused(f"governance of {self.name}: {type(error).__name__}"))
+
+    async def stop(self) -> None:
+        """Answer what was accepted, let go of every store."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(hosted.stop() for hosted in self.logs.values()))
+        await self._heads.close()
+
+    def fail(self, error: LogError) -> None:
+        """A store failed or contradicts another: this process has to end. The first reason is the one kept."""
+        if self.failure is None:
+            logger.error("the node stops: %s", error)
+            self.failure = error
+        self._ended.set()
+
+    async def ended(self) -> None:
+        """Return when `fail` was called."""
+        await self._ended.wait()
+
+    # --- guard ------------------------------------------------------------------------------------------------
+
+    async def hear_guard(self, raw: bytes) -> dict[str, Any]:
+        """Take a guard's push (contract.md, `POST /guard`) and say what it opened.
+
+        `Malformed`; `Denied` when no configured guard signed it, or a note in it does not verify; `Conflict`
+        when it is meant for another node or was signed before this start.
+        """
+        note = Note.parse(raw)
+        push = GuardPush.parse(note.text)
+        guard = self._pushing_guard(note)
+        if push.node != self.name:
+            raise Conflict(f"this is {self.name}, not {push.node}")
+        self._guard.check_fresh(push.time_s)
+        try:
+            for own in push.own:
+                await self._hear_own(guard, own)
+            for origin, shown in push.peers:
+                if origin in self.witness.origins and not await self.witness.compare(origin, shown):
+                    self._guard.open_peer(origin, push.time_s)
+        except VerificationError as error:
+            raise Denied(str(error)) from error
+        except (StorageError, StateRefused) as error:
+            self.fail(error)
+            raise Unavailable("a store of this node failed; it restarts", reason="store-failed") from error
+        origins = {origin: self._guard_word(origin) for origin in self._by_origin}
+        peers = {origin: self._guard_word(origin) for origin in self.witness.origins}
+        guarded = all(word == "ok" for word in [*origins.values(), *peers.values()])
+        return {"guarded": guarded, "origins": origins, "peers": peers}
+
+    def _pushing_guard(self, note: Note) -> GuardKey:
+        for key in self._guard.keys:
+            if any(key.push.owns(signature) for signature in note.signatures):
+                try:
+                    verify_note(note, [key.push])
+                except BadSignature as error:
+                    raise Denied(str(error)) from error
+                return key
+        raise Denied("not signed by a configured guard")
+
+    async def _hear_own(self, guard: GuardKey, raw: bytes) -> None:
+        """Compare a guard's largest head of one of our logs with that log."""
+        opened = open_note(
+            raw, [guard.cosigner, *(vkey for log_ in self.logs.values() for vkey in log_.identity.vkeys)]
+        )
+        hosted = self._by_origin.get(opened.checkpoint.origin)
+        cosigned = opened.signed_by(guard.cosigner)
+        if hosted is None or cosigned is None or not _signed_by_log(hosted, opened.verified):
+            raise Denied("a guard's note needs the log's own signature and the guard's")
+        time_s = (cosigned.timestamp_ms or 0) // 1000
+        self._guard.check_fresh(time_s)
+        if await hosted.bears_out(opened.checkpoint):
+            self._guard.hear(guard, time_s)
+            self._guard.open(hosted.origin, time_s)
+        else:
+            why = f"guard {guard.name} holds a head with our signature that our tree does not bear out"
+            await self._halts.halt(hosted.origin, why, hosted.published.head.note, raw)
+
+    def _guard_word(self, origin: str) -> str:
+        if why := self._halts.why(origin):
+            return f"halted: {why}"
+        return "ok" if self._guard.guarded(origin) else "unguarded"
+
+    # --- what the node says of itself -------------------------------------------------------------------------
+
+    def well_known(self) -> dict[str, Any]:
+        """Return `/.well-known/twinlog.json`. Never a source of trust: whoever relies on keys pins them."""
+        url = self._config.public_url
+        return {
+            "node": self.name,
+            "version": _version(),
+            "logs": [
+                {
+                    "name": hosted.name,
+                    "family": hosted.family.name,
+                    "origin": hosted.origin,
+                    "identity": b64encode(hosted.identity.statement),
+                    "url": f"{url}/{hosted.name}",
+                    "vkeys": [vkey.encode() for vkey in hosted.identity.vkeys],
+                    "log_id": None if hosted.identity.log_id is None else b64encode(hosted.identity.log_id),
+                    "window": self._config.windows.get(hosted.name),
+                    "policy": hosted.identity.policy.encode(),
+                }
+                for hosted in self.logs.values()
+            ],
+            "witness": {
+                "name": self.witness.name,
+                "vkey": self.witness.vkey.encode(),
+                "url": f"{url}/witness",
+            },
+        }
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether all is well, and the condition of each log."""
+        statuses = [hosted.status() for hosted in self.logs.values()]
+        problems = [problem for status in statuses for problem in self._problems(status)]
+        problems += [f"{halted.origin}: {halted.why}" for halted in self._halts.all()]
+        try:
+            self._room()
+        except LogError as error:
+            problems.append(str(error))
+        if self.failure is not None:
+            problems.append(str(self.failure))
+        body = {
+            "node": self.name,
+            "ok": not problems,
+            "problems": problems,
+            "disk_free_bytes": self._disk_free(),
+            "sm2": sm2_available(),
+            "guards": self.guards,
+            "clock_partings": self._guard.partings,
+            "logs": [
+                {
+                    "name": status.name,
+                    "origin": status.origin,
+                    "size": status.size,
+                    "head_age_ms": status.head_age_ms,
+                    "witnessed_size": status.witnessed_size,
+                    "witnessed_age_ms": status.witnessed_age_ms,
+                    "vouched_by": status.vouched_by,
+                    "pool": status.pool,
+                    "guarded": status.guarded,
+                    "last_error": status.last_error,
+                }
+                for status in statuses
+            ],
+        }
+        return not problems, body
+
+    def _problems(self, status: LogStatus) -> list[str]:
+        problems = []
+        if status.head_age_ms > STALE_BEATS * self._config.heartbeat_ms:
+            problems.append(f"{status.origin}: the head is {status.head_age_ms} ms old")
+        if not status.guarded:
+            problems.append(f"{status.origin}: no guard has spoken since the last start")
+        if status.last_error:
+            problems.append(f"{status.origin}: {status.last_error}")
+        return problems
+
+
+def _signed_by_log(hosted: Log, verified: Sequence[Verified]) -> bool:
+    return any(line.vkey in hosted.identity.vkeys for line in verified)
+
+
+def _version() -> str:
+    try:
+        return version("twinlog")
+    except PackageNotFoundError:
+        return "unknown"  # run from a checkout that was not installed

@@ -1,0 +1,188 @@
+"""This node's witness: it cosigns the other side's heads (c2sp.org/tlog-witness).
+
+`log.client.witness` decides, purely; here are the state and the order of writes, per origin one at a time:
+
+    1. decide against the state;  2. ask the guard;  3. cosign;  4. replace the state by compare-and-swap;
+    5. only then let the cosignature leave.
+
+The state of an origin is the note it cosigned last, with its own line, in the head store. An origin without
+one has size 0; a head store without the marker that `init` wrote is a lost state, never size 0.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+
+from log.client.witness import Answer, Cosign, decide
+from log.crypto.notes import NoteSigner, cosign, open_note
+from log.errors import LogError, Malformed, StateRefused, StoreFailed, Unavailable, VerificationError
+from log.formats.checkpoint import Checkpoint
+from log.formats.note import Note, VKey, signature_line
+from log.formats.witness_request import AddCheckpoint
+from log.node.guard import Guard
+from log.node.halts import Halted, Halts
+from log.sequencer.clock import Clock
+from log.storage import HeadStore, Swap
+
+logger = logging.getLogger("twinlog.witness")
+
+MARKER = "witness"
+MARKER_VALUE = b"created\n"
+CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged by the time of the last cosignature
+
+
+def store_name(origin: str) -> str:
+    """Return the head store's name for what was cosigned last of `origin`."""
+    return f"witness/{origin}"
+
+
+async def create(heads: HeadStore) -> None:
+    """Write the marker that tells an empty witness state from a lost one; `init` does it once."""
+    if await heads.replace(MARKER, None, MARKER_VALUE) is not Swap.OK:
+        raise StateRefused("head store: the witness state exists already")
+
+
+class NodeWitness:
+    """One witness key and the origins it knows."""
+
+    def __init__(
+        self,
+        signer: NoteSigner,
+        known: Mapping[str, Sequence[VKey]],
+        heads: HeadStore,
+        guard: Guard,
+        halts: Halts,
+        clock: Clock,
+        on_failure: Callable[[LogError], None],
+    ) -> None:
+        self._signer = signer
+        self._known = known
+        self._heads = heads
+        self._guard = guard
+        self._halts = halts
+        self._clock = clock
+        self._on_failure = on_failure
+        self._locks = {origin: asyncio.Lock() for origin in known}
+        self._by_hash = {sha256(origin.encode()).hexdigest(): origin for origin in known}
+
+    @property
+    def name(self) -> str:
+        return self._signer.vkey.name
+
+    @property
+    def vkey(self) -> VKey:
+        return self._signer.vkey
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The foreign origins this witness cosigns."""
+        return tuple(self._known)
+
+    async def load(self) -> None:
+        """Check that the state is there. `StateRefused` when it was lost."""
+        if await self._heads.load(MARKER) != MARKER_VALUE:
+            raise StateRefused("head store: the witness state is missing; it is never taken to be empty")
+        for origin in self._known:
+            self._state(origin, await self._heads.load(store_name(origin)))
+
+    async def add_checkpoint(self, raw: bytes) -> Answer:
+        """Answer POST add-checkpoint: the cosignature, or the status that says why not."""
+        try:
+            request = AddCheckpoint.parse(raw)
+            origin = Checkpoint.parse(Note.parse(request.note).text).origin
+        except Malformed as error:
+            return Answer(400, f"Bad Request\n{error}\n".encode(), "text/plain; charset=utf-8")
+        if origin not in self._known:
+            return Answer(404, b"Not Found\nthis witness does not know that origin\n", "text/plain; charset=utf-8")
+        async with self._locks[origin]:
+            stored = await self._heads.load(store_name(origin))
+            decision = decide(request, self._known, self._state(origin, stored))  # 1
+            if isinstance(decision, Answer):
+                if decision.fork:
+                    await self._keep_fork(origin, stored or b"", request.note)
+                return decision
+            self._guard.permit_witness(origin)  # 2
+            return await self._cosign(origin, stored, decision)
+
+    async def _cosign(self, origin: str, stored: bytes | None, decision: Cosign) -> Answer:
+        note = Note.parse(decision.note)
+        line = await cosign(note.text, self._time_s(stored), self._signer)  # 3
+        signed = Note(note.text, (*note.signatures, line)).encode()
+        await self._replace(origin, stored, signed)  # 4
+        return Answer(200, signature_line(line), "text/plain; charset=utf-8")  # 5
+
+    def _time_s(self, stored: bytes | None) -> int:
+        """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us."""
+        now_s = self._clock.wall_ms() // 1000
+        last_s = 0 if stored is None else (open_note(stored, [self.vkey]).verified[0].timestamp_ms or 0) // 1000
+        if last_s - now_s > CLOCK_BACK_S:
+            raise Unavailable(f"the clock is {last_s - now_s} s behind the last cosignature", reason="clock")
+        return max(now_s, last_s)
+
+    async def _keep_fork(self, origin: str, ours: bytes, theirs: bytes) -> None:
+        """Keep the first pair of heads by which a peer's log contradicts itself: evidence, whoever asks for it."""
+        pair = Halted(origin, "two roots of one size", ours, theirs)
+        await self._swap(f"fork/{origin}", None, pair.encode())  # STALE: the first pair is there and stays
+
+    async def cosigned(self, origin: str) -> bytes | None:
+        """Return the note of `origin` that was cosigned last, or None."""
+        return await self._heads.load(store_name(origin))
+
+    async def latest(self, origin_hash: str) -> bytes | None:
+        """Return what was cosigned last of the origin with this lowercase hex SHA-256, or None."""
+        origin = self._by_hash.get(origin_hash)
+        return None if origin is None else await self.cosigned(origin)
+
+    async def compare(self, origin: str, shown: bytes | None) -> str:
+        """Hold what a guard shows as our last cosigned head of `origin` against the state; return "" if it fits.
+
+        A larger one with our own valid line is taken over: the state was restored from an old copy. Another
+        root at the same size halts the origin until an operator clears it. The note must verify, else raises.
+        """
+        if shown is None:
+            return self._halts.why(origin)
+        opened = open_note(shown, [*self._known[origin], self.vkey])
+        verified = {line.vkey.encode() for line in opened.verified}
+        own_line = self.vkey.encode() in verified
+        if opened.checkpoint.origin != origin or not own_line or len(verified) < 2:
+            raise VerificationError(f"not a head of {origin} that this witness cosigned")
+        async with self._locks[origin]:
+            stored = await self._heads.load(store_name(origin))
+            state = self._state(origin, stored)
+            held = (0, None) if state is None else (state.size, state.root)
+            if opened.checkpoint.size == held[0] and held[1] not in (None, opened.checkpoint.root):
+                why = "our witness signed two roots of one size"
+                await self._halts.halt(origin, why, stored or b"", shown)
+            elif opened.checkpoint.size > held[0]:
+                logger.warning("%s: took over the head of size %d that a guard showed", origin, opened.checkpoint.size)
+                await self._replace(origin, stored, opened.reduced().encode())
+        return self._halts.why(origin)
+
+    def _state(self, origin: str, stored: bytes | None) -> Checkpoint | None:
+        if stored is None:
+            return None
+        try:
+            checkpoint = open_note(stored, [self.vkey]).checkpoint
+        except (Malformed, VerificationError) as error:
+            raise StateRefused(f"head store: witness state of {origin} does not verify") from error
+        if checkpoint.origin != origin:
+            raise StateRefused(f"head store: witness state of {origin} belongs to {checkpoint.origin}")
+        return checkpoint
+
+    async def _replace(self, origin: str, old: bytes | None, new: bytes) -> None:
+        if await self._swap(store_name(origin), old, new) is Swap.STALE:
+            self._on_failure(StateRefused(f"head store: another process witnesses {origin}"))
+            raise Unavailable("the head store failed; the node restarts", reason="store-failed")
+
+    async def _swap(self, name: str, old: bytes | None, new: bytes) -> Swap:
+        """Swap, and end the process unless the outcome is known."""
+        try:
+            swap = await self._heads.replace(name, old, new)
+        except StoreFailed as error:
+            self._on_failure(error)
+            raise Unavailable("the head store failed; the node restarts", reason="store-failed") from error
+        if swap is Swap.UNKNOWN:
+            self._on_failure(StoreFailed(f"head store: outcome of a write of {name} is unknown"))
+            raise Unavailable("the head store failed; the node restarts", reason="store-failed")
+        return swap

@@ -1,0 +1,22 @@
+"""The monitor: a process of its own that sees every node only from outside, over HTTP.
+
+In reading order:
+
+    outcome      what a look came to, and the exit codes
+    limits       every bound, with its unit
+    judge        PURE: how two signed heads contradict each other
+    prefix       PURE: proof that a larger tree has another prefix
+    evidence     PURE: contradictions as objects that anyone checks
+    rebuild      PURE: a tree grown from its entries
+    logs         what the settings pin: nodes, logs, witnesses, keys
+    store        what is remembered; one SQLite database
+    peer         bounded requests to others
+    ledger       taking in a signed head: keep it, compare it, reconcile it
+    follower     one log: fetch, verify, rebuild, record
+    own_witness  what we cosign, and never anything smaller
+    feeder       heads to other witnesses, cosignatures back
+    guard        telling a node what it has signed
+    rounds       who is looked at when
+    status       the state in plain sentences
+    settings, main, cli
+"""

@@ -1,0 +1,98 @@
+"""The command `twinlog-monitor`. Each command is a few lines over `main`.
+
+Exit codes: `run --once` as contract.md, "Monitor's exit codes", has them; `run` 0 when it was stopped; every
+command 3 for what is wrong with our own state or settings.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from log.errors import LogError
+from monitor import main as root
+from monitor import settings as config
+from monitor import status as state_status
+from monitor.outcome import Outcome
+from monitor.store import Store
+
+app = typer.Typer(
+    name="twinlog-monitor",
+    help="Follows every log from outside, verifies it, carries heads across.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SettingsFile = Annotated[
+    Path, typer.Option("--settings", help="The settings, a TOML file.", exists=False, dir_okay=False)
+]
+
+
+@app.command()
+def keygen(settings: SettingsFile) -> None:
+    """Make the keys that are missing; print the verifier keys that nodes need."""
+    with _own_errors():
+        _print_keys(root.make_keys(config.load(settings)))
+
+
+@app.command()
+def init(settings: SettingsFile) -> None:
+    """Make the state, once, and missing keys; print the verifier keys that nodes need."""
+    with _own_errors():
+        loaded = config.load(settings)
+        made = root.make_keys(loaded)
+        root.create_state(loaded)
+        _print_keys(made)
+
+
+@app.command()
+def run(
+    settings: SettingsFile,
+    once: Annotated[bool, typer.Option("--once", help="Do one round, then exit with what it came to.")] = False,
+) -> None:
+    """Follow, verify, guard, feed."""
+    root.write_lines()
+    with _own_errors():
+        loaded = config.load(settings)
+        if once:
+            outcome = asyncio.run(root.once(loaded))
+            raise typer.Exit(outcome)
+        asyncio.run(root.run(loaded))
+
+
+@app.command()
+def status(settings: SettingsFile) -> None:
+    """Print what the state knows of each log, a sentence each. Also beside a running monitor."""
+    with _own_errors():
+        loaded = config.load(settings)
+        nodes = config.nodes(loaded, root.load_keys(loaded).witness.vkey)
+        store = Store.read(loaded.state)
+        try:
+            for sentence in state_status.sentences(store, [log for node in nodes for log in node.logs]):
+                typer.echo(sentence)
+        finally:
+            store.close()
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def _print_keys(made: root.Keys) -> None:
+    typer.echo(f"cosigner {made.witness.vkey.encode()}")
+    typer.echo(f"push {made.guard.vkey.encode()}")
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """End with 3 for an error of our own state or settings: peers' errors never come this far."""
+    try:
+        yield
+    except LogError as e:
+        typer.echo(f"twinlog-monitor: {e}", err=True)
+        raise typer.Exit(Outcome.OWN) from e

@@ -1,0 +1,243 @@
+"""Bringing a log's verified heads to a witness at another place, and its cosignatures back (C2SP tlog-witness §9.1).
+
+    survey      what did the witness cosign last? Kept, compared; the split-view test (monitoring.md §5.2, F5)
+    feed        add-checkpoint: the witness's old size, a consistency proof that we have verified, the head
+    hand back   POST /<log>/add-cosignatures: the log's head under our line and the witness's
+
+A 409 that names another size is answered once, with the proof from there. What a witness holds against a head is
+never taken on its word: its own note is fetched and judged as any other head.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from log.client import LogReader, prover
+from log.crypto.notes import Opened, verify_line
+from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.formats.note import Note, Signature, VKey, parse_signature_lines
+from log.formats.text import decimal
+from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
+from log.merkle.proof import verify_consistency
+from monitor.judge import Head
+from monitor.ledger import Ledger
+from monitor.logs import FollowedLog, Witness
+from monitor.outcome import Finding, Outcome
+from monitor.peer import Peer, Reply
+from monitor.store import Store, Vouched
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What feeding one witness came to."""
+
+    findings: tuple[Finding, ...] = ()
+    line: Signature | None = None  # the witness's cosignature on the head, verified
+
+
+class Prover:
+    """Consistency proofs to one log's verified heads, none of which leaves unverified."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+
+    async def proof(self, old: int, old_root: bytes | None, head: Head) -> tuple[bytes, ...]:
+        """Return the proof from size `old` to `head`; `BadProof` when the log's tiles do not give it.
+
+        Without `old_root` the tiles say what it was; the proof then shows that they do not contradict the head.
+        """
+        if old in (0, head.size):
+            return ()
+        root = await prover.root(self._reader, old) if old_root is None else old_root
+        path = await prover.consistency(self._reader, old, head.size)
+        verify_consistency(old, head.size, root, head.root, path)
+        return tuple(path)
+
+
+class Feeder:
+    """One witness and one log. One task at a time calls `feed`."""
+
+    def __init__(
+        self, log: FollowedLog, witness: Witness, reader: LogReader, peer: Peer, store: Store, ledger: Ledger
+    ) -> None:
+        self.log = log
+        self.witness = witness
+        self._reader = reader
+        self._prover = Prover(reader)
+        self._peer = peer
+        self._store = store
+        self._ledger = ledger
+
+    # --- survey --------------------------------------------------------------------------------------------
+
+    async def survey(self) -> list[Finding]:
+        """Ask the witness for the head that it cosigned last, keep it, compare it."""
+        _, findings = await self._latest()
+        return findings
+
+    async def _latest(self) -> tuple[Head | None, list[Finding]]:
+        """Return the witness's last head of this log (None when it has none, or nothing of use) and findings."""
+        try:
+            reply = await self._peer.get(f"{self.witness.url}/{self.log.origin_hash}/checkpoint")
+        except Unreachable as e:
+            return None, [self._finding(Outcome.UNREACHED, "witness-silent", str(e))]
+        if reply.status == 404:
+            return None, []
+        if reply.status != 200:
+            return None, [self._finding(_severity(reply), "witness", f"shows no last head: {reply.reason}")]
+        try:
+            head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
+            await keep_lines(self._store, self.log, opened, [self.witness.vkey], required=True)
+        except (Malformed, BadSignature) as e:
+            return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
+        return head, findings
+
+    # --- feed ----------------------------------------------------------------------------------------------
+
+    async def feed(self, head: Head, old: int, proof: tuple[bytes, ...]) -> Fed:
+        """Feed a verified head; `proof` leads to it from size `old`, where the witness most likely stands."""
+        try:
+            return await self._feed(head, old, proof)
+        except Unreachable as e:
+            return self._fed(Outcome.UNREACHED, "witness-silent", str(e))
+        except BadProof as e:
+            return await self._unproven(head, f"hash tiles give no consistency proof: {e}")
+        except StorageError:
+            raise
+        except LogError as e:
+            return self._fed(Outcome.UNVERIFIED, "witness", str(e))
+
+    async def _feed(self, head: Head, old: int, proof: tuple[bytes, ...]) -> Fed:
+        known = await asyncio.to_thread(self._store.cosigned, self.log.origin, self.witness.vkey.encode())
+        size, root = (0, None) if known is None else (known.size, known.root)
+        if size > head.size:
+            return await self._behind(head, size)
+        path = proof if size == old and old < head.size else await self._prover.proof(size, root, head)
+        reply = await self._ask(size, path, head)
+        if reply.status == 409 and reply.content_type == SIZE_CONTENT_TYPE:
+            return await self._again(head, _named_size(reply))
+        return await self._answer(head, reply)
+
+    async def _again(self, head: Head, size: int) -> Fed:
+        """The witness stands elsewhere than we thought: see what it holds there, then feed it once from there."""
+        shown, findings = await self._latest()
+        if findings:
+            return Fed(tuple(findings))
+        if size > head.size:
+            return await self._behind(head, size)
+        if shown is not None and (contrary := await self._contrary(head, shown)):
+            return Fed((contrary,))
+        root = shown.root if shown is not None and shown.size == size else None
+        path = await self._prover.proof(size, root, head)
+        return await self._answer(head, await self._ask(size, path, head))
+
+    async def _ask(self, old: int, proof: tuple[bytes, ...], head: Head) -> Reply:
+        body = AddCheckpoint(old, proof, head.note).encode()
+        return await self._peer.post(f"{self.witness.url}/add-checkpoint", body)
+
+    async def _answer(self, head: Head, reply: Reply) -> Fed:
+        if reply.status == 200:
+            return await self._cosigned(head, reply.body)
+        if reply.status in {409, 422}:
+            return await self._unproven(head, f"refuses the head of size {head.size}: {reply.reason}")
+        return self._fed(_severity(reply), "witness", f"will not cosign size {head.size}: {reply.reason}")
+
+    async def _cosigned(self, head: Head, body: bytes) -> Fed:
+        note = Note.parse(head.note)
+        vkey = self.witness.vkey
+        for line in parse_signature_lines(body):
+            if vkey.owns(line):
+                time_s = (verify_line(note.text, line, vkey) or 0) // 1000
+                if time_s == 0:
+                    return self._fed(Outcome.UNVERIFIED, "witness", "cosigned without a time")
+                signed = note.with_signatures([*note.signatures, line]).encode()
+                vouched = Vouched(head.size, head.root, time_s, signed)
+                await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
+                return Fed(line=line)
+        return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
+
+    async def _behind(self, head: Head, size: int) -> Fed:
+        """The witness has cosigned more than the log shows us: fetch what, so that the log has to bear it out."""
+        _, findings = await self._latest()
+        if findings:
+            return Fed(tuple(findings))
+        return self._fed(Outcome.UNVERIFIED, "behind", f"has cosigned size {size}; the log shows us {head.size}")
+
+    async def _unproven(self, head: Head, why: str) -> Fed:
+        """A proof failed, here or at the witness: see whether the witness's own last head contradicts ours."""
+        shown, findings = await self._latest()
+        if findings:
+            return Fed(tuple(findings))
+        if shown is not None and (contrary := await self._contrary(head, shown)):
+            return Fed((contrary,))
+        return self._fed(Outcome.UNVERIFIED, "witness", why)
+
+    async def _contrary(self, head: Head, shown: Head) -> Finding | None:
+        """Return what is wrong when the witness's last head is not a prefix of our verified one."""
+        if shown.size > head.size:
+            return None
+        finding, _ = await self._ledger.reconcile(self.log, self._reader, shown, head)
+        return finding
+
+    def _finding(self, outcome: Outcome, code: str, text: str) -> Finding:
+        return Finding(outcome, self.log.origin, code, f"witness {self.witness.vkey.name}: {text}")
+
+    def _fed(self, outcome: Outcome, code: str, text: str) -> Fed:
+        return Fed((self._finding(outcome, code, text),))
+
+
+# --- cosignature lines ----------------------------------------------------------------------------------------
+
+
+async def keep_lines(
+    store: Store, log: FollowedLog, opened: Opened, witnesses: Iterable[VKey], *, required: bool
+) -> dict[VKey, Signature]:
+    """Verify and keep the cosignatures of these witnesses on a head; return them.
+
+    A line of a witness that does not verify is `BadSignature`, as is, where `required`, none at all.
+    """
+    text, found = opened.note.text, {}
+    own = opened.reduced()
+    for vkey in witnesses:
+        for line in opened.note.signatures:
+            if vkey.owns(line) and vkey not in found:
+                time_s = (verify_line(text, line, vkey) or 0) // 1000
+                found[vkey] = line
+                vouched = Vouched(
+                    opened.checkpoint.size,
+                    opened.checkpoint.root,
+                    time_s,
+                    own.with_signatures([*own.signatures, line]).encode(),
+                )
+                await asyncio.to_thread(store.keep_cosigned, log.origin, vkey.encode(), vouched)
+    if required and not found:
+        raise BadSignature("no cosignature of its own")
+    return found
+
+
+async def hand_back(peer: Peer, log: FollowedLog, head: Head, lines: Sequence[Signature]) -> list[Finding]:
+    """Give the log its head back under cosignature lines."""
+    note = Note.parse(head.note)
+    body = note.with_signatures([*note.signatures, *lines]).encode()
+    try:
+        reply = await peer.post(f"{log.url}/add-cosignatures", body)
+    except Unreachable as e:
+        return [Finding(Outcome.UNREACHED, log.origin, "hand-back", str(e))]
+    if reply.status == 200:
+        return []
+    if reply.status == 409:
+        text = f"denies its own signed head of size {head.size}: {reply.reason}"
+        return [Finding(Outcome.UNVERIFIED, log.origin, "hand-back", text)]
+    return [Finding(_severity(reply), log.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
+
+
+def _severity(reply: Reply) -> Outcome:
+    """Busy or unwilling counts as not reached; an answer that nobody should give, as one that does not verify."""
+    return Outcome.UNREACHED if reply.status in {403, 404, 429} or reply.status >= 500 else Outcome.UNVERIFIED
+
+
+def _named_size(reply: Reply) -> int:
+    text = reply.body.decode("ascii", "replace")
+    if not text.endswith("\n"):
+        raise Malformed("a 409 without the size that the witness holds")
+    return decimal(text[:-1])

@@ -1,0 +1,167 @@
+"""One log, followed from outside (formats.md §14.2, monitoring.md §5.3).
+
+    1. fetch the newest checkpoint, verify it under the pinned keys, keep it, compare it with all others (`ledger`)
+    2. where it stands against our verified head decides: nothing, refused, or
+    3. rebuild its root from the entries, from the frontier that was verified last
+    4. one transaction: verified head, frontier, and every waiting head that the way there settles
+
+Nothing but step 4 moves the verified position, and it moves only forward.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from log.client import LogReader
+from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.merkle.frontier import Frontier
+from log.merkle.hashing import EMPTY_ROOT
+from log.merkle.tiles import TILE_WIDTH
+from monitor.judge import Head, Place, place
+from monitor.ledger import Ledger
+from monitor.limits import Limits
+from monitor.logs import FollowedLog
+from monitor.outcome import Finding, Outcome
+from monitor.rebuild import Grown, Rebuild
+from monitor.store import AGREED, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one look at a log came to."""
+
+    findings: tuple[Finding, ...]
+    head: Head | None = None  # verified, served just now: what may be cosigned and fed, or None
+    old: int = 0  # `proof` leads from this size to the head's
+    proof: tuple[bytes, ...] = ()
+
+
+class Follower:
+    """Follows one log. One task at a time calls `follow`."""
+
+    def __init__(
+        self,
+        log: FollowedLog,
+        reader: LogReader,
+        store: Store,
+        ledger: Ledger,
+        limits: Limits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.log = log
+        self._reader = reader
+        self._store = store
+        self._ledger = ledger
+        self._limits = limits
+        self._now_ms = now_ms
+
+    async def follow(self) -> Step:
+        """Look once. Never raises for what a log does; `StorageError` for our own state."""
+        try:
+            raw = await self._reader.checkpoint()
+        except Unreachable as e:
+            return self._stop(Outcome.UNREACHED, "silent", str(e))
+        except LogError as e:
+            return self._stop(Outcome.UNVERIFIED, "checkpoint", f"no checkpoint: {e}")
+        try:
+            head, _, findings = await self._ledger.take(self.log, raw, "log")
+        except (Malformed, BadSignature) as e:
+            return self._stop(Outcome.UNVERIFIED, "checkpoint", f"not a head of this log: {e}")
+        if findings:
+            return Step(tuple(findings))
+        if not head.complete:
+            return self._stop(Outcome.UNVERIFIED, "signature", "a signature line that this family owes is missing")
+        return await self._step(head)
+
+    async def _step(self, head: Head) -> Step:
+        verified = await asyncio.to_thread(self._store.verified, self.log.origin)
+        held = None if verified is None else verified.head
+        match place(head, held):
+            case Place.FIRST | Place.LARGER:
+                frontier = (
+                    Frontier.empty() if verified is None else Frontier.decode(verified.head.size, verified.frontier)
+                )
+                return await self._grow(head, held, frontier)
+            case Place.SAME if held is not None:
+                if head.note != held.note and verified is not None:
+                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._now_ms())
+                return await self._settled(Step((), head, head.size))
+            case Place.OLDER if held is not None:
+                return self._stop(
+                    Outcome.UNVERIFIED, "stale", f"serves an older signing of size {head.size} than the one we hold"
+                )
+            case Place.SMALLER if held is not None:
+                finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
+                stale = f"serves size {head.size}; we hold its head of size {held.size}"
+                return Step(
+                    (Finding(Outcome.UNVERIFIED, self.log.origin, "stale", stale), *([finding] if finding else []))
+                )
+            case Place.OTHER if held is not None:  # the ledger found it before, unless evidence was cut off
+                finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
+                return Step((finding,) if finding else ())
+            case _:
+                raise AssertionError("a place without a verdict")
+
+    async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
+        waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
+        try:
+            grown = await self._rebuild(head, frontier, [each.size for each in waiting])
+        except Unreachable as e:
+            return self._stop(Outcome.UNREACHED, "entries", str(e))
+        except StorageError:
+            raise
+        except LogError as e:
+            return await self._refuse(head, held, f"entries: {e}")
+        if grown.root != head.root:
+            return await self._refuse(head, held, f"entries do not lead to the signed root of size {head.size}")
+        agreed = [
+            (each, AGREED)
+            for each in waiting
+            if grown.roots.get(each.size, EMPTY_ROOT if not each.size else None) == each.root
+        ]
+        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._now_ms())
+        old = 0 if held is None else held.size
+        return await self._settled(Step((), head, old, grown.proof))
+
+    async def _rebuild(self, head: Head, frontier: Frontier, milestones: Sequence[int]) -> Grown:
+        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input)
+        at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
+        while rebuild.missing:
+            end = min(head.size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
+            rows = await self._reader.entries(at, end, head.size)
+            if len(rows) != end - at:
+                raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
+            await asyncio.to_thread(rebuild.feed, at, rows)
+            at = end
+        return rebuild.finish()
+
+    async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
+        """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell."""
+        if held is None:
+            return self._stop(Outcome.UNVERIFIED, "data", why)
+        finding = await self._ledger.relate_larger(self.log, self._reader, head, held)
+        if finding.outcome is Outcome.PROVEN:
+            return Step((finding,))
+        return self._stop(Outcome.UNVERIFIED, "data", why)
+
+    async def _settled(self, step: Step) -> Step:
+        """Look again at the heads that no data have settled; while one is left, nothing is cosigned."""
+        if step.head is None:
+            return step
+        findings = list(step.findings)
+        waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
+        blocked = False
+        for each in waiting:
+            if each.size > step.head.size:
+                text = f"serves size {step.head.size}, but has signed size {each.size}, whose entries nobody serves"
+                findings.append(Finding(Outcome.UNVERIFIED, self.log.origin, "unreconciled", text))
+                blocked = True
+                continue
+            finding, settled = await self._ledger.reconcile(self.log, self._reader, each, step.head)
+            blocked |= not settled
+            findings += [finding] if finding else []
+        blocked |= any(finding.outcome is Outcome.PROVEN for finding in findings)
+        return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
+
+    def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
+        return Step((Finding(outcome, self.log.origin, code, text),))

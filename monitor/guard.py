@@ -1,0 +1,123 @@
+"""This monitor as a guard: it tells a node what that node has signed, so that a restored image cannot fork it.
+
+A push (contract.md, `POST /guard`) carries, freshly signed each time:
+
+- per log of the node the largest head that *we cosigned*, under a cosignature of now: never a smaller one. A log
+  that we meet for the first time has none until its whole tree was rebuilt and its witnesses were asked (`rounds`);
+- per log of other nodes the largest head that we know this node's witness cosigned, or `none`. `none` is only said
+  once that log and its witnesses were asked, or could not be.
+
+The node does not believe us either: it verifies each note.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from log.crypto.notes import NoteSigner, sign_note
+from log.errors import Malformed, Unreachable
+from log.formats.checkpoint import parse_signed
+from log.formats.guard_push import GuardPush
+from monitor.logs import FollowedLog, WatchedNode
+from monitor.outcome import Finding, Outcome
+from monitor.own_witness import OwnWitness
+from monitor.peer import Peer, Reply
+from monitor.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What one push came to."""
+
+    findings: tuple[Finding, ...] = ()
+    settled: bool = False  # whether pushing again within a second would change nothing
+
+
+class Guard:
+    """Guards one node. One task at a time calls `push`."""
+
+    def __init__(
+        self,
+        node: WatchedNode,
+        foreign: Sequence[FollowedLog],
+        signer: NoteSigner,
+        witness: OwnWitness,
+        store: Store,
+        peer: Peer,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.node = node
+        self._foreign = foreign
+        self._signer = signer
+        self._witness = witness
+        self._store = store
+        self._peer = peer
+        self._now_ms = now_ms
+
+    async def push(self, asked: Callable[[str], bool]) -> Guarded:
+        """Push once. `asked` says of a foreign origin whether what there is to know of it was asked for."""
+        push = await self._push(asked)
+        try:
+            raw = (await sign_note(push.encode(), push.time_s * 1000, [self._signer])).encode()
+            reply = await self._peer.post(f"{self.node.url}/guard", raw)
+        except Unreachable as e:
+            return self._found(Outcome.UNREACHED, "guard", str(e), settled=True)
+        match reply.status:
+            case 200:
+                return self._heard(reply, push)
+            case 403:
+                return self._found(Outcome.OWN, "guard", f"does not take us for a guard: {reply.reason}", settled=True)
+            case 409:
+                return self._found(Outcome.UNREACHED, "guard", f"not yet: {reply.reason}", settled=False)
+            case status if status == 429 or status >= 500:
+                return self._found(Outcome.UNREACHED, "guard", f"cannot hear us: {reply.reason}", settled=False)
+            case _:
+                return self._found(Outcome.UNVERIFIED, "guard", f"refuses the push: {reply.reason}", settled=True)
+
+    async def _push(self, asked: Callable[[str], bool]) -> GuardPush:
+        own = [await self._witness.refresh(log.origin) for log in self.node.logs]
+        peers: list[tuple[str, bytes | None]] = []
+        for log in self._foreign if self.node.witness is not None else ():
+            vkey = self.node.witness.vkey.encode() if self.node.witness else ""
+            known = await asyncio.to_thread(self._store.cosigned, log.origin, vkey)
+            if known is not None or asked(log.origin):
+                peers.append((log.origin, None if known is None else known.note))
+        shown = tuple(note for note in own if note)
+        return GuardPush(self.node.name, self._now_ms() // 1000, shown, tuple(peers))
+
+    def _heard(self, reply: Reply, push: GuardPush) -> Guarded:
+        try:
+            origins, peers = _states(reply)
+        except Malformed as e:
+            return self._found(Outcome.UNVERIFIED, "guard", f"answers in no known form: {e}", settled=True)
+        findings = [
+            Finding(Outcome.UNVERIFIED, origin, "halted", f"node {self.node.name} has stopped: {state}")
+            for origin, state in (origins | peers).items()
+            if state.startswith(("halted", "blocked"))
+        ]
+        ours = {log.origin for log in self.node.logs} | {log.origin for log in self._foreign}
+        waiting = {o for o, state in (origins | peers).items() if o in ours and state == "unguarded"}
+        findings += [
+            Finding(Outcome.UNREACHED, origin, "unguarded", f"node {self.node.name} does not sign yet")
+            for origin in sorted(waiting)
+        ]
+        named = {parse_signed(note)[1].origin for note in push.own} | {origin for origin, _ in push.peers}
+        return Guarded(tuple(findings), settled=not waiting & named)
+
+    def _found(self, outcome: Outcome, code: str, text: str, *, settled: bool) -> Guarded:
+        return Guarded((Finding(outcome, self.node.name, code, f"guard push: {text}"),), settled)
+
+
+def _states(reply: Reply) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a node says of its own origins and of those it witnesses; `Malformed`."""
+    try:
+        value = json.loads(reply.body)
+    except (ValueError, RecursionError) as e:
+        raise Malformed("not JSON") from e
+    match value:
+        case {"guarded": bool(), "origins": dict(origins), "peers": dict(peers)}:
+            states = [*origins.values(), *peers.values()]
+            if all(isinstance(state, str) for state in states):
+                return origins, peers
+    raise Malformed("not the answer to a guard push")

@@ -1,0 +1,20 @@
+"""Every bound and interval of the monitor, each with its unit. Set in the `[limits]` table of the settings."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The defaults suit two nodes in one region; see monitoring.md §5.6 for where they come from."""
+
+    request_s: float = 5.0  # whole time one request may take, from dialling to the last byte
+    max_answer_bytes: int = 1 << 20  # body of a note, a cosignature answer, a guard answer
+    connections: int = 64  # open at once, all peers together
+    chunk_entries: int = 4_096  # entries asked for, hashed and dropped at a time while a root is rebuilt
+    refresh_s: float = 4.0  # a head that does not change is fed again after this time
+    survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
+    open_heads: int = 16  # unreconciled heads looked at again in one round, per log
+    evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept
+    rivals: int = 4  # earlier heads that one new head is shown to contradict
+    chain_rows: int = 10_000  # newest observations whose hash chain is checked at start
+    backoff_s: float = 10.0  # longest pause before a witness that failed is tried again

@@ -1,0 +1,88 @@
+"""What the settings pin about the world: nodes, their logs, and the witnesses of each log. Frozen values."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from log.crypto.notes import Opened, open_note
+from log.errors import Malformed
+from log.formats.family import Family
+from log.formats.note import KeyType, VKey
+from log.formats.policy import Policy
+from monitor.judge import Head
+
+MAX_TIME_MS = 2**63 - 1  # a signed time beyond it is no time
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """Somebody who cosigns, at another place than here."""
+
+    name: str  # as the settings call it
+    vkey: VKey
+    url: str  # submission and monitoring prefix, without slash at the end
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedLog:
+    """One log under its pinned keys."""
+
+    node: str
+    name: str
+    family: Family
+    origin: str
+    url: str  # without slash at the end
+    vkeys: tuple[VKey, ...]
+    policy: Policy
+    witnesses: tuple[Witness, ...]  # whom its heads are fed to: never its own node, never this monitor
+
+    @property
+    def origin_hash(self) -> str:
+        """The path segment by which a witness serves this log (C2SP tlog-witness)."""
+        return sha256(self.origin.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedNode:
+    """One node: what it logs, and the witness that it is for others."""
+
+    name: str
+    url: str
+    witness: Witness | None
+    logs: tuple[FollowedLog, ...]
+    guarded: bool  # whether we are a guard of this node
+    poll_s: float
+
+
+def owed(family: Family) -> frozenset[KeyType]:
+    """The signature types without which a head of this family is not cosigned (design.md §3)."""
+    if family.receipt == "sct":
+        return frozenset({KeyType.ED25519, KeyType.TREE_HEAD})
+    return frozenset({KeyType.ED25519})
+
+
+def read_head(raw: bytes, log: FollowedLog) -> tuple[Head, Opened]:
+    """Read a note as a head of this log; `Malformed` or `BadSignature` when it is none.
+
+    Cosignatures and other unknown lines are left out of `Head.note`, never out of `Head.raw`.
+    """
+    opened = open_note(raw, log.vkeys)
+    checkpoint = opened.checkpoint
+    if checkpoint.origin != log.origin:
+        raise Malformed("a checkpoint of another origin")
+    if checkpoint.extensions:
+        raise Malformed("a checkpoint with extension lines, which no log here writes")
+    times = tuple(
+        sorted((line.vkey.type, line.timestamp_ms) for line in opened.verified if line.timestamp_ms is not None)
+    )
+    if any(time > MAX_TIME_MS for _, time in times):
+        raise Malformed("a signed time beyond all times")
+    head = Head(
+        origin=checkpoint.origin,
+        size=checkpoint.size,
+        root=checkpoint.root,
+        times=times,
+        note=opened.reduced().encode(),
+        raw=raw,
+        complete=owed(log.family) <= {line.vkey.type for line in opened.verified},
+    )
+    return head, opened

@@ -1,0 +1,67 @@
+"""This monitor as a witness: what it cosigns, and that it never cosigns anything smaller (C2SP tlog-witness).
+
+The order is: decide, replace the state by compare-and-swap, and only then sign. A state that lags behind a
+cosignature cannot exist; one that is ahead of it is harmless, for the head may be signed again.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+from log.client.witness import Answer, decide
+from log.crypto.notes import NoteSigner, cosign
+from log.errors import StateRefused
+from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.note import Note, Signature, VKey
+from log.formats.witness_request import AddCheckpoint
+from monitor.judge import Head
+from monitor.logs import FollowedLog
+from monitor.store import Store
+
+
+class OwnWitness:
+    """Our witness key. One head at a time is decided and signed for each origin."""
+
+    def __init__(self, signer: NoteSigner, store: Store, now_ms: Callable[[], int]) -> None:
+        self._signer = signer
+        self._store = store
+        self._now_ms = now_ms
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @property
+    def vkey(self) -> VKey:
+        """The key under which others know us."""
+        return self._signer.vkey
+
+    async def held(self, origin: str) -> Checkpoint | None:
+        """Return what we cosigned last of a log, or None before the first."""
+        row = await asyncio.to_thread(self._store.witness, origin)
+        return None if row is None else Checkpoint(origin, row[0], row[1])
+
+    async def advance(self, log: FollowedLog, head: Head, old: int, proof: tuple[bytes, ...]) -> Signature:
+        """Cosign a verified head that extends the one of size `old`, which is the one we cosigned last.
+
+        `StateRefused` when our own state does not bear that out: somebody else changed it.
+        """
+        async with self._locks[log.origin]:
+            row = await asyncio.to_thread(self._store.witness, log.origin)
+            state = None if row is None else Checkpoint(log.origin, row[0], row[1])
+            request = AddCheckpoint(old, proof, head.note)
+            decision = decide(request, {log.origin: log.vkeys}, state)
+            if isinstance(decision, Answer):
+                raise StateRefused(f"our own witness state of {log.origin} does not fit: {decision.body!r}")
+            if row is None or row[2] != head.note:
+                before = None if row is None else (row[0], row[1])
+                if not await asyncio.to_thread(self._store.swap_witness, before, head):
+                    raise StateRefused(f"our own witness state of {log.origin} was changed by somebody else")
+            return await cosign(parse_signed(head.note)[0].text, self._now_ms() // 1000, self._signer)
+
+    async def refresh(self, origin: str) -> bytes | None:
+        """Return the note that we cosigned last under a cosignature of now, or None before the first."""
+        async with self._locks[origin]:
+            row = await asyncio.to_thread(self._store.witness, origin)
+            if row is None:
+                return None
+            note = Note.parse(row[2])
+            line = await cosign(note.text, self._now_ms() // 1000, self._signer)
+            return note.with_signatures([*note.signatures, line]).encode()

@@ -1,0 +1,61 @@
+"""Requests to others, bounded: one deadline for the whole exchange, a limit on the body, no redirects."""
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+
+from log.errors import Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer of whatever status."""
+
+    status: int
+    content_type: str  # without parameters, in lower case
+    body: bytes
+
+    @property
+    def reason(self) -> str:
+        """The start of the body as one printable line, for reports."""
+        text = self.body[:200].decode("utf-8", "replace").strip().replace("\n", " / ")
+        return f"{self.status} {''.join(c if c.isprintable() else '?' for c in text)}".strip()
+
+
+class Peer:
+    """The only place of the monitor that speaks HTTP, apart from `log.client.http`."""
+
+    def __init__(self, client: httpx.AsyncClient, deadline_s: float, max_bytes: int) -> None:
+        self._client = client
+        self._deadline_s = deadline_s
+        self._max_bytes = max_bytes
+
+    async def get(self, url: str) -> Reply:
+        """Return the answer, or raise `Unreachable`."""
+        return await self._ask("GET", url, None)
+
+    async def post(self, url: str, body: bytes) -> Reply:
+        """Return the answer, or raise `Unreachable`."""
+        return await self._ask("POST", url, body)
+
+    async def _ask(self, method: str, url: str, body: bytes | None) -> Reply:
+        headers = {"Accept-Encoding": "identity"}
+        if body is not None:
+            headers["Content-Type"] = "text/plain; charset=utf-8"
+        try:
+            async with (
+                asyncio.timeout(self._deadline_s),
+                self._client.stream(method, url, content=body, headers=headers, follow_redirects=False) as answer,
+            ):
+                data = bytearray()
+                async for chunk in answer.aiter_raw():
+                    data += chunk
+                    if len(data) > self._max_bytes:
+                        raise Unreachable(f"an answer over {self._max_bytes} bytes from {url}")
+                kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return Reply(answer.status_code, kind, bytes(data))
+        except TimeoutError as e:
+            raise Unreachable(f"no whole answer within {self._deadline_s} s from {url}") from e
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            raise Unreachable(f"{type(e).__name__} at {url}") from e

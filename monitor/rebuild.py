@@ -1,0 +1,107 @@
+"""A tree grown from its entries, chunk by chunk, from a verified frontier.
+
+On the way it notes what is needed later and costs nothing to note: the roots at sizes at which other signed heads
+wait for a verdict, and the hashes of the consistency proof from the old size to the new, so that a witness that
+stands where we stood is fed without asking the log for a single tile.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from log.errors import BadProof
+from log.merkle import proof
+from log.merkle.frontier import Frontier
+from log.merkle.proof import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What the entries lead to."""
+
+    frontier: Frontier
+    root: bytes
+    roots: dict[int, bytes]  # at the sizes asked for
+    proof: tuple[bytes, ...]  # RFC 6962 consistency proof from the old size; empty from size 0
+
+
+class Rebuild:
+    """Feed it rows in order until `missing` is 0; then `finish`."""
+
+    def __init__(
+        self, frontier: Frontier, size: int, milestones: Iterable[int], leaf_input: Callable[[bytes], bytes]
+    ) -> None:
+        self._old, self._size = frontier.size, size
+        self._frontier = frontier.copy()
+        self._leaf_input = leaf_input
+        self._stops = sorted({stop for stop in milestones if self._old < stop <= size}, reverse=True)
+        self._roots: dict[int, bytes] = {}
+        plan = proof.consistency_spans(self._old, size) if 0 < self._old < size else []
+        self._plan = plan
+        self._known = dict(zip(proof.root_spans(self._old), frontier.hashes, strict=True))
+        self._wanted = sorted((s for s in plan if s.start >= self._old), key=lambda s: s.start, reverse=True)
+        self._part = Frontier.empty()  # of the span wanted next
+
+    @property
+    def missing(self) -> int:
+        """How many rows are still to come."""
+        return self._size - self._frontier.size
+
+    def feed(self, start: int, rows: Sequence[bytes]) -> None:
+        """Take the rows from index `start` on.
+
+        They may begin below the old size: then those below it are held against the old frontier, and `BadProof` says
+        that they are not the rows that were verified. Beyond that no row comes twice and none is left out.
+        """
+        if start > self._frontier.size or start + len(rows) > self._size:
+            raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
+        leaf_input, sha256 = self._leaf_input, hashlib.sha256
+        leaves = [sha256(b"\x00" + leaf_input(row)).digest() for row in rows]
+        known = self._frontier.size - start
+        if known:
+            self._hold(start, leaves[:known])
+            leaves = leaves[known:]
+        self._collect(leaves)
+        while self._stops and self._stops[-1] <= self._frontier.size + len(leaves):
+            stop = self._stops.pop()
+            count = stop - self._frontier.size
+            self._frontier.extend(leaves[:count])
+            leaves = leaves[count:]
+            self._roots[stop] = self._frontier.root()
+        self._frontier.extend(leaves)
+
+    def _hold(self, start: int, leaves: Sequence[bytes]) -> None:
+        """Grow the frontier's last part again. `start` is a multiple of a power of two above what follows it."""
+        if self._frontier.size != self._old:
+            raise AssertionError("only the first rows overlap")
+        before = b"".join(self._frontier.hashes[: start.bit_count()])
+        again = Frontier.decode(start, before)
+        again.extend(leaves)
+        if again.hashes != self._frontier.hashes:
+            raise BadProof(f"entries from {start} on are not those that were verified")
+
+    def finish(self) -> Grown:
+        """Return the tree; only when nothing is missing."""
+        if self.missing:
+            raise AssertionError(f"{self.missing} rows are missing")
+        path = (
+            proof.fold_consistency(self._old, self._size, [self._known[span] for span in self._plan])
+            if self._plan
+            else []
+        )
+        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path))
+
+    def _collect(self, leaves: Sequence[bytes]) -> None:
+        """Hash the spans of the consistency proof as their leaves pass by: they follow one another."""
+        at, end = self._frontier.size, self._frontier.size + len(leaves)
+        begin = at
+        while self._wanted and self._wanted[-1].start < end:
+            span: Span = self._wanted[-1]
+            stop = min(span.end, end)
+            self._part.extend(leaves[max(at, span.start) - begin : stop - begin])
+            at = stop
+            if stop < span.end:
+                return
+            self._known[span] = self._part.root()
+            self._part = Frontier.empty()
+            self._wanted.pop()

@@ -1,0 +1,84 @@
+"""A monitor in this process between two nodes in this process."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from log.formats.checkpoint import parse_signed
+from log.formats.note import VKey
+from monitor import main, settings
+from monitor.outcome import Finding, Outcome, worst
+from monitor.rounds import Rounds, Watch
+from monitor.store import Store
+from tests.support.lying_log import LyingLog, World
+
+
+@dataclass
+class Monitor:
+    """A monitor that can be stopped and started again on the same state."""
+
+    world: World
+    path: Path  # of the settings
+    client: httpx.AsyncClient
+    limits: str = ""
+    store: Store | None = None
+    rounds: Rounds | None = None
+
+    @property
+    def key(self) -> VKey:
+        return main.load_keys(settings.load(self.path)).witness.vkey
+
+    def start(self) -> Rounds:
+        loaded = settings.load(self.path)
+        signing = main.load_keys(loaded)
+        self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
+        nodes = settings.nodes(loaded, signing.witness.vkey)
+        self.rounds = main.assemble(nodes, signing, self.store, self.client, loaded.bounds(), self.world.clock)
+        return self.rounds
+
+    def stop(self) -> None:
+        if self.store is not None:
+            self.store.close()
+            self.store = None
+
+    async def once(self) -> tuple[Outcome, list[Finding]]:
+        """One `run --once`: a process of its own, as far as state goes."""
+        self.stop()
+        self.world.time_ms += 1_000
+        findings = await self.start().once()
+        return worst(finding.outcome for finding in findings), findings
+
+    def watch(self, log: LyingLog) -> Watch:
+        assert self.rounds is not None
+        [found] = [watch for watch in self.rounds.watches if watch.log.origin == log.origin]
+        return found
+
+    def held(self, log: LyingLog) -> tuple[object, object]:
+        """What must not move under a fault: the verified position and the head that we cosigned."""
+        assert self.store is not None
+        return self.store.verified(log.origin), self.store.witness(log.origin)
+
+    def cosigned(self, log: LyingLog) -> list[tuple[int, bytes]]:
+        """Every (size, root) of a log that bears a cosignature of ours, wherever it was handed to."""
+        notes = list(log.handed) + [raw for node in self.world.nodes for push in node.pushes for raw in push.own]
+        found = []
+        for raw in notes:
+            note, checkpoint = parse_signed(raw)
+            if checkpoint.origin == log.origin and any(self.key.owns(line) for line in note.signatures):
+                found.append((checkpoint.size, checkpoint.root))
+        return found
+
+
+@pytest.fixture
+async def monitor(tmp_path: Path) -> AsyncIterator[Monitor]:
+    world = World()
+    await world.begin()
+    path = world.write(tmp_path, {"hk": "http://hk", "gd": "http://gd"}, limits="request_s = 0.3\n")
+    main.create_state(settings.load(path))
+    async with world.client() as client:
+        monitor = Monitor(world, path, client)
+        yield monitor
+        monitor.stop()

@@ -1,0 +1,198 @@
+"""The monitor as a process: commands, exit codes, signals, and `kill -9` at any moment."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from log.formats.checkpoint import parse_signed
+from log.formats.note import VKey
+from monitor import main, settings
+from monitor.store import Store
+from tests.support.lying_log import Fault, LyingLog, World, served
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WAIT_S = 60  # longest for anything here, on a slow machine
+KILLS = 20
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "monitor", *words]
+
+
+def call(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(*words), cwd=CHECKOUT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+
+
+@contextmanager
+def running(path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command("run", "--settings", str(path)), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=WAIT_S)
+
+
+@pytest.fixture
+async def world() -> World:
+    made = World(main.now_ms)
+    await made.begin()
+    return made
+
+
+def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
+    path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"}, limits="request_s = 2\n")
+    asked = call("run", "--once", "--settings", str(path))
+    assert asked.returncode == 3
+    assert "init" in asked.stderr
+
+    made = call("init", "--settings", str(path))
+    assert made.returncode == 0, made.stderr
+    [cosigner, push] = made.stdout.splitlines()
+    keys = main.load_keys(settings.load(path))
+    assert VKey.parse(cosigner.removeprefix("cosigner ")) == keys.witness.vkey
+    assert VKey.parse(push.removeprefix("push ")) == keys.guard.vkey
+    assert call("init", "--settings", str(path)).returncode == 3
+
+    asked = call("run", "--once", "--settings", str(path))
+    assert asked.returncode == 2, asked.stdout + asked.stderr
+    assert {json.loads(line)["class"] for line in asked.stdout.splitlines()} == {"unreached"}
+
+    shown = call("status", "--settings", str(path))
+    assert shown.returncode == 0
+    assert shown.stdout.splitlines()[0] == "hk.example/x509: nothing verified yet, 0 signed heads seen."
+
+    path.write_text("nam = 1\n" + path.read_text())
+    assert call("run", "--once", "--settings", str(path)).returncode == 3
+
+
+def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None:
+    with served(world.nodes) as urls:
+        path = world.write(tmp_path, urls)
+        assert call("init", "--settings", str(path)).returncode == 0
+        first = call("run", "--once", "--settings", str(path))
+        assert first.returncode == 0, first.stdout + first.stderr
+        shown = call("status", "--settings", str(path)).stdout.splitlines()
+        assert len(shown) == 3
+        assert "verified up to 300 entries" in shown[0]
+        assert "cosigned by us at 300" in shown[0]
+        assert "cosigned by gd.example/witness at 300" in shown[0]
+        world.hk_x509.fault = Fault.FLIP
+        world.hk_x509.grows_by = 1
+        assert call("run", "--once", "--settings", str(path)).returncode == 4
+
+
+def test_it_runs_until_told_to_stop_and_a_second_one_is_refused(tmp_path: Path, world: World) -> None:
+    with served(world.nodes) as urls:
+        path = world.write(tmp_path, urls, "poll_s = 0.05\n")
+        assert call("init", "--settings", str(path)).returncode == 0
+        reached = threading.Event()
+        world.hk_x509.grows_by = 3
+        world.hk.on_request = lambda _: reached.set() if world.hk_x509.witnessed else None
+        for number in (signal.SIGTERM, signal.SIGINT):
+            reached.clear()
+            with running(path) as process:
+                assert reached.wait(WAIT_S)
+                assert call("run", "--settings", str(path)).returncode == 3
+                process.send_signal(number)
+                out, err = process.communicate(timeout=WAIT_S)
+                assert process.returncode == 0, err
+                events = [json.loads(line)["event"] for line in out.splitlines()]
+                assert events[0] == "started"
+                assert events[-1] == "stopped"
+
+
+def test_a_silent_node_delays_nobody(tmp_path: Path, world: World) -> None:
+    with served(world.nodes) as urls:
+        path = world.write(tmp_path, urls, "poll_s = 0.05\n", limits="request_s = 3\n")
+        assert call("init", "--settings", str(path)).returncode == 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 0
+        world.gd.fault = Fault.SILENT
+        world.hk_x509.grows_by = 1
+        enough = threading.Event()
+        world.hk_x509.handed.clear()
+        # Far more heads are verified, cosigned and handed back than there are deadlines of the silent node.
+        world.hk.on_request = lambda _: enough.set() if len(world.hk_x509.handed) > 20 else None
+        with running(path):
+            assert enough.wait(WAIT_S)
+        world.gd.fault = None
+
+
+def cosigned(log: LyingLog, world: World, key: VKey) -> list[tuple[int, bytes]]:
+    """All that left the monitor under its cosignature for a log, in the order in which it came."""
+    found = []
+    for raw in log.handed + [raw for node in world.nodes for push in node.pushes for raw in push.own]:
+        note, checkpoint = parse_signed(raw)
+        if checkpoint.origin == log.origin and any(key.owns(line) for line in note.signatures):
+            found.append((checkpoint.size, checkpoint.root))
+    return found
+
+
+def test_killed_at_any_moment_it_has_signed_nothing_that_is_not_stored(tmp_path: Path, world: World) -> None:
+    chance = random.Random(0x7717)
+    with served(world.nodes) as urls:
+        path = world.write(tmp_path, urls, "poll_s = 0.02\n")
+        assert call("init", "--settings", str(path)).returncode == 0
+        loaded = settings.load(path)
+        key = main.load_keys(loaded).witness.vkey
+        for log in world.logs:
+            log.grows_by = 5
+        for _ in range(KILLS):
+            with running(path) as process:
+                killed = threading.Event()
+                world.hk.on_request = Killer(process.pid, len(world.hk.seen) + chance.randrange(1, 60), chance, killed)
+                assert killed.wait(WAIT_S), process.poll()
+                process.wait(WAIT_S)
+                world.hk.on_request = None
+            store = Store.open(loaded.state, key.encode(), 1_000_000)  # the lock is free, the chain whole
+            for log in world.logs:
+                row, verified = store.witness(log.origin), store.verified(log.origin)
+                heads = cosigned(log, world, key)
+                for size, root in heads:
+                    assert root == log.root_at(size)
+                    assert row is not None
+                    assert size <= row[0]
+                if verified is not None:
+                    assert verified.head.root == log.root_at(verified.head.size)
+                    assert row is None or row[0] <= verified.head.size
+                assert store.evidence(log.origin) == []
+            store.close()
+        for log in world.logs:
+            log.grows_by = 0
+            sizes = [size for push in world.hk.pushes + world.gd.pushes for size in own_sizes(push.own, log.origin)]
+            assert sizes == sorted(sizes), "no guard note was ever smaller than one before it"
+        last = call("run", "--once", "--settings", str(path))
+        assert last.returncode == 0, last.stdout + last.stderr
+
+
+def own_sizes(notes: tuple[bytes, ...], origin: str) -> list[int]:
+    return [found.size for raw in notes if (found := parse_signed(raw)[1]).origin == origin]
+
+
+class Killer:
+    """Kills a process a few milliseconds after a request of a given number."""
+
+    def __init__(self, pid: int, at: int, chance: random.Random, done: threading.Event) -> None:
+        self._pid = pid
+        self._at = at
+        self._delay_s = chance.random() * 0.03
+        self._done = done
+
+    def __call__(self, number: int) -> None:
+        if number == self._at:
+            threading.Timer(self._delay_s, self._kill).start()
+
+    def _kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        self._done.set()

@@ -1,0 +1,194 @@
+"""The parts that only compute: verdicts on two heads, prefixes, rebuilding, the worst outcome."""
+
+import dataclasses
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log.errors import BadProof, Malformed
+from log.formats import jcs
+from log.formats.note import KeyType
+from log.merkle import proof
+from log.merkle.frontier import Frontier
+from log.merkle.hashing import EMPTY_ROOT, leaf_hash
+from monitor import evidence, judge, prefix
+from monitor.judge import Head, Kind, Place
+from monitor.outcome import Outcome, worst
+from monitor.prefix import Prefix
+from monitor.rebuild import Rebuild
+from tests.support.rfc6962 import mth
+
+
+def rows(count: int, salt: str = "") -> list[bytes]:
+    return [f"row {i}{salt}".encode() for i in range(count)]
+
+
+def head(size: int, time_ms: int = 0, root: bytes = b"r", kind: KeyType = KeyType.TREE_HEAD) -> Head:
+    return Head("o", size, root, ((kind, time_ms),), b"n", b"n")
+
+
+def frontier(entries: list[bytes]) -> Frontier:
+    made = Frontier.empty()
+    made.extend(leaf_hash(row) for row in entries)
+    return made
+
+
+# --- judge ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "kind"),
+    [
+        (head(5, 1), head(5, 2, b"s"), Kind.SAME_SIZE),
+        (head(5, 1), head(5, 1, b"s"), Kind.SAME_SIZE),
+        (head(5, 1), head(5, 2), None),
+        (head(5, 1), head(6, 2), None),
+        (head(5, 2), head(6, 1), Kind.ROLLBACK),
+        (head(5, 2), head(6, 2), Kind.SAME_TIME),
+        (head(5, 2000, kind=KeyType.COSIGNATURE), head(6, 2000, kind=KeyType.COSIGNATURE), None),
+        (head(5, 3000, kind=KeyType.COSIGNATURE), head(6, 2000, kind=KeyType.COSIGNATURE), Kind.ROLLBACK),
+        (head(5, 3000, kind=KeyType.COSIGNATURE), head(6, 2000), None),
+    ],
+)
+def test_what_two_heads_prove_by_their_signatures_alone(one: Head, two: Head, kind: Kind | None) -> None:
+    assert judge.contradiction(one, two) is kind
+    assert judge.contradiction(two, one) is kind
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2500)), min_size=2, max_size=30))
+def test_an_honest_log_never_contradicts_itself_at_whatever_speed(steps: list[tuple[int, int]]) -> None:
+    heads, size, time_ms = [], 0, 1_000
+    for grown, passed in steps:
+        size, time_ms = size + grown, time_ms + passed
+        times = ((KeyType.COSIGNATURE, time_ms // 1000 * 1000), (KeyType.TREE_HEAD, time_ms))
+        heads.append(Head("o", size, sha256(b"%d" % size).digest(), times, b"", b""))
+    assert all(judge.contradiction(one, two) is None for one in heads for two in heads)
+
+
+def test_where_a_head_stands_against_the_one_we_hold() -> None:
+    held = head(5, 10)
+    assert judge.place(held, None) is Place.FIRST
+    assert judge.place(head(6), held) is Place.LARGER
+    assert judge.place(head(4), held) is Place.SMALLER
+    assert judge.place(head(5, 10), held) is Place.SAME
+    assert judge.place(head(5, 11), held) is Place.SAME
+    assert judge.place(head(5, 9), held) is Place.OLDER
+    assert judge.place(head(5, 11, b"s"), held) is Place.OTHER
+    assert judge.place(dataclasses.replace(held, times=()), held) is Place.SAME
+
+
+def test_the_worst_outcome_counts() -> None:
+    order = [Outcome.PROVEN, Outcome.OWN, Outcome.UNVERIFIED, Outcome.UNREACHED, Outcome.VOUCHED]
+    assert [int(outcome) for outcome in order] == [1, 3, 4, 2, 0]
+    for i, outcome in enumerate(order):
+        assert worst(reversed(order[i:])) is outcome
+    assert worst([]) is Outcome.VOUCHED
+
+
+# --- prefix -----------------------------------------------------------------------------------------------------
+
+
+def span_hashes(old: int, entries: list[bytes]) -> list[bytes]:
+    left, right = prefix.spans(old, len(entries))
+    return [mth(entries[span.start : span.end]) for span in (*left, *right)]
+
+
+@given(st.data(), st.integers(1, 90))
+def test_a_prefix_is_told_from_another_tree_and_a_wrong_hash_frames_nobody(data: st.DataObject, size: int) -> None:
+    old = data.draw(st.integers(0, size))
+    entries = rows(size)
+    root, old_root = mth(entries), mth(entries[:old])
+    hashes = span_hashes(old, entries)
+    assert prefix.compare(old, size, old_root, root, hashes) is Prefix.SAME
+    assert prefix.compare(old, size, mth(rows(old, "!")) if old else b"x" * 32, root, hashes) is Prefix.OTHER
+    wrong = data.draw(st.integers(0, len(hashes) - 1))
+    hashes[wrong] = bytes([hashes[wrong][0] ^ 1]) + hashes[wrong][1:]
+    with pytest.raises(BadProof):
+        prefix.compare(old, size, old_root, root, hashes)
+
+
+@pytest.mark.parametrize("change", [lambda hashes: hashes[1:], lambda hashes: [*hashes, bytes(32)], lambda hashes: []])
+def test_a_proof_has_no_hash_more_and_no_fewer(change: object) -> None:
+    entries = rows(11)
+    with pytest.raises(BadProof):
+        prefix.compare(5, 11, mth(entries[:5]), mth(entries), change(span_hashes(5, entries)))  # type: ignore[operator]
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000))
+def test_spans_cover_both_sides_in_perfect_subtrees(old: int, more: int) -> None:
+    left, right = prefix.spans(old, old + more)
+    at = 0
+    for span in (*left, *right):
+        width = span.end - span.start
+        assert span.start == at
+        assert width.bit_count() == 1
+        assert span.start % width == 0
+        at = span.end
+    assert at == old + more
+    assert sum(span.end - span.start for span in left) == old
+
+
+# --- rebuild ----------------------------------------------------------------------------------------------------
+
+
+@given(st.data(), st.integers(0, 700), st.integers(1, 700), st.integers(1, 300))
+def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: int, more: int, chunk: int) -> None:
+    size = old + more
+    stops = data.draw(st.lists(st.integers(0, size + 5), max_size=5))
+    entries = rows(size)
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, lambda row: row)
+    at = old // 256 * 256
+    while rebuild.missing:
+        end = min(size, max(at // 256 * 256 + 256, at + chunk))
+        rebuild.feed(at, entries[at:end])
+        at = end
+    grown = rebuild.finish()
+    assert grown.root == frontier(entries).root() == grown.frontier.root()
+    assert grown.roots == {stop: frontier(entries[:stop]).root() for stop in stops if old < stop <= size}
+    if old == 0:
+        assert grown.proof == ()
+    else:
+        proof.verify_consistency(old, size, frontier(entries[:old]).root(), grown.root, grown.proof)
+
+
+@given(st.integers(1, 600), st.data())
+def test_a_changed_row_below_the_frontier_is_seen_when_its_tile_comes_again(old: int, data: st.DataObject) -> None:
+    start = old // 256 * 256
+    if start == old:
+        return
+    entries = rows(old + 3)
+    rebuild = Rebuild(frontier(entries[:old]), old + 3, [], lambda row: row)
+    entries[data.draw(st.integers(start, old - 1))] += b"!"
+    with pytest.raises(BadProof):
+        rebuild.feed(start, entries[start:])
+
+
+def test_an_empty_frontier_is_the_empty_tree() -> None:
+    assert Rebuild(Frontier.empty(), 0, [], lambda row: row).finish().root == EMPTY_ROOT
+
+
+# --- evidence ---------------------------------------------------------------------------------------------------
+
+
+def test_evidence_is_checked_for_what_it_claims() -> None:
+    entries = rows(11)
+    small = Head("o", 5, mth(rows(5, "!")), (), b"small\n", b"")
+    large = Head("o", 11, mth(entries), (), b"large\n", b"")
+    notes = {each.note: each for each in (small, large)}
+    data = evidence.encode(Kind.CROSS_SIZE, "o", (), (large, small), span_hashes(5, entries))
+    assert evidence.check(data, notes.__getitem__) is Kind.CROSS_SIZE
+    assert data == evidence.encode(Kind.CROSS_SIZE, "o", (), (small, large), span_hashes(5, entries))
+
+    value = jcs.parse(data)
+    assert isinstance(value, dict)
+    with pytest.raises(BadProof):
+        evidence.check(jcs.encode(value | {"kind": "E1", "proof": None}), notes.__getitem__)
+    with pytest.raises(Malformed):
+        evidence.check(jcs.encode(value | {"proof": None}), notes.__getitem__)
+    with pytest.raises(Malformed):
+        evidence.check(jcs.encode(value | {"more": 1}), notes.__getitem__)
+    with pytest.raises(BadProof):
+        honest = dataclasses.replace(small, root=mth(entries[:5]))
+        evidence.check(data, {small.note: honest, large.note: large}.__getitem__)

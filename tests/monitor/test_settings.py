@@ -1,0 +1,106 @@
+"""Settings: what they pin, and that nothing unknown is let through."""
+
+from pathlib import Path
+
+import pytest
+
+from log.errors import SettingsError
+from monitor import main, settings
+from monitor.limits import Limits
+from tests.support.lying_log import World
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return World().write(tmp_path, {"hk": "http://hk/", "gd": "http://gd"})
+
+
+def watched(path: Path) -> list[tuple[str, str, list[str]]]:
+    loaded = settings.load(path)
+    nodes = settings.nodes(loaded, main.load_keys(loaded).witness.vkey)
+    return [(node.name, log.origin, [w.vkey.name for w in log.witnesses]) for node in nodes for log in node.logs]
+
+
+def test_heads_go_to_the_other_sides_witness_and_never_to_the_logs_own(path: Path) -> None:
+    assert watched(path) == [
+        ("hk", "hk.example/x509", ["gd.example/witness"]),
+        ("hk", "hk.example/governance", ["gd.example/witness"]),
+        ("gd", "gd.example/x509", ["hk.example/witness"]),
+    ]
+
+
+def test_an_outside_witness_of_the_policy_is_fed_once_it_has_a_url(path: Path) -> None:
+    policy = path.parent / "hk-x509.policy"
+    outside = World().gd_x509.signers[2].vkey
+    policy.write_text(f"witness out {outside.encode()} http://out/w/\n" + policy.read_text())
+    assert watched(path)[0][2] == ["gd.example/witness", outside.name]
+
+
+def test_paths_are_relative_to_the_file(path: Path) -> None:
+    loaded = settings.load(path)
+    assert loaded.state == path.parent / "state" / "monitor.sqlite"
+    assert loaded.keys == path.parent / "keys"
+
+
+def test_near_nodes_are_polled_more_often(path: Path) -> None:
+    path.write_text(path.read_text().replace('near = ["hk", "gd"]', 'near = ["hk"]\npoll_s = 0.5'))
+    loaded = settings.load(path)
+    nodes = settings.nodes(loaded, main.load_keys(loaded).witness.vkey)
+    assert [(node.name, node.poll_s) for node in nodes] == [("hk", 0.5), ("gd", 10)]
+
+
+def test_variables_override_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINLOG_MONITOR_FAR_POLL_S", "7")
+    monkeypatch.setenv("TWINLOG_MONITOR_LIMITS__REQUEST_S", "2.5")
+    loaded = settings.load(path)
+    assert loaded.far_poll_s == 7
+    assert loaded.bounds() == Limits(request_s=2.5)
+
+
+@pytest.mark.parametrize(
+    "name", ["TWINLOG_MONITOR_POL_S", "TWINLOG_MONITOR_LIMITS__REQUEST", "TWINLOG_MONITOR_NAME__X"]
+)
+def test_an_unknown_variable_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=name):
+        settings.load(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('near = ["hk", "gd"]', 'near = ["hk", "sz"]', "sz"),
+        ("[limits]", "[limits]\nrequest_s = 0", "request_s"),
+        ("[limits]", "[limits]\nrequests = 1", "requests"),
+        ("[limits]", "[limit]", "limit"),
+        ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "gd"\n', "url"),
+        ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "http://gd"\nguards = true\n', "guards"),
+        ('family = "governance"', 'family = "events"', "events"),
+        ('"hk.example/governance"', '"hk.example/x509"', "stands there twice"),
+        ("vkeys = [", 'vkeys = ["x", ', "hk"),
+        ("hk-governance.policy", "gone.policy", "gone.policy"),
+        ('name = "monitor.example/m"', "name = 1", "name"),
+        ('[[node]]\nname = "gd"', '[[node]]\nname = "hk"', "stands there twice"),
+    ],
+)
+def test_what_does_not_fit_is_named(path: Path, old: str, new: str, names: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(SettingsError, match=names):
+        watched(path)
+
+
+def test_an_x509_log_needs_both_keys(path: Path) -> None:
+    vkeys = World().hk_x509.vkeys
+    for lost in vkeys[:2]:
+        text = path.read_text()
+        assert f'"{lost.encode()}"' in text
+        changed = text.replace(f'"{lost.encode()}", ', "")
+        path.with_name("other.toml").write_text(changed)
+        with pytest.raises(SettingsError, match="no 0x0"):
+            watched(path.with_name("other.toml"))
+
+
+def test_every_limit_is_positive_and_has_a_name_in_the_settings(path: Path) -> None:
+    assert settings.load(path).bounds() == Limits()

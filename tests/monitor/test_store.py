@@ -1,0 +1,247 @@
+"""The state: durable, chained, one process at a time, one way to change what we cosigned."""
+
+import dataclasses
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from log.errors import StateRefused, StoreFailed, StoreLocked
+from log.formats.note import KeyType
+from monitor import judge
+from monitor.judge import Head
+from monitor.store import AGREED, CONVICTED, MIGRATIONS, OPEN, REFUTED, Evidence, Store, Vouched
+
+KEY = "m+00000000+key"
+CHECKED = 1_000
+
+
+def head(size: int, root: bytes = b"r", time_ms: int | None = None) -> Head:
+    times = ((KeyType.TREE_HEAD, size if time_ms is None else time_ms),)
+    note = b"%d %s %d" % (size, root, times[0][1])
+    return Head("o", size, root, times, note, b"raw " + note)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    made = tmp_path / "folder" / "state.sqlite"
+    Store.create(made, KEY)
+    return made
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    opened = Store.open(path, KEY, CHECKED)
+    yield opened
+    opened.close()
+
+
+def test_nothing_but_init_makes_a_state(tmp_path: Path) -> None:
+    with pytest.raises(StateRefused, match="init"):
+        Store.open(tmp_path / "state.sqlite", KEY, CHECKED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_never_overwrites(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(StateRefused):
+        Store.create(path, KEY)
+    assert path.read_bytes() == before
+
+
+def test_a_state_belongs_to_one_key(path: Path) -> None:
+    with pytest.raises(StateRefused, match="another witness key"):
+        Store.open(path, "m+11111111+other", CHECKED)
+
+
+def test_a_second_process_is_refused_and_the_lock_goes_with_its_holder(path: Path, store: Store) -> None:
+    with pytest.raises(StoreLocked):
+        Store.open(path, KEY, CHECKED)
+    script = f"""
+from pathlib import Path
+from log.errors import StoreLocked
+from monitor.store import Store
+try:
+    Store.open(Path({str(path)!r}), {KEY!r}, 10)
+except StoreLocked:
+    print("locked")
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == b"locked\n"
+    store.close()
+    Store.open(path, KEY, CHECKED).close()
+
+
+def test_one_may_look_beside_a_running_monitor(path: Path, store: Store) -> None:
+    store.observe(head(3), "log", 1)
+    looking = Store.read(path)
+    assert looking.counts("o").observations == 1
+    with pytest.raises(StoreFailed):
+        looking.observe(head(4), "log", 1)
+    looking.close()
+
+
+def test_writes_are_synced_in_full(store: Store) -> None:
+    assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_observations_are_kept_once_raw_and_in_order(path: Path, store: Store) -> None:
+    assert store.observe(head(3), "log", 1)
+    assert store.observe(head(2), "witness", 2)
+    assert not store.observe(head(3), "witness", 3)
+    store.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.raw_notes("o") == [head(3).raw, head(2).raw]
+    assert again.raw_notes("other") == []
+    again.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE observation SET raw = x'00' WHERE seq = 2",
+        "UPDATE observation SET source = 'x' WHERE seq = 2",
+        "UPDATE observation SET received_ms = 9 WHERE seq = 2",
+        "UPDATE observation SET origin = 'x' WHERE seq = 2",
+        "DELETE FROM observation WHERE seq = 2",
+        "DELETE FROM observation WHERE seq = 1",
+    ],
+)
+def test_a_changed_observation_breaks_the_chain(path: Path, store: Store, change: str) -> None:
+    for size in (1, 2, 3):
+        store.observe(head(size), "log", size)
+    store.close()
+    with sqlite3.connect(path) as database:
+        database.execute(change)
+    database.close()
+    with pytest.raises(StateRefused, match="chain"):
+        Store.open(path, KEY, CHECKED)
+
+
+def test_a_newer_state_is_refused(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO migration VALUES (?)", (len(MIGRATIONS) + 1,))
+    database.close()
+    with pytest.raises(StateRefused, match="version"):
+        Store.open(path, KEY, CHECKED)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    path.write_bytes(b"hello" * 1000)
+    with pytest.raises(StateRefused):
+        Store.open(path, KEY, CHECKED)
+
+
+def test_a_head_is_open_until_data_settle_it(store: Store) -> None:
+    for each in (head(3), head(5), head(7)):
+        store.observe(each, "log", 1)
+    assert [each.size for each in store.open_heads("o", 9)] == [3, 5, 7]
+    store.advance(head(5), b"", [(head(3), AGREED)], 2)
+    assert [each.size for each in store.open_heads("o", 9)] == [7]
+    verified = store.verified("o")
+    assert verified is not None
+    assert verified.head == head(5)
+    store.settle(head(7), REFUTED)
+    assert store.state("o", 7, b"r") == REFUTED
+    assert store.open_heads("o", 9) == []
+
+
+def test_verified_never_goes_back(store: Store) -> None:
+    store.observe(head(5), "log", 1)
+    store.observe(head(4), "log", 1)
+    store.advance(head(5), b"", [], 1)
+    with pytest.raises(AssertionError):
+        store.advance(head(4), b"", [], 1)
+    with pytest.raises(AssertionError):
+        store.advance(head(6), b"", [], 1)
+    verified = store.verified("o")
+    assert verified is not None
+    assert verified.head.size == 5
+
+
+def test_what_we_cosigned_changes_by_compare_and_swap_only(path: Path, store: Store) -> None:
+    assert store.witness("o") is None
+    assert not store.swap_witness((0, b"r"), head(1))
+    assert store.swap_witness(None, head(1))
+    assert not store.swap_witness(None, head(2))
+    assert not store.swap_witness((1, b"s"), head(2))
+    assert store.swap_witness((1, b"r"), head(2))
+    store.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.witness("o") == (2, b"r", head(2).note)
+    again.close()
+
+
+def test_the_largest_and_latest_cosignature_of_a_witness_is_kept(store: Store) -> None:
+    for size, time_s, expected in [
+        (3, 10, (3, 10)),
+        (3, 11, (3, 11)),
+        (3, 9, (3, 11)),
+        (2, 99, (3, 11)),
+        (4, 1, (4, 1)),
+    ]:
+        store.keep_cosigned("o", "w", Vouched(size, b"r", time_s, b"note"))
+        kept = store.cosigned("o", "w")
+        assert kept is not None
+        assert (kept.size, kept.time_s) == expected
+    assert store.cosigned("o", "v") is None
+
+
+def test_evidence_is_kept_once_and_up_to_a_limit(store: Store) -> None:
+    store.observe(head(3), "log", 1)
+    one = Evidence(b"1", judge.Kind.ROLLBACK, "o", b"{}", 5)
+    assert store.convict(one, head(3), CONVICTED, 2)
+    assert not store.convict(one, head(3), CONVICTED, 2)
+    assert store.state("o", 3, b"r") == CONVICTED
+    assert store.convict(dataclasses.replace(one, id=b"2"), head(3), REFUTED, 2)
+    assert store.state("o", 3, b"r") == REFUTED
+    assert not store.convict(dataclasses.replace(one, id=b"3"), head(3), REFUTED, 2)
+    assert [each.id for each in store.evidence("o")] == [b"1", b"2"]
+
+
+def test_a_conviction_by_times_takes_nothing_from_a_settled_tree(store: Store) -> None:
+    store.observe(head(3), "log", 1)
+    store.settle(head(3), AGREED)
+    store.convict(Evidence(b"1", judge.Kind.ROLLBACK, "o", b"{}", 5), head(3), CONVICTED, 2)
+    assert store.state("o", 3, b"r") == AGREED
+
+
+def kinds(new: Head, others: list[Head]) -> set[judge.Kind]:
+    return {kind for other in others if (kind := judge.contradiction(new, other))}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 6), st.sampled_from([b"r", b"s"]), st.integers(0, 6)), max_size=12, unique=True)
+)
+def test_rivals_miss_no_contradiction_with_an_earlier_head(tmp: list[tuple[int, bytes, int]]) -> None:
+    store = Store(sqlite3.connect(":memory:", isolation_level=None), None)
+    store._database.executescript("".join(MIGRATIONS))
+    seen: list[Head] = []
+    for size, root, time_ms in tmp:
+        new = head(size, root, time_ms)
+        store.observe(new, "log", 1)
+        rivals = store.rivals(new, 100)
+        assert kinds(new, rivals) == kinds(new, seen)
+        assert all(rival in seen for rival in rivals)
+        seen.append(new)
+        assert store.state("o", size, root) == OPEN
+    store.close()
+
+
+def test_after_a_failed_write_nothing_is_written_any_more(path: Path, store: Store) -> None:
+    store._database.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreFailed):
+        store.observe(dataclasses.replace(head(1), raw=bytes(1 << 20)), "log", 1)
+    store._database.execute("PRAGMA max_page_count = 100000")
+    with pytest.raises(StoreFailed, match="no more"):
+        store.swap_witness(None, head(1))
+    store.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.witness("o") is None
+    again.close()
