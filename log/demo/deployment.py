@@ -1,0 +1,213 @@
+"""Two nodes and a monitor on one machine: folders, keys, settings, trust lists, state. The tests use it too.
+
+Everything is new each time. Each node has its folders, keys and trust lists of its own; the monitor is a guard of
+both and the outside witness of every policy.
+"""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from log import main
+from log.certs.trustlist import Issuer, TrustList
+from log.crypto import keys
+from log.crypto.keys import Kind
+from log.crypto.notes import NoteSigner, sign_note
+from log.errors import StateRefused
+from log.formats.note import KeyType
+from log.sequencer.clock import SystemClock
+from log.settings import NodeSettings
+
+SIDES = ("hk", "gd")
+FAMILIES = ("x509", "governance")
+MONITOR = "monitor.twinlog.example/demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What one side's trust list names; DER."""
+
+    listed: tuple[bytes, ...]
+    weak_hash: tuple[bytes, ...] = ()  # listed, and SHA-1 under them is admitted
+    observed: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSite:
+    """One node's place on this machine."""
+
+    side: str
+    folder: Path
+    port: int
+
+    @property
+    def name(self) -> str:
+        return self.side.upper()
+
+    @property
+    def host(self) -> str:
+        return f"{self.side}.twinlog.example"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "twinlog.toml"
+
+    def origin(self, family: str) -> str:
+        return f"{self.host}/{family}"
+
+    def policy(self, family: str) -> Path:
+        return self.folder / f"{family}.policy"
+
+
+@dataclass(slots=True)
+class Deployment:
+    """A pair of nodes and their monitor. `create` makes everything; processes are started elsewhere."""
+
+    folder: Path
+    node_lines: Mapping[str, object] = field(default_factory=dict)  # more keys for each node's settings
+    limits: Mapping[str, int] = field(default_factory=dict)
+    sites: dict[str, NodeSite] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sites = {side: NodeSite(side, self.folder / side, free_port()) for side in SIDES}
+
+    @property
+    def monitor_settings(self) -> Path:
+        return self.folder / "monitor" / "monitor.toml"
+
+    async def create(self, anchors: Mapping[str, Anchors]) -> None:
+        """Make keys, settings, policies, trust lists and the empty state of both nodes and the monitor."""
+        for site in self.sites.values():
+            site.folder.mkdir(parents=True)
+            self._write_settings(site, {}, None)  # enough for keygen: nobody else's keys are known yet
+            main.keygen(NodeSettings.load(site.settings))
+        public = {side: main.public_keys(NodeSettings.load(site.settings)) for side, site in self.sites.items()}
+        cosigner, push = self._monitor_keys()
+        signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
+        for side, site in self.sites.items():
+            other = self.sites[_other(side)]
+            for family in FAMILIES:
+                policy = [f"log {vkey}" for vkey in public[side][site.origin(family)]]
+                policy += [
+                    f"witness {other.name} {_witness(public, other)}",
+                    f"witness monitor {cosigner}",
+                    f"group outside any monitor\ngroup both all {other.name} outside\nquorum both",
+                ]
+                site.policy(family).write_text("\n".join(policy) + "\n", encoding="utf-8")
+            self._write_settings(site, public, (cosigner, push), signers)
+            await main.init(NodeSettings.load(site.settings), SystemClock())
+        self._write_monitor(public)
+        _monitor("init", self.monitor_settings)
+
+    def _write_settings(
+        self,
+        site: NodeSite,
+        public: Mapping[str, Mapping[str, Sequence[str]]],
+        guard: tuple[str, str] | None,
+        signers: Mapping[str, str] | None = None,
+    ) -> None:
+        other = self.sites[_other(site.side)]
+        top = {"node": site.name, "listen": f"127.0.0.1:{site.port}", "public_url": site.url, **self.node_lines}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
+        if guard is None:
+            lines.append("guards = []")
+        for family in FAMILIES:
+            lines += ["[[logs]]", f'name = "{family}"', f'family = "{family}"']
+            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"']
+        if guard is not None:
+            lines += ["[[guards]]", 'name = "monitor"', f'cosigner = "{guard[0]}"', f'push = "{guard[1]}"']
+        for family in FAMILIES if public else ():
+            vkeys = json.dumps(list(public[other.side][other.origin(family)]))
+            lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
+        for side, signer in (signers or {}).items():
+            folder = json.dumps(str(self._list_folder(side)))
+            lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
+        lines += ["[limits]", *(f"{key} = {value}" for key, value in self.limits.items())]
+        site.settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _list_folder(self, side: str) -> Path:
+        return (self.folder / f"trustlist-{side}").resolve()
+
+    async def _trust_list(self, side: str, anchors: Anchors) -> str:
+        """Write and sign one side's trust list; return the signer's vkey."""
+        folder = self._list_folder(side)
+        folder.mkdir()
+        keys.generate_key(folder / "signer.pem", Kind.ED25519)
+        signer = NoteSigner.make(f"{side}.authority.example", KeyType.ED25519, keys.load_ed25519(folder / "signer.pem"))
+        now_ms = int(time.time()) * 1000
+        marked = [(der, False, False) for der in anchors.listed]
+        marked += [(der, False, True) for der in anchors.weak_hash]
+        marked += [(der, True, False) for der in anchors.observed]
+        listed = TrustList(1, now_ms, tuple(_issuers(marked, now_ms)), ())
+        (folder / "trustlist.json").write_bytes(listed.encode())
+        (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [signer])).encode())
+        return signer.vkey.encode()
+
+    def _monitor_keys(self) -> tuple[str, str]:
+        self.monitor_settings.parent.mkdir()
+        self._write_monitor({})
+        printed = _monitor("keygen", self.monitor_settings).splitlines()
+        words = dict(line.split(" ", 1) for line in printed)
+        return words["cosigner"], words["push"]
+
+    def _write_monitor(self, public: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        near = json.dumps([site.name for site in self.sites.values()] if public else [])
+        lines = [f'name = "{MONITOR}"', 'state = "state.sqlite"', 'keys = "keys"', f"near = {near}"]
+        for side, site in self.sites.items() if public else ():
+            lines += ["[[node]]", f'name = "{site.name}"', f'url = "{site.url}"', "[node.witness]"]
+            lines += [f'name = "{site.name}"', f'vkey = "{_witness(public, site)}"', f'url = "{site.url}/witness"']
+            for family in FAMILIES:
+                vkeys = json.dumps(list(public[side][site.origin(family)]))
+                lines += ["[[node.log]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
+                lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
+                lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
+        self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _other(side: str) -> str:
+    return SIDES[1 - SIDES.index(side)]
+
+
+def _witness(public: Mapping[str, Mapping[str, Sequence[str]]], site: NodeSite) -> str:
+    return public[site.side][f"{site.host}/witness"][0]
+
+
+def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterable[Issuer]:
+    """Yield a row for each certificate, once: (DER, observed, weak hash)."""
+    seen: set[bytes] = set()
+    for der, observed, weak_hash in marked:
+        digest = sha256(der).digest()
+        if digest not in seen:
+            seen.add(digest)
+            name = f"ca-{digest.hex()[:16]}"
+            yield Issuer(name, der, name, now_ms, None, None, "", observed, "", "", weak_hash)
+
+
+def _monitor(command: str, settings: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StateRefused(f"twinlog-monitor {command}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,0 +1,193 @@
+"""The demonstration: two nodes and a monitor as three processes, from certificates to a proof verified offline.
+
+1. folders, keys, trust lists of both sides      4. wait until each side and the monitor vouch for all
+2. both nodes and the monitor start              5. one proof to a file; both nodes stop
+3. submit everything, count refusals             6. verify it from three files; both nodes start again
+"""
+
+import asyncio
+import secrets
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from log.client.proofs import ProofSource
+from log.client.submit import Submitter
+from log.demo.deployment import FAMILIES, Deployment, NodeSite
+from log.demo.material import Material, gather
+from log.demo.processes import Process
+from log.errors import LogError, Unreachable, VerificationError
+
+VOUCH_TIMEOUT_S = 60.0
+
+
+async def run(folder: Path | None, *, once: bool, console: Console) -> int:
+    """Run the whole; return the exit code. Without `once` it stays until Ctrl-C."""
+    work = folder or Path(tempfile.mkdtemp(prefix="twinlog-demo-"))
+    console.print(f"Twinlog demonstration in {work}")
+    deployment = Deployment(work)
+    nodes = {
+        side: Process("log", ["serve", "--settings", str(site.settings)], work / f"{side}.out")
+        for side, site in deployment.sites.items()
+    }
+    monitor = Process("monitor", ["run", "--settings", str(deployment.monitor_settings)], work / "monitor.out")
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    story = asyncio.create_task(_story(deployment, nodes, monitor, console))
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({story, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not story.done():
+            return 1
+        story.result()
+        if not once:
+            console.print("Running until Ctrl-C.")
+            await stopped
+    except LogError as error:
+        console.print(f"[bold]The demonstration failed:[/bold] {error}", style="red")
+        return 1
+    finally:
+        for task in (story, stopped):
+            task.cancel()
+        await asyncio.gather(story, stopped, return_exceptions=True)
+        await asyncio.gather(*(process.stop() for process in (monitor, *nodes.values())))
+    return 0
+
+
+async def _story(deployment: Deployment, nodes: dict[str, Process], monitor: Process, console: Console) -> None:
+    material = await asyncio.to_thread(gather, secrets.randbits(32))
+    await deployment.create(material.anchors)
+    await asyncio.gather(*(node.start("listening on") for node in nodes.values()))
+    await monitor.start("")
+    async with httpx.AsyncClient() as client:
+        console.print("Two nodes and a monitor run; the monitor looks at both before they may sign.")
+        await _wait_until_open(deployment, client)
+        refusals = await _submit(deployment, material, client, console)
+        console.print("Everything is logged; waiting for the other side and the monitor to vouch for it.")
+        health = await _wait_until_vouched(deployment, client)
+        proof, certificate, policy = await _write_proof(deployment, material, client)
+        console.print("Stopping both nodes: the proof has to stand without them.")
+        await asyncio.gather(*(node.stop() for node in nodes.values()))
+        statement = await _verify_offline(proof, certificate, policy)
+        await asyncio.gather(*(node.start("listening on") for node in nodes.values()))
+        await _wait_until_vouched(deployment, client)
+    _summary(deployment, health, refusals, material, statement, console)
+
+
+async def _submit(deployment: Deployment, material: Material, client: httpx.AsyncClient, console: Console) -> list[str]:
+    """Submit each side's chains to its node; return what was refused, and why."""
+    refusals: list[str] = []
+    bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console)
+    with bar as progress:
+
+        async def one(site: NodeSite) -> None:
+            chains = material.chains[site.side]
+            task = progress.add_task(f"submitting to {site.name}", total=len(chains))
+            async for outcome in Submitter(f"{site.url}/x509", client).submit_all(chains):
+                progress.advance(task)
+                if outcome.refusal:
+                    refusals.append(f"{site.name}: {outcome.refusal}")
+
+        await asyncio.gather(*(one(site) for site in deployment.sites.values()))
+    return refusals
+
+
+async def _health(site: NodeSite, client: httpx.AsyncClient) -> dict[str, Any]:
+    try:
+        health: dict[str, Any] = (await client.get(f"{site.url}/healthz")).json()
+    except (httpx.HTTPError, ValueError):
+        return {"logs": []}
+    return health
+
+
+async def _wait_until_open(deployment: Deployment, client: httpx.AsyncClient) -> None:
+    """Wait until a guard has spoken for every log of both nodes."""
+    await _wait(deployment, client, lambda status: bool(status["guarded"]), "guarded")
+
+
+async def _wait_until_vouched(deployment: Deployment, client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
+    """Wait until the witnessed head of every log covers all its entries."""
+    return await _wait(
+        deployment,
+        client,
+        lambda status: status["size"] > 0 and status["witnessed_size"] == status["size"],
+        "vouched for",
+    )
+
+
+async def _wait(deployment: Deployment, client: httpx.AsyncClient, done: Any, what: str) -> dict[str, dict[str, Any]]:
+    health: dict[str, dict[str, Any]] = {}
+    try:
+        async with asyncio.timeout(VOUCH_TIMEOUT_S):
+            while True:
+                health = {side: await _health(site, client) for side, site in deployment.sites.items()}
+                statuses = [status for node in health.values() for status in node["logs"]]
+                if len(statuses) == len(health) * len(FAMILIES) and all(done(status) for status in statuses):
+                    return health
+                await asyncio.sleep(0.2)
+    except TimeoutError as error:
+        raise Unreachable(f"not {what} within {VOUCH_TIMEOUT_S:.0f} s: {health}") from error
+
+
+async def _write_proof(
+    deployment: Deployment, material: Material, client: httpx.AsyncClient
+) -> tuple[Path, Path, Path]:
+    """Write certificate, proof and policy to files, all that an offline verifier needs; return their paths."""
+    site = deployment.sites["hk"]
+    certificate = deployment.folder / "certificate.der"
+    certificate.write_bytes(material.shown)
+    proof = certificate.with_suffix(".tlog-proof")
+    source = ProofSource(f"{site.url}/x509", client)
+    proof.write_bytes(await source.by_certificate(material.shown, patience_s=VOUCH_TIMEOUT_S))
+    return proof, certificate, site.policy("x509")
+
+
+async def _verify_offline(proof: Path, certificate: Path, policy: Path) -> str:
+    """Run `twinlog verify` as a process of its own; return its sentence."""
+    verifier = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-m", "log", "verify", str(proof), str(certificate), "--policy", str(policy)],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await verifier.communicate()
+    if verifier.returncode != 0:
+        raise VerificationError(err.decode().strip())
+    return out.decode().strip()
+
+
+def _summary(
+    deployment: Deployment,
+    health: dict[str, dict[str, Any]],
+    refusals: list[str],
+    material: Material,
+    statement: str,
+    console: Console,
+) -> None:
+    table = Table(title="Logs")
+    for column in ("log", "entries", "vouched for", "by", "URL"):
+        table.add_column(column, overflow="fold")
+    for side, site in deployment.sites.items():
+        for status in health[side]["logs"]:
+            by = ", ".join(status["vouched_by"])
+            table.add_row(
+                status["origin"], str(status["size"]), str(status["witnessed_size"]), by, f"{site.url}/{status['name']}"
+            )
+    console.print(table)
+    console.print(f"Verified with both nodes stopped: {statement}", soft_wrap=True)
+    for refusal in refusals:
+        console.print(f"refused by {refusal}", soft_wrap=True)
+    if material.left_out:
+        console.print(f"Left out: {material.left_out}.")
+    for site in deployment.sites.values():
+        console.print(
+            f"{site.name}: {site.url}/ (status page), {site.url}/docs, {site.url}/healthz, {site.url}/metrics"
+        )
+    console.print(f"Files: {deployment.folder}")
