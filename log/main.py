@@ -5,7 +5,6 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +21,7 @@ from log.certs.trustlist import TrustList
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import sign_statement
-from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, Unavailable
+from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError
 from log.formats.family import FAMILIES, GOVERNANCE, X509, Family
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
@@ -31,6 +30,7 @@ from log.formats.policy import Policy
 from log.merkle.frontier import Frontier
 from log.node import trustlists
 from log.node import witness as witness_state
+from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey, GuardLimits
 from log.node.halts import Halts
@@ -170,11 +170,12 @@ class _Builder:
         self._heads = open_heads(settings, create=False)
         self._halts = Halts(self._heads)
         limits = settings.limits
+        self._disk = Disk(settings.data_dir, limits.disk_watermark_bytes, clock)
         self._guard = Guard(
             clock,
             [GuardKey(g.name, VKey.parse(g.cosigner), VKey.parse(g.push)) for g in settings.guards],
             self._halts,
-            self._room,
+            self._disk.check,
             GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms),
         )
         self._authority: Authority = FileAuthority()
@@ -218,8 +219,7 @@ class _Builder:
             self._halts,
             self._heads,
             governance,
-            self._disk_free,
-            self._room,
+            self._disk,
         )
         return self._node
 
@@ -310,15 +310,6 @@ class _Builder:
         if self._node is not None:
             self._node.fail(error)
 
-    def _disk_free(self) -> int:
-        return shutil.disk_usage(self._settings.data_dir).free
-
-    def _room(self) -> None:
-        """Raise `Unavailable` below the disk watermark, which leaves room for the head store's heartbeats."""
-        watermark = self._settings.limits.disk_watermark_bytes
-        if self._disk_free() < watermark:
-            raise Unavailable(f"less than {watermark} bytes are free: read-only", reason="disk")
-
 
 async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:
     """Read and verify every configured trust list, and the keys that the settings name. `SettingsError`."""
@@ -370,6 +361,21 @@ def _open_stores(settings: NodeSettings, table: LogTable, *, create: bool) -> tu
     return LevelData(folder / "data", limits, create=create), LevelIndex(folder / "index", limits, create=create)
 
 
+def _http_limits(settings: NodeSettings) -> HttpLimits:
+    limits = settings.limits
+    return HttpLimits(
+        max_body_bytes=limits.max_body_bytes,
+        max_held_bytes=limits.max_held_bytes,
+        body_timeout_s=limits.body_timeout_s,
+        read=limits.max_reads,
+        entries=limits.max_entry_reads,
+        prove=limits.max_proofs,
+        submit=limits.max_submissions,
+        gossip=limits.max_gossip,
+        status=limits.max_status,
+    )
+
+
 # --- serving --------------------------------------------------------------------------------------------------
 
 
@@ -389,11 +395,7 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
     options = Options(
         Bodies(settings.bodies),
         tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
-        HttpLimits(
-            max_body_bytes=settings.limits.max_body_bytes,
-            submit=settings.limits.max_submissions,
-            read=settings.limits.max_reads,
-        ),
+        _http_limits(settings),
     )
     failed = asyncio.create_task(node.ended())
     await server.serve(

@@ -83,8 +83,14 @@ class LimitsTable(Table):
     max_chain: Positive = 10
     max_rate_per_s: Positive = 20_000
     max_checking: Positive = 4096
-    max_submissions: Positive = 4096
+    max_held_bytes: Positive = 64 << 20
+    body_timeout_s: Positive = 10
     max_reads: Positive = 1024
+    max_entry_reads: Positive = 128
+    max_proofs: Positive = 256
+    max_submissions: Positive = 4096
+    max_gossip: Positive = 64
+    max_status: Positive = 32
     pool_entries: Positive = 4096
     pool_bytes: Positive = 64 << 20
     batch_entries: Positive = 1024

@@ -72,7 +72,7 @@ def status(settings: SettingsFile) -> None:
         nodes = config.nodes(loaded, root.load_keys(loaded).witness.vkey)
         store = Store.read(loaded.state)
         try:
-            for sentence in state_status.sentences(store, [log for node in nodes for log in node.logs]):
+            for sentence in state_status.sentences(store, [followed for node in nodes for followed in node.logs]):
                 typer.echo(sentence)
         finally:
             store.close()

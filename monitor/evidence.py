@@ -13,13 +13,11 @@ from hashlib import sha256
 
 from log.errors import BadProof, Malformed
 from log.formats import jcs
+from log.formats.names import EVIDENCE
 from log.formats.note import VKey
 from log.formats.text import b64decode, b64encode
 from monitor import judge, prefix
 from monitor.judge import Head, Kind
-
-TYPE = "twinlog/evidence@v1"
-
 
 Read = Callable[[bytes], Head]  # a note into a head by pinned keys; raises `Malformed` or `BadSignature`
 
@@ -38,7 +36,7 @@ def encode(
         }
     return jcs.encode(
         {
-            "type": TYPE,
+            "type": EVIDENCE,
             "kind": kind.value,
             "log": {"origin": origin, "vkeys": sorted(vkey.encode() for vkey in vkeys)},
             "heads": [b64encode(one.note), b64encode(two.note)],
@@ -62,7 +60,7 @@ def check(data: bytes, read: Read) -> Kind:
             "log": {"origin": str(), "vkeys": [*_]},
             "heads": [str(first), str(second)],
             "proof": proof,
-        } if type_ == TYPE and isinstance(value, dict) and len(value) == 5:
+        } if type_ == EVIDENCE and isinstance(value, dict) and len(value) == 5:
             pass
         case _:
             raise Malformed("not an evidence object")

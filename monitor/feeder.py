@@ -58,9 +58,9 @@ class Feeder:
     """One witness and one log. One task at a time calls `feed`."""
 
     def __init__(
-        self, log: FollowedLog, witness: Witness, reader: LogReader, peer: Peer, store: Store, ledger: Ledger
+        self, followed: FollowedLog, witness: Witness, reader: LogReader, peer: Peer, store: Store, ledger: Ledger
     ) -> None:
-        self.log = log
+        self.log = followed
         self.witness = witness
         self._reader = reader
         self._prover = Prover(reader)
@@ -190,7 +190,7 @@ class Feeder:
 
 
 async def keep_lines(
-    store: Store, log: FollowedLog, opened: Opened, witnesses: Iterable[VKey], *, required: bool
+    store: Store, followed: FollowedLog, opened: Opened, witnesses: Iterable[VKey], *, required: bool
 ) -> dict[VKey, Signature]:
     """Verify and keep the cosignatures of these witnesses on a head; return them.
 
@@ -209,26 +209,26 @@ async def keep_lines(
                     time_s,
                     own.with_signatures([*own.signatures, line]).encode(),
                 )
-                await asyncio.to_thread(store.keep_cosigned, log.origin, vkey.encode(), vouched)
+                await asyncio.to_thread(store.keep_cosigned, followed.origin, vkey.encode(), vouched)
     if required and not found:
         raise BadSignature("no cosignature of its own")
     return found
 
 
-async def hand_back(peer: Peer, log: FollowedLog, head: Head, lines: Sequence[Signature]) -> list[Finding]:
+async def hand_back(peer: Peer, followed: FollowedLog, head: Head, lines: Sequence[Signature]) -> list[Finding]:
     """Give the log its head back under cosignature lines."""
     note = Note.parse(head.note)
     body = note.with_signatures([*note.signatures, *lines]).encode()
     try:
-        reply = await peer.post(f"{log.url}/add-cosignatures", body)
+        reply = await peer.post(f"{followed.url}/add-cosignatures", body)
     except Unreachable as e:
-        return [Finding(Outcome.UNREACHED, log.origin, "hand-back", str(e))]
+        return [Finding(Outcome.UNREACHED, followed.origin, "hand-back", str(e))]
     if reply.status == 200:
         return []
     if reply.status == 409:
         text = f"denies its own signed head of size {head.size}: {reply.reason}"
-        return [Finding(Outcome.UNVERIFIED, log.origin, "hand-back", text)]
-    return [Finding(_severity(reply), log.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
+        return [Finding(Outcome.UNVERIFIED, followed.origin, "hand-back", text)]
+    return [Finding(_severity(reply), followed.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
 
 
 def _severity(reply: Reply) -> Outcome:

@@ -31,7 +31,7 @@ class Step:
     """What one look at a log came to."""
 
     findings: tuple[Finding, ...]
-    head: Head | None = None  # verified, served just now: what may be cosigned and fed, or None
+    head: Head | None = None  # verified, served just now, nothing unsettled; None when not so
     old: int = 0  # `proof` leads from this size to the head's
     proof: tuple[bytes, ...] = ()
 
@@ -41,14 +41,14 @@ class Follower:
 
     def __init__(
         self,
-        log: FollowedLog,
+        followed: FollowedLog,
         reader: LogReader,
         store: Store,
         ledger: Ledger,
         limits: Limits,
         now_ms: Callable[[], int],
     ) -> None:
-        self.log = log
+        self.log = followed
         self._reader = reader
         self._store = store
         self._ledger = ledger
@@ -160,7 +160,6 @@ class Follower:
             finding, settled = await self._ledger.reconcile(self.log, self._reader, each, step.head)
             blocked |= not settled
             findings += [finding] if finding else []
-        blocked |= any(finding.outcome is Outcome.PROVEN for finding in findings)
         return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:

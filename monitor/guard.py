@@ -76,13 +76,13 @@ class Guard:
                 return self._found(Outcome.UNVERIFIED, "guard", f"refuses the push: {reply.reason}", settled=True)
 
     async def _push(self, asked: Callable[[str], bool]) -> GuardPush:
-        own = [await self._witness.refresh(log.origin) for log in self.node.logs]
+        own = [await self._witness.refresh(followed.origin) for followed in self.node.logs]
         peers: list[tuple[str, bytes | None]] = []
-        for log in self._foreign if self.node.witness is not None else ():
+        for followed in self._foreign if self.node.witness is not None else ():
             vkey = self.node.witness.vkey.encode() if self.node.witness else ""
-            known = await asyncio.to_thread(self._store.cosigned, log.origin, vkey)
-            if known is not None or asked(log.origin):
-                peers.append((log.origin, None if known is None else known.note))
+            known = await asyncio.to_thread(self._store.cosigned, followed.origin, vkey)
+            if known is not None or asked(followed.origin):
+                peers.append((followed.origin, None if known is None else known.note))
         shown = tuple(note for note in own if note)
         return GuardPush(self.node.name, self._now_ms() // 1000, shown, tuple(peers))
 
@@ -96,7 +96,7 @@ class Guard:
             for origin, state in (origins | peers).items()
             if state.startswith(("halted", "blocked"))
         ]
-        ours = {log.origin for log in self.node.logs} | {log.origin for log in self._foreign}
+        ours = {followed.origin for followed in self.node.logs} | {followed.origin for followed in self._foreign}
         waiting = {o for o, state in (origins | peers).items() if o in ours and state == "unguarded"}
         findings += [
             Finding(Outcome.UNREACHED, origin, "unguarded", f"node {self.node.name} does not sign yet")

@@ -30,20 +30,20 @@ class Ledger:
         self._limits = limits
         self._now_ms = now_ms
 
-    async def take(self, log: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
+    async def take(self, followed: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
         """Keep a note and compare it. `Malformed` or `BadSignature` when it is no head of this log.
 
         The findings are contradictions only: whether the head is large enough or old is for others to say.
         """
-        head, opened = read_head(raw, log)
-        return head, opened, await asyncio.to_thread(self._take, log, head, source)
+        head, opened = read_head(raw, followed)
+        return head, opened, await asyncio.to_thread(self._take, followed, head, source)
 
-    def _take(self, log: FollowedLog, head: Head, source: str) -> list[Finding]:
+    def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         self._store.observe(head, source, self._now_ms())
         state = self._store.state(head.origin, head.size, head.root)
         if state == REFUTED:
             text = f"serves again a head of size {head.size} that its own signatures refute (from {source})"
-            return [Finding(Outcome.PROVEN, log.origin, "fork", text)]
+            return [Finding(Outcome.PROVEN, followed.origin, "fork", text)]
         findings = []
         for rival in self._store.rivals(head, self._limits.rivals):
             kind = judge.contradiction(head, rival)
@@ -52,13 +52,13 @@ class Ledger:
                 continue  # what such a head contradicts is on record already
             if kind is Kind.SAME_SIZE and AGREED in {state, rival_state}:
                 refuted = rival if state == AGREED else head
-                findings.append(self._convict(log, kind, (head, rival), refuted, REFUTED))
+                findings.append(self._convict(followed, kind, (head, rival), refuted, REFUTED))
             else:
-                findings.append(self._convict(log, kind, (head, rival), head, CONVICTED))
+                findings.append(self._convict(followed, kind, (head, rival), head, CONVICTED))
         return findings
 
     async def reconcile(
-        self, log: FollowedLog, reader: LogReader, head: Head, held: Head
+        self, followed: FollowedLog, reader: LogReader, head: Head, held: Head
     ) -> tuple[Finding | None, bool]:
         """Hold an open head against our verified one, which is no smaller; (finding, whether it is settled).
 
@@ -67,21 +67,21 @@ class Ledger:
         if head.size > held.size:
             raise AssertionError("a head is reconciled with a tree that is no smaller")
         before = await asyncio.to_thread(self._store.state, head.origin, head.size, head.root)
-        finding, settled = await self._relate(log, reader, head, held, suspect=head)
+        finding, settled = await self._relate(followed, reader, head, held, suspect=head)
         return (None if settled and before == CONVICTED else finding), settled
 
-    async def relate_larger(self, log: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding:
+    async def relate_larger(self, followed: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding:
         """Say why the entries of a larger head do not lead to its root: a fork, or bad data."""
-        finding, agreed = await self._relate(log, reader, held, head, suspect=head)
+        finding, agreed = await self._relate(followed, reader, held, head, suspect=head)
         if finding is None and agreed:
             text = f"entries do not lead to the signed root of size {head.size}, though its hash tiles do"
-            return Finding(Outcome.UNVERIFIED, log.origin, "data", text)
+            return Finding(Outcome.UNVERIFIED, followed.origin, "data", text)
         if finding is None:
             raise AssertionError("two heads are related one way or the other")
         return finding
 
     async def _relate(
-        self, log: FollowedLog, reader: LogReader, small: Head, large: Head, suspect: Head
+        self, followed: FollowedLog, reader: LogReader, small: Head, large: Head, suspect: Head
     ) -> tuple[Finding | None, bool]:
         """Compare two signed sizes; `suspect` is the one of the two that is not on our branch if they part.
 
@@ -97,21 +97,21 @@ class Ledger:
                 verdict = prefix.compare(small.size, large.size, small.root, large.root, hashes)
                 same = verdict is prefix.Prefix.SAME
         except Unreachable as e:
-            return Finding(Outcome.UNREACHED, log.origin, "tiles", str(e)), False
+            return Finding(Outcome.UNREACHED, followed.origin, "tiles", str(e)), False
         except (BadProof, Malformed, NotFound) as e:
             text = f"no data lead to the signed root of size {large.size}: {e}"
-            return Finding(Outcome.UNVERIFIED, log.origin, "data", text), False
+            return Finding(Outcome.UNVERIFIED, followed.origin, "data", text), False
         if same:
             if suspect is small:
                 await asyncio.to_thread(self._store.settle, suspect, AGREED)
             return None, True
         kind = Kind.SAME_SIZE if small.size == large.size else Kind.CROSS_SIZE
-        finding = await asyncio.to_thread(self._convict, log, kind, (small, large), suspect, REFUTED, hashes)
+        finding = await asyncio.to_thread(self._convict, followed, kind, (small, large), suspect, REFUTED, hashes)
         return finding, True
 
     def _convict(
         self,
-        log: FollowedLog,
+        followed: FollowedLog,
         kind: Kind,
         heads: tuple[Head, Head],
         head: Head,
@@ -119,10 +119,10 @@ class Ledger:
         hashes: Sequence[bytes] = (),
     ) -> Finding:
         """Make evidence, see for ourselves that it proves what it says, keep it."""
-        data = evidence.encode(kind, log.origin, log.vkeys, heads, hashes)
-        evidence.check(data, lambda raw: read_head(raw, log)[0])
-        kept = Evidence(evidence.identify(data), kind, log.origin, data, self._now_ms())
+        data = evidence.encode(kind, followed.origin, followed.vkeys, heads, hashes)
+        evidence.check(data, lambda raw: read_head(raw, followed)[0])
+        kept = Evidence(evidence.identify(data), kind, followed.origin, data, self._now_ms())
         self._store.convict(kept, head, verdict, self._limits.evidence_per_log)
         one, two = heads
         text = f"signed two heads that exclude each other, sizes {one.size} and {two.size}"
-        return Finding(Outcome.PROVEN, log.origin, "fork", f"{text} ({kind.value}, evidence {kept.id.hex()[:16]})")
+        return Finding(Outcome.PROVEN, followed.origin, "fork", f"{text} ({kind.value}, evidence {kept.id.hex()[:16]})")

@@ -60,14 +60,14 @@ def owed(family: Family) -> frozenset[KeyType]:
     return frozenset({KeyType.ED25519})
 
 
-def read_head(raw: bytes, log: FollowedLog) -> tuple[Head, Opened]:
+def read_head(raw: bytes, followed: FollowedLog) -> tuple[Head, Opened]:
     """Read a note as a head of this log; `Malformed` or `BadSignature` when it is none.
 
     Cosignatures and other unknown lines are left out of `Head.note`, never out of `Head.raw`.
     """
-    opened = open_note(raw, log.vkeys)
+    opened = open_note(raw, followed.vkeys)
     checkpoint = opened.checkpoint
-    if checkpoint.origin != log.origin:
+    if checkpoint.origin != followed.origin:
         raise Malformed("a checkpoint of another origin")
     if checkpoint.extensions:
         raise Malformed("a checkpoint with extension lines, which no log here writes")
@@ -83,6 +83,6 @@ def read_head(raw: bytes, log: FollowedLog) -> tuple[Head, Opened]:
         times=times,
         note=opened.reduced().encode(),
         raw=raw,
-        complete=owed(log.family) <= {line.vkey.type for line in opened.verified},
+        complete=owed(followed.family) <= {line.vkey.type for line in opened.verified},
     )
     return head, opened

@@ -83,20 +83,20 @@ def assemble(
     ledger = Ledger(store, limits, clock)
     watches = []
     for node in nodes:
-        for log in node.logs:
+        for followed in node.logs:
             reader = HttpLog(
-                log.url,
-                log.family,
+                followed.url,
+                followed.family,
                 client,
                 ReaderLimits(deadline_s=limits.request_s, checkpoint_bytes=limits.max_answer_bytes),
             )
-            follower = Follower(log, reader, store, ledger, limits, clock)
-            feeders = [Feeder(log, witness, reader, peer, store, ledger) for witness in log.witnesses]
-            watches.append(Watch(log, reader, follower, feeders, own, ledger, store, peer, node.poll_s))
+            follower = Follower(followed, reader, store, ledger, limits, clock)
+            feeders = [Feeder(followed, witness, reader, peer, store, ledger) for witness in followed.witnesses]
+            watches.append(Watch(followed, reader, follower, feeders, own, ledger, store, peer, node.poll_s))
     guards = [
         Guard(
             node,
-            [log for other in nodes if other is not node for log in other.logs],
+            [followed for other in nodes if other is not node for followed in other.logs],
             signing.guard,
             own,
             store,

@@ -38,22 +38,22 @@ class OwnWitness:
         row = await asyncio.to_thread(self._store.witness, origin)
         return None if row is None else Checkpoint(origin, row[0], row[1])
 
-    async def advance(self, log: FollowedLog, head: Head, old: int, proof: tuple[bytes, ...]) -> Signature:
+    async def advance(self, followed: FollowedLog, head: Head, old: int, proof: tuple[bytes, ...]) -> Signature:
         """Cosign a verified head that extends the one of size `old`, which is the one we cosigned last.
 
         `StateRefused` when our own state does not bear that out: somebody else changed it.
         """
-        async with self._locks[log.origin]:
-            row = await asyncio.to_thread(self._store.witness, log.origin)
-            state = None if row is None else Checkpoint(log.origin, row[0], row[1])
+        async with self._locks[followed.origin]:
+            row = await asyncio.to_thread(self._store.witness, followed.origin)
+            state = None if row is None else Checkpoint(followed.origin, row[0], row[1])
             request = AddCheckpoint(old, proof, head.note)
-            decision = decide(request, {log.origin: log.vkeys}, state)
+            decision = decide(request, {followed.origin: followed.vkeys}, state)
             if isinstance(decision, Answer):
-                raise StateRefused(f"our own witness state of {log.origin} does not fit: {decision.body!r}")
+                raise StateRefused(f"our own witness state of {followed.origin} does not fit: {decision.body!r}")
             if row is None or row[2] != head.note:
                 before = None if row is None else (row[0], row[1])
                 if not await asyncio.to_thread(self._store.swap_witness, before, head):
-                    raise StateRefused(f"our own witness state of {log.origin} was changed by somebody else")
+                    raise StateRefused(f"our own witness state of {followed.origin} was changed by somebody else")
             return await cosign(parse_signed(head.note)[0].text, self._now_ms() // 1000, self._signer)
 
     async def refresh(self, origin: str) -> bytes | None:

@@ -51,7 +51,7 @@ class Watch:
 
     def __init__(
         self,
-        log: FollowedLog,
+        followed: FollowedLog,
         reader: LogReader,
         follower: Follower,
         feeders: Sequence[Feeder],
@@ -61,7 +61,7 @@ class Watch:
         peer: Peer,
         poll_s: float,
     ) -> None:
-        self.log = log
+        self.log = followed
         self.poll_s = poll_s
         self.feeders = tuple(feeders)
         self.surveyed = False  # whether the log and its witnesses were asked since the start

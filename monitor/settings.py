@@ -7,15 +7,15 @@
     poll_s = 1
     far_poll_s = 10
 
-    [[node]]
+    [[nodes]]
     name = "hk"
     url = "https://hk.example"
     guard = true                       # whether we are a guard of this node
-    [node.witness]
+    [nodes.witness]
     name = "hk"
     vkey = "hk.example/witness+…"
     url = "https://hk.example/witness"
-    [[node.log]]
+    [[nodes.logs]]
     name = "x509"
     family = "x509"
     origin = "hk.example/x509"
@@ -88,7 +88,7 @@ class NodeTable(_Table):
     url: Url
     guard: bool = True
     witness: WitnessTable | None = None
-    log: list[LogTable] = []
+    logs: list[LogTable] = []
 
 
 class Settings(BaseSettings):
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     near: list[str] = []
     poll_s: Seconds = 1
     far_poll_s: Seconds = 10
-    node: list[NodeTable] = []
+    nodes: list[NodeTable] = []
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
     @classmethod
@@ -149,10 +149,16 @@ def _check_variables() -> None:
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
     nodes = [
-        node.model_copy(update={"log": [log.model_copy(update={"policy": folder / log.policy}) for log in node.log]})
-        for node in settings.node
+        node.model_copy(
+            update={
+                "logs": [followed.model_copy(update={"policy": folder / followed.policy}) for followed in node.logs]
+            }
+        )
+        for node in settings.nodes
     ]
-    return settings.model_copy(update={"state": folder / settings.state, "keys": folder / settings.keys, "node": nodes})
+    return settings.model_copy(
+        update={"state": folder / settings.state, "keys": folder / settings.keys, "nodes": nodes}
+    )
 
 
 def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
@@ -161,16 +167,16 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     A log's heads go to the witness of every other node and to every witness of its policy that has a URL, but
     never to the witness of its own node, nor to us.
     """
-    _distinct((node.name for node in settings.node), "node name")
-    _distinct((log.origin for node in settings.node for log in node.log), "origin")
-    if unknown := set(settings.near) - {node.name for node in settings.node}:
+    _distinct((node.name for node in settings.nodes), "node name")
+    _distinct((followed.origin for node in settings.nodes for followed in node.logs), "origin")
+    if unknown := set(settings.near) - {node.name for node in settings.nodes}:
         raise SettingsError(f"near: no node is called {', '.join(sorted(unknown))}")
-    witnesses = {node.name: _witness(node.witness) for node in settings.node if node.witness is not None}
+    witnesses = {node.name: _witness(node.witness) for node in settings.nodes if node.witness is not None}
     watched = []
-    for node in settings.node:
+    for node in settings.nodes:
         others = [witness for name, witness in witnesses.items() if name != node.name]
         home = witnesses.get(node.name)
-        logs = tuple(_log(node, log, others, home, own) for log in node.log)
+        logs = tuple(_log(node, followed, others, home, own) for followed in node.logs)
         poll_s = settings.poll_s if node.name in settings.near else settings.far_poll_s
         try:
             check_name(node.name)
@@ -180,19 +186,19 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     return tuple(watched)
 
 
-def _log(node: NodeTable, log: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
-    where = f"node {node.name}, log {log.name}"
-    family = FAMILIES.get(log.family)
+def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
+    where = f"node {node.name}, log {followed.name}"
+    family = FAMILIES.get(followed.family)
     if family is None:
-        raise SettingsError(f"{where}: no family is called {log.family}")
+        raise SettingsError(f"{where}: no family is called {followed.family}")
     try:
-        vkeys = tuple(VKey.parse(text) for text in log.vkeys)
-        policy = Policy.parse(log.policy.read_bytes())
+        vkeys = tuple(VKey.parse(text) for text in followed.vkeys)
+        policy = Policy.parse(followed.policy.read_bytes())
     except Malformed as e:
         raise SettingsError(f"{where}: {e}") from e
     except OSError as e:
-        raise SettingsError(f"{where}: cannot read {log.policy.name}: {e.strerror}") from e
-    if any(vkey.name != log.origin for vkey in vkeys):
+        raise SettingsError(f"{where}: cannot read {followed.policy.name}: {e.strerror}") from e
+    if any(vkey.name != followed.origin for vkey in vkeys):
         raise SettingsError(f"{where}: a key of another name than the origin")
     if KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
         raise SettingsError(f"{where}: no 0x01 key")
@@ -203,7 +209,9 @@ def _log(node: NodeTable, log: LogTable, others: list[Witness], home: Witness | 
         if outside.url is not None and outside.vkey not in found:
             found[outside.vkey] = Witness(outside.name, outside.vkey, outside.url.rstrip("/"))
     kept = [w for vkey, w in found.items() if vkey != own and (home is None or vkey != home.vkey)]
-    return FollowedLog(node.name, log.name, family, log.origin, log.url.rstrip("/"), vkeys, policy, tuple(kept))
+    return FollowedLog(
+        node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, tuple(kept)
+    )
 
 
 def _witness(table: WitnessTable) -> Witness:

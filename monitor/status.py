@@ -9,29 +9,29 @@ from monitor.store import Store
 
 def sentences(store: Store, logs: Iterable[FollowedLog]) -> Iterator[str]:
     """Describe what the state knows of each log. Nothing is asked over the network."""
-    for log in logs:
-        yield _sentence(store, log)
-        for evidence in store.evidence(log.origin):
+    for followed in logs:
+        yield _sentence(store, followed)
+        for evidence in store.evidence(followed.origin):
             yield (
-                f"{log.origin}: PROVEN {evidence.kind.value} at {_time(evidence.found_ms)},"
+                f"{followed.origin}: PROVEN {evidence.kind.value} at {_time(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
 
 
-def _sentence(store: Store, log: FollowedLog) -> str:
-    verified = store.verified(log.origin)
-    counts = store.counts(log.origin)
+def _sentence(store: Store, followed: FollowedLog) -> str:
+    verified = store.verified(followed.origin)
+    counts = store.counts(followed.origin)
     if verified is None:
-        return f"{log.origin}: nothing verified yet, {counts.observations} signed heads seen."
+        return f"{followed.origin}: nothing verified yet, {counts.observations} signed heads seen."
     head = verified.head
     signed = f", signed {_time(head.time_ms)}" if head.time_ms is not None else ""
     parts = [f"verified up to {head.size:,} entries at {_time(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
-    row = store.witness(log.origin)
+    row = store.witness(followed.origin)
     parts.append("not cosigned by us" if row is None else f"cosigned by us at {row[0]:,}")
-    for witness in log.witnesses:
-        vouched = store.cosigned(log.origin, witness.vkey.encode())
+    for witness in followed.witnesses:
+        vouched = store.cosigned(followed.origin, witness.vkey.encode())
         parts.append(
             f"not cosigned by {witness.vkey.name}"
             if vouched is None
@@ -39,7 +39,7 @@ def _sentence(store: Store, log: FollowedLog) -> str:
         )
     if counts.open:
         parts.append(f"{counts.open} signed heads not reconciled")
-    return f"{log.origin}: {'; '.join(parts)}."
+    return f"{followed.origin}: {'; '.join(parts)}."
 
 
 def _time(time_ms: int) -> str:

@@ -212,15 +212,16 @@ class Store:
             "SELECT seq, origin, source, received_ms, raw, previous, hash FROM observation ORDER BY seq DESC LIMIT ?",
             (chain_rows,),
         )
-        expected = None
+        expected, count = None, 0
         for seq, origin, source, received_ms, raw, previous, digest in rows:
+            count += 1
             if (expected is not None and digest != expected) or digest != _link(
                 previous, seq, origin, source, received_ms, raw
             ):
                 raise StateRefused(f"the chain of observations is broken at {seq}")
             expected = previous
-            if seq == 1 and previous != _GENESIS:
-                raise StateRefused("the chain of observations does not begin at its beginning")
+        if 0 < count < chain_rows and expected != _GENESIS:
+            raise StateRefused("the chain of observations does not begin at its beginning")
 
     # --- observations --------------------------------------------------------------------------------------
 

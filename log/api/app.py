@@ -30,7 +30,6 @@ COLD = (
     Route("GET", "/healthz", whole.healthz, STATUS),
     Route("GET", "/metrics", whole.metrics, COUNTERS),
     Route("GET", "/openapi.json", whole.openapi, STATUS),
-    Route("GET", "/docs", whole.docs, PAGE),
     Route("POST", "/guard", whole.hear_guard, GUARD),
     Route("POST", "/witness/add-checkpoint", whole.witness_add, TO_WITNESS),
     Route("GET", "/witness/{origin_hash}/checkpoint", whole.witness_latest, FROM_WITNESS),

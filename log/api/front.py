@@ -17,6 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from log.api.auth import Door, Doorkeeper
 from log.api.errors import error_reply, status_of, text_reply
 from log.api.limits import Bodies, HttpLimits, Lane, Places, Receive
@@ -91,7 +93,7 @@ class Front:
     async def _with_body(self, handler: Handler, call: Call, receive: Receive) -> Reply:
         body = await self._bodies.read(call.headers, receive)
         try:
-            return await handler(self._site, call._replace(body=body))
+            return await handler(self._site, msgspec.structs.replace(call, body=body))
         finally:
             self._bodies.release(len(body))
 

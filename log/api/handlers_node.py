@@ -1,7 +1,5 @@
 """The node as a whole: its page, its health, its guards and its witness, and the description of all this."""
 
-from fastapi.openapi.docs import get_swagger_ui_html
-
 from log.api.reply import FRESH, HTML, TEXT, Reply, headers, json_reply
 from log.api.route import Call, Site
 from log.api.status_page import render
@@ -20,7 +18,7 @@ _EXPOSITION = headers("text/plain; version=0.0.4; charset=utf-8", FRESH)
 async def status_page(site: Site, _call: Call) -> Reply:
     """`/`: the logs of this node for people."""
     node = site.node
-    page = render(node.name, [log.status() for log in node.logs.values()], node.guards)
+    page = render(node.name, [hosted.status() for hosted in node.logs.values()], node.guards)
     return Reply(200, _PAGE, page.encode("utf-8"))
 
 
@@ -62,9 +60,3 @@ async def witness_latest(site: Site, call: Call) -> Reply:
 async def openapi(site: Site, _call: Call) -> Reply:
     """`/openapi.json`: the description of every route."""
     return json_reply(site.openapi())
-
-
-async def docs(_site: Site, _call: Call) -> Reply:
-    """`/docs`: the description of every route, for people."""
-    page = get_swagger_ui_html(openapi_url="openapi.json", title="Twinlog")
-    return Reply(200, _DOCS, bytes(page.body))

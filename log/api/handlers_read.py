@@ -43,9 +43,9 @@ async def witnessed(site: Site, call: Call) -> Reply:
 async def hash_tile(site: Site, call: Call) -> Reply:
     """`/<log>/tile/<L>/<N>[.p/<W>]`: never compressed, for hashes are noise."""
     name, level, number = call.params
-    log = site.log(name)
+    hosted = site.log(name)
     tile = _tile(level, number)
-    return Reply(200, _TILE, await log.hash_tile(tile.level, tile.n, tile.width))
+    return Reply(200, _TILE, await hosted.hash_tile(tile.level, tile.n, tile.width))
 
 
 async def data_tile(site: Site, call: Call) -> Reply:
@@ -60,21 +60,21 @@ async def entry_bundle(site: Site, call: Call) -> Reply:
 
 async def _entries(site: Site, call: Call, kind: str) -> Reply:
     name, number = call.params
-    log = site.log(name)
+    hosted = site.log(name)
     tile = _tile("0", number)
     kept = _RESTRICTED if call.restricted else _TILE
     if tile.width < TILE_WIDTH:  # read once or twice before it is full: not worth compressing
-        return Reply(200, kept, await log.entry_tile(kind, tile.n, tile.width))
+        return Reply(200, kept, await hosted.entry_tile(kind, tile.n, tile.width))
     if accepts_gzip(call.headers):
-        return Reply(200, (*kept, _VARY, _GZIP), await log.entry_tile_gzip(kind, tile.n))
-    return Reply(200, (*kept, _VARY), await log.entry_tile(kind, tile.n, tile.width))
+        return Reply(200, (*kept, _VARY, _GZIP), await hosted.entry_tile_gzip(kind, tile.n))
+    return Reply(200, (*kept, _VARY), await hosted.entry_tile(kind, tile.n, tile.width))
 
 
 async def issuer(site: Site, call: Call) -> Reply:
     """`/<log>/issuer/<SHA-256>`: a certificate that a chain in this log refers to."""
     name, digest = call.params
-    log = site.log(name)
-    certificate = await log.blob(bytes.fromhex(digest)) if _DIGEST.fullmatch(digest) else None
+    hosted = site.log(name)
+    certificate = await hosted.blob(bytes.fromhex(digest)) if _DIGEST.fullmatch(digest) else None
     if certificate is None:
         raise NotFound("no issuer of that fingerprint")
     return Reply(200, _ISSUER, certificate)
@@ -82,12 +82,12 @@ async def issuer(site: Site, call: Call) -> Reply:
 
 async def tlog_proof(site: Site, call: Call) -> Reply:
     """`/<log>/tlog-proof?leaf=…` or `?fingerprint=…`, `head=newest` for one side's word."""
-    log = site.log(call.params[0])
+    hosted = site.log(call.params[0])
     query = _query(call.query)
     leaf, fingerprint, head = query.pop("leaf", None), query.pop("fingerprint", None), query.pop("head", None)
     if query or (leaf is None) == (fingerprint is None) or head not in (None, "newest"):
         raise Malformed("ask for leaf=<hex> or fingerprint=<hex>, and at most head=newest")
-    proof = await log.tlog_proof(leaf=_digest(leaf), fingerprint=_digest(fingerprint), newest=head is not None)
+    proof = await hosted.tlog_proof(leaf=_digest(leaf), fingerprint=_digest(fingerprint), newest=head is not None)
     return Reply(200, _NOTE, proof)
 
 

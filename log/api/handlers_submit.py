@@ -19,6 +19,13 @@ class _ChainRequest(msgspec.Struct):
     chain: list[str]
 
 
+class _PlainChainRequest(msgspec.Struct):
+    """The same, when nothing wraps the base64: decoded where the JSON is."""
+
+    chain: list[bytes]
+
+
+_PLAIN_DECODER = msgspec.json.Decoder(_PlainChainRequest)
 _DECODER = msgspec.json.Decoder(_ChainRequest)
 _LINE_ENDS = str.maketrans("", "", "\r\n")
 
@@ -64,9 +71,18 @@ def parse_chain(body: bytes) -> Sequence[bytes]:
     line end inside a string is no JSON.
     """
     try:
+        plain = _PLAIN_DECODER.decode(body).chain
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _wrapped_chain(body)
+    if not plain:
+        raise Malformed("the chain is empty")
+    return plain
+
+
+def _wrapped_chain(body: bytes) -> Sequence[bytes]:
+    """Return the certificates of a request whose base64 holds escaped line ends; `Malformed` for all else."""
+    try:
         request = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise Malformed('the body is not JSON of the form {"chain": ["<base64>", …]}') from e
-    if not request.chain:
-        raise Malformed("the chain is empty")
     return [b64decode(text.translate(_LINE_ENDS)) for text in request.chain]

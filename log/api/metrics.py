@@ -72,7 +72,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._http()
-        yield from self._logs_now([log.status() for log in self._logs.values()])
+        yield from self._logs_now([hosted.status() for hosted in self._logs.values()])
 
     def _http(self) -> Iterator[Metric]:
         requests = _counter("twinlog_http_requests_total", "method", "route", "status")

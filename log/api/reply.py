@@ -4,7 +4,7 @@ Caching follows c2sp.org/tlog-tiles: what a path names can never change, except 
 depends on who asks, no cache may keep it.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -24,8 +24,8 @@ HTML = "text/html; charset=utf-8"
 CORS = (b"access-control-allow-origin", b"*")
 
 
-class Reply(NamedTuple):
-    """An answer to one request. A tuple, like `Call`: one is made for each, and nothing immutable is cheaper."""
+class Reply(msgspec.Struct, frozen=True):
+    """An answer to one request. A msgspec struct, like `Call`, for one is made for each and it is the cheapest."""
 
     status: int
     headers: Headers  # all but Content-Length, names in lower case

@@ -2,7 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from log.access import Action, Kind
 from log.api.limits import Lane
@@ -12,7 +14,7 @@ from log.api.served import ServedLog, ServedNode
 from log.errors import NotFound
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """One request, as far as handlers need it."""
 
     params: tuple[str, ...]  # what stands in the path for the pattern's names, in their order

@@ -72,6 +72,7 @@ async def serve(
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=stop_timeout_s,
     )
     server = _Server(config)

@@ -16,14 +16,14 @@ _COLUMNS = ("Log", "Origin", "Entries", "Head", "Witnessed", "Vouched by", "Stat
 def render(node: str, logs: Sequence[LogStatus], guards: Sequence[str]) -> str:
     """Return the whole page as HTML."""
     head = "".join(f"<th scope=col>{column}</th>" for column in _COLUMNS)
-    rows = "".join(_row(log) for log in logs)
+    rows = "".join(_row(hosted) for hosted in logs)
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f"<title>{escape(node)}</title><style>{_STYLE}</style>"
         f"<h1>{escape(node)}</h1><p>{escape(_protection(guards))}</p>"
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-        "<p><a href=docs>Interface</a> · <a href=healthz>Health</a> · <a href=metrics>Metrics</a></p>\n"
+        "<p><a href=openapi.json>Interface</a> · <a href=healthz>Health</a> · <a href=metrics>Metrics</a></p>\n"
     )
 
 
@@ -33,29 +33,29 @@ def _protection(guards: Sequence[str]) -> str:
     return f"Guards: {', '.join(guards)}."
 
 
-def _row(log: LogStatus) -> str:
+def _row(hosted: LogStatus) -> str:
     cells = (
-        log.name,
-        log.origin,
-        f"{log.size:,}",
-        f"{_age(log.head_age_ms)} old",
-        _witnessed(log),
-        ", ".join(log.vouched_by) or "nobody yet",
-        _state(log),
+        hosted.name,
+        hosted.origin,
+        f"{hosted.size:,}",
+        f"{_age(hosted.head_age_ms)} old",
+        _witnessed(hosted),
+        ", ".join(hosted.vouched_by) or "nobody yet",
+        _state(hosted),
     )
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
 
 
-def _witnessed(log: LogStatus) -> str:
-    if log.witnessed_age_ms is None:
+def _witnessed(hosted: LogStatus) -> str:
+    if hosted.witnessed_age_ms is None:
         return "no head yet"
-    return f"{log.witnessed_size or 0:,} entries, {_age(log.witnessed_age_ms)} old"
+    return f"{hosted.witnessed_size or 0:,} entries, {_age(hosted.witnessed_age_ms)} old"
 
 
-def _state(log: LogStatus) -> str:
-    if not log.guarded:
-        return f"not guarded: serves, does not sign. {log.last_error}".strip()
-    return log.last_error or "in order"
+def _state(hosted: LogStatus) -> str:
+    if not hosted.guarded:
+        return f"not guarded: serves, does not sign. {hosted.last_error}".strip()
+    return hosted.last_error or "in order"
 
 
 def _age(milliseconds: int) -> str:

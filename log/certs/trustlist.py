@@ -302,7 +302,7 @@ def _issuer(row: Any) -> Issuer:
         _typed(fields["source_url"], str),
         source_sha256,
         _typed(fields["weak_hash"], bool),
-        _unknown(fields),
+        _typed(fields.get("unknown", False), bool),
     )
 
 
@@ -316,7 +316,7 @@ def _type(row: Any) -> CertType:
         _typed(fields["jurisdiction"], str),
         _time_or_none(fields["from"]),
         _time_or_none(fields["to"]),
-        _unknown(fields),
+        _typed(fields.get("unknown", False), bool),
     )
 
 
@@ -377,12 +377,6 @@ def _identifier(value: Any) -> str:
     if not _IDENTIFIER.fullmatch(text):
         raise Malformed(f"trust list: not an identifier: {text[:80]!r}")
     return text
-
-
-def _unknown(fields: dict[str, Any]) -> bool:
-    if fields.get("unknown", True) is not True:
-        raise Malformed("trust list: unknown is true or not there")
-    return "unknown" in fields
 
 
 def _time(value: Any) -> int:

@@ -54,7 +54,7 @@ class Report:
     timestamp_ms: int | None  # no entry is younger; None when the head's signatures tell no time
     entries: int  # rows read and rebuilt: all of them
     bytes: int  # in those rows
-    issuers: int  # issuer certificates that resolved
+    issuers: int  # issuer certificates that resolved; anew after every limits.issuers of them
 
 
 class IndexReader(Protocol):

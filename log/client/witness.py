@@ -46,9 +46,7 @@ class Answer:
     fork: bool = False  # the log signed another root at the size cosigned last: keep both notes as evidence
 
 
-def decide(
-    request: AddCheckpoint, known: Mapping[str, Sequence[VKey]], last: Checkpoint | None
-) -> Cosign | Answer:
+def decide(request: AddCheckpoint, known: Mapping[str, Sequence[VKey]], last: Checkpoint | None) -> Cosign | Answer:
     """Decide a request for one origin.
 
     `known` holds the keys of each origin that is witnessed here, `last` the checkpoint of the request's

@@ -164,11 +164,11 @@ class Deployment:
         near = json.dumps([site.name for site in self.sites.values()] if public else [])
         lines = [f'name = "{MONITOR}"', 'state = "state.sqlite"', 'keys = "keys"', f"near = {near}"]
         for side, site in self.sites.items() if public else ():
-            lines += ["[[node]]", f'name = "{site.name}"', f'url = "{site.url}"', "[node.witness]"]
+            lines += ["[[nodes]]", f'name = "{site.name}"', f'url = "{site.url}"', "[nodes.witness]"]
             lines += [f'name = "{site.name}"', f'vkey = "{_witness(public, site)}"', f'url = "{site.url}/witness"']
             for family in FAMILIES:
                 vkeys = json.dumps(list(public[side][site.origin(family)]))
-                lines += ["[[node.log]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
+                lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -202,7 +202,7 @@ def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterabl
 
 
 def _monitor(command: str, settings: Path) -> str:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - our own package, our own paths
         [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
         capture_output=True,
         text=True,

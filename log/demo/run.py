@@ -188,6 +188,6 @@ def _summary(
         console.print(f"Left out: {material.left_out}.")
     for site in deployment.sites.values():
         console.print(
-            f"{site.name}: {site.url}/ (status page), {site.url}/docs, {site.url}/healthz, {site.url}/metrics"
+            f"{site.name}: {site.url}/ (status page), {site.url}/openapi.json, {site.url}/healthz, {site.url}/metrics"
         )
     console.print(f"Files: {deployment.folder}")

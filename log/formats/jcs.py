@@ -28,10 +28,8 @@ def parse(data: bytes) -> JSON:
     """Read one canonical value, or raise `Malformed`, also for JSON in another spelling."""
     try:
         value: JSON = json.loads(data.decode("utf-8"), parse_float=_refuse, parse_constant=_refuse)
-    except (
-        ValueError,
-        RecursionError,
-    ) as e:  # ValueError: not UTF-8, not JSON, an integer of thousands of digits
+    except (ValueError, RecursionError) as e:
+        # ValueError also stands for what is not UTF-8 and for an integer of thousands of digits.
         raise Malformed("not JSON") from e
     if encode(value) != data:
         raise Malformed("JSON with another spelling than the canonical one")

@@ -12,6 +12,8 @@ TRUSTLIST = "twinlog-trustlist/1"  # fixed before this file was; the rest follow
 GUARD_PUSH = "twinlog/guard-push@v1"
 IDENTITY = "twinlog/identity@v1"
 
+EVIDENCE = "twinlog/evidence@v1"  # the type of an evidence object, monitor/evidence.py
+
 # Identifier of the 0xff note signature type (C2SP signed-note). The final LF keeps a set of identifiers
 # prefix-free.
 SM2_COSIGNATURE = b"twinlog/sm2-sm3-cosignature@v1\n"

@@ -61,8 +61,6 @@ class TlogProof:
         extra = None
         if lines and lines[0].startswith("extra "):
             extra = txt.b64decode(lines.pop(0).removeprefix("extra "))
-            if not extra:
-                raise Malformed("tlog-proof with an extra line that says nothing")
         if not lines or not lines[0].startswith("index "):
             raise Malformed("tlog-proof without index")
         index = txt.decimal(lines.pop(0).removeprefix("index "))

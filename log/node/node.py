@@ -6,7 +6,7 @@ node refuses what waits, says why in `failure`, and whoever started it lets it b
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -26,6 +26,7 @@ from log.errors import (
 from log.formats.guard_push import GuardPush
 from log.formats.note import Note
 from log.formats.text import b64encode
+from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey
 from log.node.halts import Halts
@@ -62,8 +63,7 @@ class Node:
         halts: Halts,
         heads: HeadStore,
         governance: Sequence[Governance],
-        disk_free: Callable[[], int],
-        room: Callable[[], None],
+        disk: Disk,
     ) -> None:
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
@@ -73,8 +73,7 @@ class Node:
         self._halts = halts
         self._heads = heads
         self._governance = governance
-        self._disk_free = disk_free
-        self._room = room
+        self._disk = disk
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
@@ -225,7 +224,7 @@ class Node:
         problems = [problem for status in statuses for problem in self._problems(status)]
         problems += [f"{halted.origin}: {halted.why}" for halted in self._halts.all()]
         try:
-            self._room()
+            self._disk.check()
         except LogError as error:
             problems.append(str(error))
         if self.failure is not None:
@@ -234,7 +233,7 @@ class Node:
             "node": self.name,
             "ok": not problems,
             "problems": problems,
-            "disk_free_bytes": self._disk_free(),
+            "disk_free_bytes": self._disk.free_bytes(),
             "sm2": sm2_available(),
             "guards": self.guards,
             "clock_partings": self._guard.partings,

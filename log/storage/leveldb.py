@@ -7,18 +7,18 @@
              b"\\0size"                u64 tree size that the keys cover, written with them in one batch
 
 They are two databases because random index keys among rows of 1.5 kB would make every compaction rewrite the
-rows. Numbers are big endian. Every read asks LevelDB to check its block's checksum.
+rows. Numbers are big endian. Whoever reads a value asks LevelDB to check its block's checksum.
 
 LevelDB goes on acknowledging synced writes after one that failed in its middle, and drops them at the next
 open. So the first error poisons the driver for good (contract.md, "Stores").
 
-A folder carries a marker file, written when its database exists. Without `create` a folder without marker is
-refused: an unmounted disk or a wrong path is not a new log. A marker without database is a lost store, and
-refused even with `create`. This is the only file that knows plyvel.
+A folder without marker (folder.py) is refused unless it is to be created, and a marked one whose database is
+gone always. Damage that LevelDB finds when it opens is passed over at the end of the data only, where a power
+cut leaves it; a damaged index is emptied. This is the only file that knows plyvel.
 """
 
 import asyncio
-import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,12 +34,13 @@ except ImportError:  # from Python 3.13 on the same library has another name
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
 from log.storage import Batch, check_key, check_range, complete_tiles, tile_runs
+from log.storage.folder import is_marked, mark
 
 T = TypeVar("T")
 
-MARKER = "TWINLOG"
 TILE_LEVELS = 8  # tile levels that a size below 2**64 can have
 SIZE_KEY = b"\0size"
+DAMAGED = "*.damaged"  # logs of a data store in which LevelDB skipped something
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class LevelLimits:
     max_open_files: int = 500  # sorted tables kept open
     bloom_bits: int = 10  # bits a key; 10 let one absent key in a hundred through to the disk
     inline_rows: int = 32  # reads of at most so many rows run in the event loop: as long as a thread's hop
+    inline_tiles: int = 4  # the same for tiles, of 8 KiB each
     scan_rows: int = 1024  # rows a thread reads before it lets the next reader in
     scan_threads: int = 2
     delete_rows: int = 1024  # keys in one batch of a truncation
@@ -60,12 +62,12 @@ class LevelData:
     """A DataStore in a folder of its own; one process at a time.
 
     Opening raises StoreLocked at once when another process (or driver) holds the folder, StateRefused when no
-    such store is there, StoreFailed for what LevelDB itself cannot open.
+    such store is there or it lost entries, StoreFailed for what LevelDB itself cannot open.
     """
 
     def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
         self._limits = limits or LevelLimits()
-        self._db = _Database(path, "data", self._limits, create=create)
+        self._db = _Database(path, "data", self._limits, _mend_data, create=create)
 
     async def commit(self, batch: Batch) -> None:
         await self._db.write(_rows(batch), sync=True)
@@ -84,7 +86,7 @@ class LevelData:
     async def hashes(self, level: int, start: int, end: int) -> bytes:
         check_range(start, end)
         runs = [(_tile_key(level, n), cut) for n, cut in tile_runs(start, end)]
-        if len(runs) <= self._limits.inline_rows:
+        if len(runs) <= self._limits.inline_tiles:
             return self._cut(runs)
         return await self._db.in_reader(self._cut, runs)
 
@@ -120,10 +122,10 @@ class LevelData:
 
 
 class LevelIndex:
-    """An Index in a folder of its own; opening fails as LevelData's does."""
+    """An Index in a folder of its own; opening fails as LevelData's does, but a damaged index begins anew."""
 
     def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
-        self._db = _Database(path, "index", limits or LevelLimits(), create=create)
+        self._db = _Database(path, "index", limits or LevelLimits(), _mend_index, create=create)
         self._dirty = False  # whether a put came after the newest sync
 
     async def size(self) -> int:
@@ -160,13 +162,14 @@ class LevelIndex:
 
 
 Row = tuple[bytes, bytes | None]  # key, value; None deletes
+Mend = Callable[[Path, LevelLimits], None]  # makes a damaged database fit to open, or raises StateRefused
 
 
 class _Database:
     """One LevelDB with its threads: one that writes, a few that scan. Single gets run in their caller."""
 
-    def __init__(self, path: Path, kind: str, limits: LevelLimits, *, create: bool) -> None:
-        self._db = _open(path, kind, limits, create=create)
+    def __init__(self, path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: bool) -> None:
+        self._db = _open(path, kind, limits, mend, create=create)
         self._limits = limits
         self._failed = False  # set once, by whoever sees a write fail
         self._closed = False  # owned by the event loop
@@ -283,65 +286,79 @@ def _tile_key(level: int, n: int) -> bytes:
     return b"t" + level.to_bytes(1) + n.to_bytes(8)
 
 
-def _open(path: Path, kind: str, limits: LevelLimits, *, create: bool) -> "plyvel.DB":
+def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: bool) -> "plyvel.DB":
     """Open the LevelDB of a folder, or make one when that is asked for and nothing speaks against it."""
-    marker = path / MARKER
-    marking = f"twinlog {kind} 1\n".encode()
     try:
-        marked = marker.exists()
-        if marked and marker.read_bytes() != marking:
-            raise StateRefused(f"{path} is marked as another kind of store than {kind}")
+        marked = is_marked(path, kind)
         if marked and not (path / "CURRENT").exists():
             raise StateRefused(f"{path} is marked as a {kind} store, but its database is gone")
         if not marked and not create:
             raise StateRefused(f"{path} holds no {kind} store")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        db = _open_database(path, limits, create=not marked)
+        try:
+            db = _connect(path, limits, create=not marked)
+        except plyvel.CorruptionError:
+            mend(path, limits)
+            db = _connect(path, limits)
         try:
             if not marked:
-                _mark(db, marker, marking)
+                _check_empty(db, path)
+                mark(path, kind)
+            if any(path.glob(DAMAGED)):
+                _check_gapless(db, path)
         except BaseException:
             db.close()
             raise
+    except plyvel.CorruptionError as e:
+        raise StateRefused(f"{path} is damaged: {e}") from e
     except (OSError, plyvel.Error) as e:
+        if "IO error: lock" in str(e):  # LevelDB has one class for all trouble with files
+            raise StoreLocked(f"{path} is in use by another process") from e
         raise StoreFailed(f"{path} could not be opened: {e}") from e
     return db
 
 
-def _open_database(path: Path, limits: LevelLimits, *, create: bool) -> "plyvel.DB":
-    try:
-        return plyvel.DB(
-            str(path),
-            create_if_missing=create,
-            write_buffer_size=limits.write_buffer_bytes,
-            lru_cache_size=limits.block_cache_bytes,
-            max_open_files=limits.max_open_files,
-            bloom_filter_bits=limits.bloom_bits,
-            compression=None,  # certificates and hashes do not compress
-            # A power cut may tear the end of LevelDB's log. What was acknowledged stands before it, and the
-            # sequencer compares what it finds with the head; paranoid checks would refuse to start at all.
-            paranoid_checks=False,
-        )
-    except plyvel.Error as e:
-        if "IO error: lock" in str(e):  # LevelDB has one class for all trouble with files
-            raise StoreLocked(f"{path} is in use by another process") from e
-        raise StoreFailed(f"LevelDB could not open {path}: {e}") from e
+def _connect(path: Path, limits: LevelLimits, *, create: bool = False, paranoid: bool = True) -> "plyvel.DB":
+    return plyvel.DB(
+        str(path),
+        create_if_missing=create,
+        write_buffer_size=limits.write_buffer_bytes,
+        lru_cache_size=limits.block_cache_bytes,
+        max_open_files=limits.max_open_files,
+        bloom_filter_bits=limits.bloom_bits,
+        compression=None,  # certificates and hashes do not compress
+        # Otherwise LevelDB skips what is damaged in its log and says nothing, and a compaction copies a
+        # damaged row under a new checksum.
+        paranoid_checks=paranoid,
+    )
 
 
-def _mark(db: "plyvel.DB", marker: Path, marking: bytes) -> None:
-    """Write the marker, which vouches that this folder's database was made here and was empty then."""
-    with db.iterator(include_value=False) as keys:
-        if next(keys, None) is not None:
-            raise StateRefused(f"{marker.parent} holds a database that is not marked as ours")
-    draft = marker.with_suffix(".new")
-    with draft.open("wb") as file:
-        file.write(marking)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(marker)
-    for folder in (marker.parent, marker.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _check_empty(db: "plyvel.DB", path: Path) -> None:
+    if any(True for _ in db.iterator(include_value=False)):
+        raise StateRefused(f"{path} holds a database that is not marked as ours")
+
+
+def _check_gapless(db: "plyvel.DB", path: Path) -> None:
+    """Raise StateRefused when an entry is absent before another that is there."""
+    with db.iterator(start=_entry_key(0), stop=b"f", include_value=False) as keys:
+        for index, key in enumerate(keys):
+            if key != _entry_key(index):
+                raise StateRefused(f"{path} was damaged and lost entry {index}; see its files {DAMAGED}")
+
+
+def _mend_data(path: Path, limits: LevelLimits) -> None:
+    """Let LevelDB skip what is damaged in its log, and keep the log aside.
+
+    A power cut damages its end, of which nobody was told. A batch holds its entries and tiles together: when the
+    entries left have no gap, no batch was lost before one that remains, and whether the last remains, the head
+    says. As long as the log lies aside each opening looks for gaps; the operator removes it.
+    """
+    for damaged in path.glob("*.log"):
+        shutil.copyfile(damaged, damaged.with_suffix(".damaged"))
+    _connect(path, limits, paranoid=False).close()
+
+
+def _mend_index(path: Path, limits: LevelLimits) -> None:
+    """Empty the index: a lost key cannot be told from one that never was, and the entries hold them all."""
+    plyvel.destroy_db(str(path))
+    _connect(path, limits, create=True).close()

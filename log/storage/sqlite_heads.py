@@ -16,7 +16,6 @@ every `checkpoint_pages`, so ten thousand heartbeats leave both as small as ten.
 """
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from typing import TypeVar
 
 from log.errors import StateRefused, StorageError, StoreFailed
 from log.storage import Swap
+from log.storage.folder import sync_names
 
 T = TypeVar("T")
 
@@ -160,11 +160,7 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
         db.execute("CREATE TABLE head (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     db.execute("COMMIT")
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # SQLite syncs the file, not its name
-    finally:
-        os.close(folder)
+    sync_names(path.parent)
 
 
 def _prepare(db: sqlite3.Connection, path: Path, limits: HeadLimits) -> None:

@@ -28,7 +28,7 @@ def app(node: FakeNode) -> Asgi:
 
 def connect(app: Asgi) -> Client:
     """Return a client of an application; it sends no Accept-Encoding that a test did not ask for."""
-    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app=app)
     return Client(transport=transport, base_url="http://node", headers={"accept-encoding": "identity"})
 
 

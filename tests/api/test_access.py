@@ -4,7 +4,7 @@ from hashlib import sha256
 
 import pytest
 
-from log.access import RULES, Bodies, Role
+from log.access import RULES, Action, Bodies, Kind, Role
 from log.api.app import COLD, Options, create_app
 from log.api.edge import HOT, Asgi
 from log.api.route import Route
@@ -76,3 +76,11 @@ async def test_access_is_asked_on_every_route(route: Route, monkeypatch: pytest.
     target = route.pattern.replace("{log}", "x509").replace(":path", "")
     answer = await ask(app, route.method, target.replace("{", "").replace("}", ""))
     assert answer.status in (401, 403)
+
+
+async def test_what_is_open_but_not_to_all_is_kept_by_nobody(node: FakeNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.x509.fill(1)
+    monkeypatch.setitem(RULES, (Action.READ, Kind.ENTRY), frozenset({Role.ANONYMOUS, Role.READER}))
+    app = create_app(node, Options(bodies=Bodies.TOKEN))
+    answer = await ask(app, "GET", "/x509/tile/data/000.p/1")
+    assert (answer.status, answer.headers["cache-control"]) == (200, "private, no-store")

@@ -4,6 +4,7 @@ import datetime as dt
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -135,6 +136,50 @@ def test_extensions_that_cannot_be_read_say_why() -> None:
         assert ours.extensions_error
         assert not ours.is_ca
     assert parse(by_name["value that cannot be read"].build(world())[0]).extensions_error is None
+
+
+def parts(raw: bytes) -> tuple[bytes, bytes, bytes]:
+    """TBS, algorithm and signature of a certificate, DER."""
+    start, stop = der.expect(raw, 0, len(raw), der.SEQUENCE)
+    tbs, algorithm, signature = (raw[offset:end] for _, offset, _, end in der.children(raw, start, stop))
+    return tbs, algorithm, signature
+
+
+def test_each_part_ends_where_what_holds_it_ends() -> None:
+    tbs, algorithm, signature = parts(world().root)
+    content = der.whole(tbs, der.SEQUENCE)
+    validity = content.index(b"\x30\x1e\x17")
+    long_validity = content[:validity] + der.encode(der.SEQUENCE, content[validity + 2 : validity + 32], b"\x05\0")
+    for wrong in (
+        (tbs, algorithm, signature, b"\x05\0"),
+        (tbs, algorithm, der.encode(der.BIT_STRING, b"\x01" + der.whole(signature, der.BIT_STRING)[1:])),
+        (tbs, algorithm, der.encode(der.BIT_STRING)),
+        (der.encode(der.SEQUENCE, long_validity, content[validity + 32 :]), algorithm, signature),
+    ):
+        with pytest.raises(Malformed):
+            parse(der.encode(der.SEQUENCE, *wrong))
+
+
+@pytest.mark.parametrize("after", ["the list", "the field"])
+def test_bytes_after_the_extensions_make_them_unreadable(after: str) -> None:
+    tbs, *rest = parts(world().root)
+    content = der.whole(tbs, der.SEQUENCE)
+    offset = der.children(content, 0, len(content))[-1][1]
+    listed = der.whole(content[offset:], certificate.EXTENSIONS)
+    field = (listed, b"\x05\0") if after == "the list" else (listed,)
+    tail = b"\x05\0" if after == "the field" else b""
+    odd = der.encode(der.SEQUENCE, content[:offset], der.encode(certificate.EXTENSIONS, *field), tail)
+    read = parse(der.encode(der.SEQUENCE, odd, *rest))
+    assert read.extensions == ()
+    assert read.extensions_error == "certificate: bytes after the extensions"
+
+
+def test_critical_is_also_read_where_false_was_written_down() -> None:
+    w = world()
+    for flag, critical in ((b"", False), (b"\x01\x01\x00", False), (b"\x01\x01\xff", True), (b"\x01\x01\x01", True)):
+        odd = der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, b"*"), flag, der.encode(der.OCTET_STRING))
+        [extension] = parse(w.ca.issue(replace(w.profile(), extensions=(odd,)))).extensions
+        assert (extension.critical, extension.value) == (critical, b"")
 
 
 def test_certificates_are_equal_by_their_bytes() -> None:

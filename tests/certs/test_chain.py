@@ -116,6 +116,12 @@ def test_of_several_anchors_with_one_name_the_one_that_signed_is_found() -> None
     assert admit(both, [w.impostor.issue(w.profile())]).anchor.der == w.impostor.certificate
 
 
+def test_a_listed_issuer_need_not_be_a_ca() -> None:
+    w = world()
+    leaf, odd, *_ = w.under(w.ca.key, ())
+    assert admit(checker([Anchor(odd)]), [leaf]).anchor.der == odd
+
+
 def test_sha1_is_for_the_nearest_listed_issuer_to_allow() -> None:
     w = world()
     leaf, root = w.old_leaf(w.weak_root, w.old, SHA1, hashes.SHA1())  # noqa: S303
@@ -140,6 +146,7 @@ def test_a_shard_takes_what_expires_in_its_window_and_names_the_shard_for_the_re
 
 
 def test_a_usual_submission_costs_one_signature_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only one link is remembered: leaves do not drive out what is in use."""
     checks: list[bytes] = []
     verify = suites.IssuerKey.verify
 
@@ -149,7 +156,7 @@ def test_a_usual_submission_costs_one_signature_check(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(suites.IssuerKey, "verify", counted)
     issuer = MassIssuer()
-    check = checker([Anchor(issuer.issuers[-1])])
+    check = checker([Anchor(issuer.issuers[-1])], limits=chain.Limits(cached_links=1))
     costs = []
     for n in range(3):
         checks.clear()

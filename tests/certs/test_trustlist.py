@@ -115,6 +115,14 @@ def test_withdrawal_counts_from_its_date_and_takes_issuers_under_a_root_along() 
     assert [at(below, t) for t in (1999, 2000)] == ["listed", "withdrawn"]
 
 
+def test_a_withdrawn_issuer_does_not_take_its_root_along() -> None:
+    w = world()
+    listed = trust_list(issuer(), issuer(w.ca.certificate, id="issuing", withdrawn_ms=2000))
+    below, root = (sha256(certificate).digest() for certificate in w.ca.issuers)
+    assert [listed.issuer_status(below, t) for t in (1999, 2000)] == ["listed", "withdrawn"]
+    assert listed.issuer_status(root, 2000) == Status.LISTED
+
+
 def test_observed_issuers_are_never_recognised() -> None:
     assert at(trust_list(issuer(observed=True)), PUBLISHED) == Status.OBSERVED
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log.errors import Malformed
+from log.formats import wire
 from log.formats.event import Entry
 from log.formats.family import (
     FAMILIES,
@@ -136,6 +137,54 @@ def test_rows_with_a_second_extension_or_none_are_refused() -> None:
     for extensions in (second, b"\x00\x00"):
         with pytest.raises(Malformed):
             X509.split(row[:at] + extensions + row[at + 10 :])
+
+
+CERTIFICATE = wire.u64(1) + wire.u16(0) + wire.opaque24(b"c")
+PRECERTIFICATE = wire.u64(1) + wire.u16(1) + b"i" * 32 + wire.opaque24(b"t")
+EXTENSIONS = b"\x00\x08\x00\x00\x05\x00\x00\x00\x00\x07"
+NO_FINGERPRINTS = b"\x00\x00"
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        wire.u64(1) + wire.u16(0) + wire.opaque24(b"") + EXTENSIONS + NO_FINGERPRINTS,
+        wire.u64(1) + wire.u16(2) + wire.opaque24(b"c") + EXTENSIONS + NO_FINGERPRINTS,
+        CERTIFICATE + b"\x00\x09" + EXTENSIONS[2:] + NO_FINGERPRINTS,
+        CERTIFICATE + b"\x00\x08\x01" + EXTENSIONS[3:] + NO_FINGERPRINTS,
+        CERTIFICATE + b"\x00\x08\x00\x00\x04" + EXTENSIONS[5:] + NO_FINGERPRINTS,
+        CERTIFICATE + EXTENSIONS + wire.opaque16(b"f" * 31),
+        CERTIFICATE + EXTENSIONS + wire.opaque16(b"f" * 32)[:-1],
+        wire.u64(1) + wire.u16(1) + b"i" * 32 + wire.opaque24(b"") + EXTENSIONS + wire.opaque24(b"p") + NO_FINGERPRINTS,
+        PRECERTIFICATE + EXTENSIONS + wire.opaque24(b"") + NO_FINGERPRINTS,
+        PRECERTIFICATE + EXTENSIONS + wire.opaque24(b"p") + wire.opaque16(b"f" * 33),
+    ],
+    ids=[
+        "empty certificate",
+        "entry type 2",
+        "length of the extensions",
+        "type of the extension",
+        "length of the extension",
+        "fingerprint of 31 bytes",
+        "cut short",
+        "empty TBSCertificate",
+        "empty precertificate",
+        "fingerprints of 33 bytes",
+    ],
+)
+def test_a_row_with_one_thing_wrong_is_refused(row: bytes) -> None:
+    for read in (TileLeaf.parse, X509.split, X509.leaf_input):
+        with pytest.raises(Malformed):
+            read(row)
+
+
+def test_rows_with_nothing_wrong_are_read() -> None:
+    for row in (
+        CERTIFICATE + EXTENSIONS + NO_FINGERPRINTS,
+        PRECERTIFICATE + EXTENSIONS + wire.opaque24(b"p") + wire.opaque16(b"f" * 64),
+    ):
+        assert TileLeaf.parse(row).encode() == row
+        assert X509.split(row + row) == [row, row]
 
 
 def test_the_largest_leaf_is_what_a_bundle_can_hold() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log.errors import Malformed
-from log.formats.sct import SCT, digitally_signed
+from log.formats.sct import SCT, digitally_signed, parse_sct_list
 from tests.formats import strategies as s
 
 
@@ -48,3 +48,13 @@ def test_answers_that_are_no_sct_of_ours(change: dict[str, object]) -> None:
 def test_json_that_is_no_answer_is_malformed(answer: object) -> None:
     with pytest.raises(Malformed):
         SCT.from_json(answer)
+
+
+@pytest.mark.parametrize("raw", ["", "0000", "00020000", "0004000101", "00030001010a"])
+def test_sct_lists_that_no_certificate_has(raw: str) -> None:
+    with pytest.raises(Malformed):
+        parse_sct_list(bytes.fromhex(raw))
+
+
+def test_an_sct_list_gives_scts_of_any_log_as_they_are() -> None:
+    assert parse_sct_list(bytes.fromhex("0007000101000201ff")) == [b"\x01", b"\x01\xff"]

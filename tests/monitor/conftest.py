@@ -51,23 +51,23 @@ class Monitor:
         findings = await self.start().once()
         return worst(finding.outcome for finding in findings), findings
 
-    def watch(self, log: LyingLog) -> Watch:
+    def watch(self, followed: LyingLog) -> Watch:
         assert self.rounds is not None
-        [found] = [watch for watch in self.rounds.watches if watch.log.origin == log.origin]
+        [found] = [watch for watch in self.rounds.watches if watch.log.origin == followed.origin]
         return found
 
-    def held(self, log: LyingLog) -> tuple[object, object]:
+    def held(self, followed: LyingLog) -> tuple[object, object]:
         """What must not move under a fault: the verified position and the head that we cosigned."""
         assert self.store is not None
-        return self.store.verified(log.origin), self.store.witness(log.origin)
+        return self.store.verified(followed.origin), self.store.witness(followed.origin)
 
-    def cosigned(self, log: LyingLog) -> list[tuple[int, bytes]]:
+    def cosigned(self, followed: LyingLog) -> list[tuple[int, bytes]]:
         """Every (size, root) of a log that bears a cosignature of ours, wherever it was handed to."""
-        notes = list(log.handed) + [raw for node in self.world.nodes for push in node.pushes for raw in push.own]
+        notes = list(followed.handed) + [raw for node in self.world.nodes for push in node.pushes for raw in push.own]
         found = []
         for raw in notes:
             note, checkpoint = parse_signed(raw)
-            if checkpoint.origin == log.origin and any(self.key.owns(line) for line in note.signatures):
+            if checkpoint.origin == followed.origin and any(self.key.owns(line) for line in note.signatures):
                 found.append((checkpoint.size, checkpoint.root))
         return found
 

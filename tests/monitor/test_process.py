@@ -129,12 +129,12 @@ def test_a_silent_node_delays_nobody(tmp_path: Path, world: World) -> None:
         world.gd.fault = None
 
 
-def cosigned(log: LyingLog, world: World, key: VKey) -> list[tuple[int, bytes]]:
+def cosigned(followed: LyingLog, world: World, key: VKey) -> list[tuple[int, bytes]]:
     """All that left the monitor under its cosignature for a log, in the order in which it came."""
     found = []
-    for raw in log.handed + [raw for node in world.nodes for push in node.pushes for raw in push.own]:
+    for raw in followed.handed + [raw for node in world.nodes for push in node.pushes for raw in push.own]:
         note, checkpoint = parse_signed(raw)
-        if checkpoint.origin == log.origin and any(key.owns(line) for line in note.signatures):
+        if checkpoint.origin == followed.origin and any(key.owns(line) for line in note.signatures):
             found.append((checkpoint.size, checkpoint.root))
     return found
 
@@ -146,8 +146,8 @@ def test_killed_at_any_moment_it_has_signed_nothing_that_is_not_stored(tmp_path:
         assert call("init", "--settings", str(path)).returncode == 0
         loaded = settings.load(path)
         key = main.load_keys(loaded).witness.vkey
-        for log in world.logs:
-            log.grows_by = 5
+        for followed in world.logs:
+            followed.grows_by = 5
         for _ in range(KILLS):
             with running(path) as process:
                 killed = threading.Event()
@@ -156,21 +156,23 @@ def test_killed_at_any_moment_it_has_signed_nothing_that_is_not_stored(tmp_path:
                 process.wait(WAIT_S)
                 world.hk.on_request = None
             store = Store.open(loaded.state, key.encode(), 1_000_000)  # the lock is free, the chain whole
-            for log in world.logs:
-                row, verified = store.witness(log.origin), store.verified(log.origin)
-                heads = cosigned(log, world, key)
+            for followed in world.logs:
+                row, verified = store.witness(followed.origin), store.verified(followed.origin)
+                heads = cosigned(followed, world, key)
                 for size, root in heads:
-                    assert root == log.root_at(size)
+                    assert root == followed.root_at(size)
                     assert row is not None
                     assert size <= row[0]
                 if verified is not None:
-                    assert verified.head.root == log.root_at(verified.head.size)
+                    assert verified.head.root == followed.root_at(verified.head.size)
                     assert row is None or row[0] <= verified.head.size
-                assert store.evidence(log.origin) == []
+                assert store.evidence(followed.origin) == []
             store.close()
-        for log in world.logs:
-            log.grows_by = 0
-            sizes = [size for push in world.hk.pushes + world.gd.pushes for size in own_sizes(push.own, log.origin)]
+        for followed in world.logs:
+            followed.grows_by = 0
+            sizes = [
+                size for push in world.hk.pushes + world.gd.pushes for size in own_sizes(push.own, followed.origin)
+            ]
             assert sizes == sorted(sizes), "no guard note was ever smaller than one before it"
         last = call("run", "--once", "--settings", str(path))
         assert last.returncode == 0, last.stdout + last.stderr

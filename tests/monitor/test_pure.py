@@ -109,11 +109,12 @@ def test_a_prefix_is_told_from_another_tree_and_a_wrong_hash_frames_nobody(data:
         prefix.compare(old, size, old_root, root, hashes)
 
 
-@pytest.mark.parametrize("change", [lambda hashes: hashes[1:], lambda hashes: [*hashes, bytes(32)], lambda hashes: []])
-def test_a_proof_has_no_hash_more_and_no_fewer(change: object) -> None:
+def test_a_proof_has_no_hash_more_and_no_fewer() -> None:
     entries = rows(11)
-    with pytest.raises(BadProof):
-        prefix.compare(5, 11, mth(entries[:5]), mth(entries), change(span_hashes(5, entries)))  # type: ignore[operator]
+    hashes = span_hashes(5, entries)
+    for wrong in (hashes[1:], hashes[:-1], [*hashes, bytes(32)], [], [*hashes[:-1], hashes[-1][:-1]]):
+        with pytest.raises(BadProof):
+            prefix.compare(5, 11, mth(entries[:5]), mth(entries), wrong)
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000))
@@ -189,6 +190,6 @@ def test_evidence_is_checked_for_what_it_claims() -> None:
         evidence.check(jcs.encode(value | {"proof": None}), notes.__getitem__)
     with pytest.raises(Malformed):
         evidence.check(jcs.encode(value | {"more": 1}), notes.__getitem__)
+    honest = dataclasses.replace(small, root=mth(entries[:5]))
     with pytest.raises(BadProof):
-        honest = dataclasses.replace(small, root=mth(entries[:5]))
         evidence.check(data, {small.note: honest, large.note: large}.__getitem__)

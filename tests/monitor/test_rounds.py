@@ -13,9 +13,9 @@ from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault, LyingLog
 
 
-async def grow(log: LyingLog, count: int = 7) -> None:
-    log.add(count)
-    await log.sign()
+async def grow(followed: LyingLog, count: int = 7) -> None:
+    followed.add(count)
+    await followed.sign()
 
 
 async def healthy(monitor: Monitor) -> None:
@@ -28,12 +28,12 @@ async def healthy(monitor: Monitor) -> None:
 
 async def test_a_first_round_verifies_guards_and_gets_every_log_vouched(monitor: Monitor) -> None:
     await healthy(monitor)
-    for log in monitor.world.logs:
-        assert log.witnessed is not None
-        opened = open_note(log.witnessed, [*log.vkeys, *(w.vkey for w in log.policy.witnesses)])
-        assert opened.checkpoint.size == log.size
-        assert len(opened.verified) == len(log.vkeys) + 2
-        assert log.refused == []
+    for followed in monitor.world.logs:
+        assert followed.witnessed is not None
+        opened = open_note(followed.witnessed, [*followed.vkeys, *(w.vkey for w in followed.policy.witnesses)])
+        assert opened.checkpoint.size == followed.size
+        assert len(opened.verified) == len(followed.vkeys) + 2
+        assert followed.refused == []
 
 
 async def test_every_node_is_guarded_before_any_is_fed(monitor: Monitor) -> None:
@@ -63,12 +63,12 @@ async def test_a_round_goes_on_from_the_verified_frontier_and_asks_for_no_earlie
 
 async def test_a_heartbeat_is_cosigned_again(monitor: Monitor) -> None:
     await healthy(monitor)
-    log = monitor.world.hk_x509
+    followed = monitor.world.hk_x509
     monitor.world.time_ms += 10_000
-    note = await log.sign()
+    note = await followed.sign()
     await healthy(monitor)
-    assert log.witnessed is not None
-    assert log.witnessed.startswith(note)
+    assert followed.witnessed is not None
+    assert followed.witnessed.startswith(note)
 
 
 async def test_the_guard_shows_what_the_nodes_own_witness_cosigned_and_what_we_did(monitor: Monitor) -> None:
@@ -100,34 +100,34 @@ async def test_a_push_within_the_second_of_the_nodes_start_is_made_again(monitor
 
 async def test_a_witness_at_another_size_is_fed_from_there(monitor: Monitor) -> None:
     await healthy(monitor)
-    log, witness = monitor.world.hk_x509, monitor.world.gd.witness
-    await grow(log)
-    await witness.cosign(log.note)  # another monitor was faster
-    await grow(log, 300)
+    followed, witness = monitor.world.hk_x509, monitor.world.gd.witness
+    await grow(followed)
+    await witness.cosign(followed.note)  # another monitor was faster
+    await grow(followed, 300)
     assert monitor.store is not None
     await healthy(monitor)
-    assert witness.cosigned[-1].size == log.size
+    assert witness.cosigned[-1].size == followed.size
 
 
 async def test_a_witness_that_has_seen_a_little_more_is_no_fault_when_the_log_bears_it_out(monitor: Monitor) -> None:
     await healthy(monitor)
-    log, witness = monitor.world.hk_x509, monitor.world.gd.witness
-    await grow(log)
-    log.remember()
-    log.grows_by = 3
-    await log.get("checkpoint")
-    await witness.cosign(log.note)
+    followed, witness = monitor.world.hk_x509, monitor.world.gd.witness
+    await grow(followed)
+    followed.remember()
+    followed.grows_by = 3
+    await followed.get("checkpoint")
+    await witness.cosign(followed.note)
     await healthy(monitor)
 
 
 async def test_an_empty_log_is_vouched(monitor: Monitor) -> None:
-    log = LyingLog("x509", monitor.world.gd_x509.origin, monitor.world.gd_x509.family, monitor.world.clock)
-    log.policy = monitor.world.gd_x509.policy
-    await log.sign()
-    monitor.world.gd.logs["x509"] = log
+    followed = LyingLog("x509", monitor.world.gd_x509.origin, monitor.world.gd_x509.family, monitor.world.clock)
+    followed.policy = monitor.world.gd_x509.policy
+    await followed.sign()
+    monitor.world.gd.logs["x509"] = followed
     await healthy(monitor)
-    assert log.witnessed is not None
-    await grow(log)
+    assert followed.witnessed is not None
+    await grow(followed)
     await healthy(monitor)
 
 
@@ -150,42 +150,42 @@ async def test_an_empty_log_is_vouched(monitor: Monitor) -> None:
 async def test_a_fault_of_one_log_stops_that_log_alone_until_it_ends(
     monitor: Monitor, fault: Fault, outcome: Outcome, code: str, name: str
 ) -> None:
-    log: LyingLog = getattr(monitor.world, name)
-    log.remember()
-    await grow(log)
+    followed: LyingLog = getattr(monitor.world, name)
+    followed.remember()
+    await grow(followed)
     await healthy(monitor)
-    held, cosigned = monitor.held(log), set(monitor.cosigned(log))
+    held, cosigned = monitor.held(followed), set(monitor.cosigned(followed))
     witnessed = list(monitor.world.gd.witness.cosigned)
-    await grow(log)
-    log.handed.clear()
-    log.fault = fault
+    await grow(followed)
+    followed.handed.clear()
+    followed.fault = fault
 
     for _ in range(2):
         found, findings = await monitor.once()
         assert found is outcome, findings
-        assert code in {finding.code for finding in findings if finding.subject == log.origin}
-        assert monitor.held(log) == held
-        assert set(monitor.cosigned(log)) <= cosigned
-        assert log.handed == []
+        assert code in {finding.code for finding in findings if finding.subject == followed.origin}
+        assert monitor.held(followed) == held
+        assert set(monitor.cosigned(followed)) <= cosigned
+        assert followed.handed == []
         origins = {each.origin for each in monitor.world.gd.witness.cosigned[len(witnessed) :]}
-        assert log.origin not in origins
+        assert followed.origin not in origins
         assert monitor.world.gd_x509.handed, "the other logs go on"
         monitor.world.gd_x509.handed.clear()
 
-    log.fault = None
+    followed.fault = None
     await healthy(monitor)
-    assert log.witnessed is not None
-    assert parse_signed(log.witnessed)[1].size == log.size
+    assert followed.witnessed is not None
+    assert parse_signed(followed.witnessed)[1].size == followed.size
 
 
 async def test_a_fault_at_the_first_meeting_leaves_no_trace_of_trust(monitor: Monitor) -> None:
-    log = monitor.world.hk_x509
-    log.fault = Fault.FLIP
+    followed = monitor.world.hk_x509
+    followed.fault = Fault.FLIP
     outcome, _ = await monitor.once()
     assert outcome is Outcome.UNVERIFIED
-    assert monitor.held(log) == (None, None)
-    assert monitor.cosigned(log) == []
-    log.fault = None
+    assert monitor.held(followed) == (None, None)
+    assert monitor.cosigned(followed) == []
+    followed.fault = None
     await healthy(monitor)
 
 
@@ -211,8 +211,8 @@ async def test_a_fork_is_proven_and_the_proof_stands_alone(monitor: Monitor, at:
     assert monitor.store is not None
     [found] = monitor.store.evidence(honest.origin)
     assert found.kind.value == {305: "E1"}.get(fork.size, "E3" if fork.size < 305 else "E2")
-    log = monitor.watch(honest).log
-    assert evidence.check(found.object, lambda raw: read_head(raw, log)[0]) is found.kind
+    followed = monitor.watch(honest).log
+    assert evidence.check(found.object, lambda raw: read_head(raw, followed)[0]) is found.kind
     assert fork.note in [raw[: len(fork.note)] for raw in monitor.store.raw_notes(honest.origin)]
 
     world.hk.logs["x509"] = honest
@@ -254,9 +254,9 @@ async def test_a_larger_fork_at_the_other_side_blocks_us_until_the_log_refutes_i
 
 
 async def test_a_rollback_on_record_does_not_keep_the_log_from_being_vouched_again(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
-    early = await log.branch(300, 0)
-    await grow(log)
+    world, followed = monitor.world, monitor.world.hk_x509
+    early = await followed.branch(300, 0)
+    await grow(followed)
     await healthy(monitor)
     world.time_ms += 5_000
     await early.sign()
@@ -264,17 +264,17 @@ async def test_a_rollback_on_record_does_not_keep_the_log_from_being_vouched_aga
     for _ in range(2):
         outcome, _ = await monitor.once()
         assert outcome is Outcome.PROVEN
-    world.hk.logs["x509"] = log
-    await grow(log)
+    world.hk.logs["x509"] = followed
+    await grow(followed)
     await healthy(monitor)
-    assert log.witnessed is not None
-    assert parse_signed(log.witnessed)[1].size == log.size
+    assert followed.witnessed is not None
+    assert parse_signed(followed.witnessed)[1].size == followed.size
 
 
 async def test_a_log_that_goes_back_and_signs_anew_is_proven_to_roll_back(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
-    early = await log.branch(300, 0)
-    await grow(log)
+    world, followed = monitor.world, monitor.world.hk_x509
+    early = await followed.branch(300, 0)
+    await grow(followed)
     await healthy(monitor)
     world.time_ms += 5_000
     await early.sign()
@@ -282,44 +282,44 @@ async def test_a_log_that_goes_back_and_signs_anew_is_proven_to_roll_back(monito
     outcome, _ = await monitor.once()
     assert outcome is Outcome.PROVEN
     assert monitor.store is not None
-    assert [found.kind.value for found in monitor.store.evidence(log.origin)] == ["E3"]
-    assert parse_signed(world.hk.pushes[-1].own[0])[1].size == log.size, "the guard still shows what we hold"
+    assert [found.kind.value for found in monitor.store.evidence(followed.origin)] == ["E3"]
+    assert parse_signed(world.hk.pushes[-1].own[0])[1].size == followed.size, "the guard still shows what we hold"
 
 
 async def test_two_heads_of_one_millisecond_are_proven(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
+    world, followed = monitor.world, monitor.world.hk_x509
     await healthy(monitor)
-    log.add(3)
-    await log.sign(time_ms=world.time_ms)
+    followed.add(3)
+    await followed.sign(time_ms=world.time_ms)
     await healthy(monitor)
     world.time_ms -= 1_000
-    log.add(3)
-    await log.sign(time_ms=world.time_ms)
+    followed.add(3)
+    await followed.sign(time_ms=world.time_ms)
     outcome, findings = await monitor.once()
     assert outcome is Outcome.PROVEN, findings
     assert monitor.store is not None
-    assert monitor.store.evidence(log.origin)[-1].kind.value == "E3b"
+    assert monitor.store.evidence(followed.origin)[-1].kind.value == "E3b"
 
 
 async def test_lying_hash_tiles_frame_nobody(monitor: Monitor) -> None:
     """A fork and bad data look alike from the entries; only hashes that fold to the signed root tell them apart."""
-    log = monitor.world.hk_x509
+    followed = monitor.world.hk_x509
     await healthy(monitor)
-    monitor.world.hk.logs["x509"] = fork = await log.branch(200, 300)
+    monitor.world.hk.logs["x509"] = fork = await followed.branch(200, 300)
     fork.fault = Fault.HASH_FLIP
     outcome, _ = await monitor.once()
     assert outcome is Outcome.UNVERIFIED
     assert monitor.store is not None
-    assert monitor.store.evidence(log.origin) == []
+    assert monitor.store.evidence(followed.origin) == []
 
 
 async def test_a_bad_consistency_proof_is_never_sent(monitor: Monitor) -> None:
     await healthy(monitor)
-    log, witness = monitor.world.hk_x509, monitor.world.gd.witness
-    await grow(log)
-    await witness.cosign(log.note)
-    await grow(log, 300)
-    log.fault = Fault.HASH_FLIP
+    followed, witness = monitor.world.hk_x509, monitor.world.gd.witness
+    await grow(followed)
+    await witness.cosign(followed.note)
+    await grow(followed, 300)
+    followed.fault = Fault.HASH_FLIP
     requests = witness.requests
     outcome, findings = await monitor.once()
     assert outcome is Outcome.UNVERIFIED, findings
@@ -361,30 +361,30 @@ async def test_a_node_that_does_not_know_us_as_guard_is_a_matter_of_settings(mon
 
 
 async def test_at_the_first_meeting_a_larger_head_at_a_witness_means_no_guard_note(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
-    early = await log.branch(250, 0)
+    world, followed = monitor.world, monitor.world.hk_x509
+    early = await followed.branch(250, 0)
     world.time_ms += 1_000
-    await log.sign()
-    await world.gd.witness.cosign(log.note)
+    await followed.sign()
+    await world.gd.witness.cosign(followed.note)
     world.hk.logs["x509"] = early
-    early.policy = log.policy
+    early.policy = followed.policy
     outcome, _ = await monitor.once()
     assert outcome is not Outcome.VOUCHED
-    assert monitor.cosigned(log) == []
-    assert monitor.held(log)[1] is None
-    world.hk.logs["x509"] = log
-    await log.sign()
+    assert monitor.cosigned(followed) == []
+    assert monitor.held(followed)[1] is None
+    world.hk.logs["x509"] = followed
+    await followed.sign()
     await healthy(monitor)
 
 
 async def test_at_the_first_meeting_another_root_at_a_witness_means_no_guard_note(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
-    fork = await log.branch(250, 50)
+    world, followed = monitor.world, monitor.world.hk_x509
+    fork = await followed.branch(250, 50)
     await world.gd.witness.cosign(fork.note)
     for _ in range(2):
         outcome, findings = await monitor.once()
         assert outcome is Outcome.PROVEN, findings
-        assert monitor.cosigned(log) == []
+        assert monitor.cosigned(followed) == []
 
 
 async def test_at_the_first_meeting_a_silent_witness_stops_nothing(monitor: Monitor) -> None:
@@ -397,39 +397,39 @@ async def test_at_the_first_meeting_a_silent_witness_stops_nothing(monitor: Moni
 
 
 async def test_a_state_from_a_backup_signs_nothing_below_what_it_signed(monitor: Monitor) -> None:
-    world, log = monitor.world, monitor.world.hk_x509
+    world, followed = monitor.world, monitor.world.hk_x509
     await healthy(monitor)
     monitor.stop()
     state = monitor.path.parent / "state" / "monitor.sqlite"
     backup = state.read_bytes()
-    early = await log.branch(300, 0)
+    early = await followed.branch(300, 0)
     world.time_ms += 1_000
-    await grow(log)
+    await grow(followed)
     await healthy(monitor)
     monitor.stop()
     state.write_bytes(backup)
     for leftover in state.parent.glob("monitor.sqlite-*"):
         leftover.unlink()
-    early.policy, early.witnessed = log.policy, log.witnessed
+    early.policy, early.witnessed = followed.policy, followed.witnessed
     world.hk.logs["x509"] = early
     outcome, findings = await monitor.once()
     assert outcome in {Outcome.OWN, Outcome.PROVEN}
     assert "restored" in {finding.code for finding in findings}
     assert early.handed == []
-    world.hk.logs["x509"] = log
-    await grow(log)
+    world.hk.logs["x509"] = followed
+    await grow(followed)
     await monitor.once()
     await healthy(monitor)
 
 
 async def test_raw_bytes_of_refused_heads_are_kept(monitor: Monitor) -> None:
-    log = monitor.world.hk_x509
+    followed = monitor.world.hk_x509
     await healthy(monitor)
-    await grow(log)
-    log.fault = Fault.FLIP
+    await grow(followed)
+    followed.fault = Fault.FLIP
     await monitor.once()
     assert monitor.store is not None
-    assert log.note in monitor.store.raw_notes(log.origin)
+    assert followed.note in monitor.store.raw_notes(followed.origin)
 
 
 async def test_findings_are_told_as_structured_lines(monitor: Monitor, capsys: pytest.CaptureFixture[str]) -> None:
@@ -442,3 +442,44 @@ async def test_findings_are_told_as_structured_lines(monitor: Monitor, capsys: p
     assert {"event": "finding", "class": "unverified", "code": "checkpoint", "subject": "hk.example/x509"}.items() <= (
         lines[0].items()
     )
+
+
+# --- the parts that `run` calls in no fixed order -------------------------------------------------------------------
+
+
+async def test_a_look_before_any_survey_asks_the_witnesses_before_it_signs(monitor: Monitor) -> None:
+    world, followed = monitor.world, monitor.world.hk_x509
+    fork = await followed.branch(250, 50)
+    await world.gd.witness.cosign(fork.note)
+    monitor.start()
+    watch = monitor.watch(followed)
+    findings = await watch.look()
+    assert Outcome.PROVEN in {finding.outcome for finding in findings}
+    assert watch.vouch is None
+    assert monitor.held(followed)[1] is None
+
+
+async def test_after_a_restart_the_first_look_asks_whether_somebody_knows_better(monitor: Monitor) -> None:
+    world, followed = monitor.world, monitor.world.hk_x509
+    await healthy(monitor)
+    monitor.stop()
+    monitor.start()
+    fork = await followed.branch(250, 50)
+    await world.gd.witness.cosign(fork.note)
+    await grow(followed)
+    watch = monitor.watch(followed)
+    await watch.look()
+    assert watch.vouch is None
+
+
+async def test_a_witness_that_is_ahead_of_the_head_on_its_way_gets_nothing(monitor: Monitor) -> None:
+    world, followed = monitor.world, monitor.world.hk_x509
+    await healthy(monitor)
+    watch = monitor.watch(followed)
+    [feeder] = watch.feeders
+    await grow(followed)
+    await world.gd.witness.cosign(followed.note)
+    assert await feeder.survey() == []
+    requests = world.gd.witness.requests
+    assert [finding.code for finding in await watch.feed(feeder)] == ["behind"]
+    assert world.gd.witness.requests == requests

@@ -18,7 +18,11 @@ def path(tmp_path: Path) -> Path:
 def watched(path: Path) -> list[tuple[str, str, list[str]]]:
     loaded = settings.load(path)
     nodes = settings.nodes(loaded, main.load_keys(loaded).witness.vkey)
-    return [(node.name, log.origin, [w.vkey.name for w in log.witnesses]) for node in nodes for log in node.logs]
+    return [
+        (node.name, followed.origin, [w.vkey.name for w in followed.witnesses])
+        for node in nodes
+        for followed in node.logs
+    ]
 
 
 def test_heads_go_to_the_other_sides_witness_and_never_to_the_logs_own(path: Path) -> None:
@@ -80,7 +84,7 @@ def test_an_unknown_variable_is_an_error(path: Path, monkeypatch: pytest.MonkeyP
         ("vkeys = [", 'vkeys = ["x", ', "hk"),
         ("hk-governance.policy", "gone.policy", "gone.policy"),
         ('name = "monitor.example/m"', "name = 1", "name"),
-        ('[[node]]\nname = "gd"', '[[node]]\nname = "hk"', "stands there twice"),
+        ('[[nodes]]\nname = "gd"', '[[nodes]]\nname = "hk"', "stands there twice"),
     ],
 )
 def test_what_does_not_fit_is_named(path: Path, old: str, new: str, names: str) -> None:

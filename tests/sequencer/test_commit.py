@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log.errors import LogError, StateRefused, StorageError, StoreFailed, Unavailable
@@ -24,8 +24,8 @@ from tests.support.engine import (
     ORIGIN,
     Engine,
     FakeClock,
+    GateInHand,
     MemoryPlace,
-    TestGate,
     certificate,
     log_signers,
 )
@@ -47,7 +47,7 @@ def committer(
         SigningIdentity(ORIGIN, log_signers()),
         data or MemoryData(disk),
         heads or MemoryHeads(disk),
-        TestGate(),
+        GateInHand(),
         clock or FakeClock(),
     )
 
@@ -71,7 +71,8 @@ async def new_disk(entries: int = 0) -> Disk:
 # --- the plan ---------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=4))
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=4))
 def test_plans_in_a_row_give_the_tree_of_all_their_leaves(counts: list[int]) -> None:
     edge, leaves, tiles = Edge(), [], {}
     number = 0
@@ -146,7 +147,7 @@ class Journal:
                 journal.steps.append("head")
                 return await super().replace(name, old, new)
 
-        class JournalGate(TestGate):
+        class JournalGate(GateInHand):
             def permit(self, origin: str) -> None:
                 journal.steps.append("gate")
                 super().permit(origin)

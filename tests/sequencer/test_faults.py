@@ -94,9 +94,7 @@ async def test_a_fault_at_any_write_leaves_one_log(written: bool) -> None:
 
 @pytest.mark.parametrize("again_written", [False, True], ids=["then lost", "then done"])
 @pytest.mark.parametrize("written", [False, True], ids=["lost", "done"])
-async def test_a_fault_during_the_recovery_from_a_fault_leaves_one_log(
-    written: bool, again_written: bool
-) -> None:
+async def test_a_fault_during_the_recovery_from_a_fault_leaves_one_log(written: bool, again_written: bool) -> None:
     origin = MemoryPlace()
     engine = await prepared(origin)
     recoveries = 0
@@ -123,9 +121,7 @@ async def test_a_fault_during_the_recovery_from_a_fault_leaves_one_log(
 
 
 @pytest.mark.parametrize("written", [False, True], ids=["lost", "done"])
-async def test_a_fault_at_any_write_of_leveldb_and_sqlite_leaves_one_log(
-    written: bool, tmp_path: Path
-) -> None:
+async def test_a_fault_at_any_write_of_leveldb_and_sqlite_leaves_one_log(written: bool, tmp_path: Path) -> None:
     count = 0
     for at in writes():
         place = FolderPlace(tmp_path / str(at))

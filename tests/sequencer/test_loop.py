@@ -12,7 +12,7 @@ from log.sequencer.loop import Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.storage import Batch, DataStore, HeadStore, Index
 from log.storage.memory import MemoryData
-from tests.support.engine import BLOBS, CHAIN, Engine, MemoryPlace, certificate
+from tests.support.engine import BLOBS, CHAIN, Engine, MemoryPlace, certificate, until
 from tests.support.faults import Faults
 
 
@@ -227,12 +227,9 @@ async def test_the_same_submission_at_one_time_is_one_entry(engine: Engine, plac
     assert engine.size == 1
 
 
-async def test_a_committed_entry_whose_index_row_is_under_way_is_found(
-    engine: Engine, place: GatedPlace
-) -> None:
+async def test_a_committed_entry_whose_index_row_is_under_way_is_found(engine: Engine, place: GatedPlace) -> None:
     first = asyncio.create_task(engine.submit(7))
-    while engine.size == 0:
-        await asyncio.sleep(0)
+    await until(lambda: engine.size)
     assert not first.done(), "published, not yet indexed"
     second = asyncio.create_task(engine.submit(7))
     assert await first == await second
@@ -314,9 +311,7 @@ async def test_an_index_of_a_longer_log_is_not_believed(engine: Engine, place: G
 
 
 @pytest.mark.parametrize("index", [0, 4, 5, 2**39])
-async def test_a_false_hit_hands_out_no_other_entrys_place(
-    engine: Engine, place: GatedPlace, index: int
-) -> None:
+async def test_a_false_hit_hands_out_no_other_entrys_place(engine: Engine, place: GatedPlace, index: int) -> None:
     await engine.submit_some(5)
     place.lies[DEDUP_KEY + X509.dedup(certificate(77))] = index
     placed = await engine.submit(77)
@@ -367,9 +362,8 @@ async def test_an_idle_log_signs_its_head_anew_when_a_heartbeat_is_due(place: Ga
     head = engine.running.published.head
     for _ in range(3):
         engine.clock.advance(10)
-        async with asyncio.timeout(5):
-            while engine.running.published.head.timestamp_ms == head.timestamp_ms:
-                await asyncio.sleep(0)
+        last_ms = head.timestamp_ms
+        await until(lambda last_ms=last_ms: engine.running.published.head.timestamp_ms > last_ms)
         assert engine.running.published.head.timestamp_ms == engine.clock.wall_ms()
         assert engine.running.published.head.root == head.root
         head = engine.running.published.head

@@ -48,7 +48,7 @@ class Life(RuleBasedStateMachine):
     def submit(self, count: int) -> None:
         self.run(self.engine.submit_some(count))
 
-    @rule(count=st.integers(100, 300))
+    @rule(count=st.integers(100, 260))
     def fill(self, count: int) -> None:
         async def batches() -> None:
             for _ in range(count // 30):
@@ -126,8 +126,8 @@ class LifeOnDisk(Life):
 
 
 TestLifeInMemory = Life.TestCase
-TestLifeInMemory.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+TestLifeInMemory.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 TestLifeOnDisk = LifeOnDisk.TestCase
 TestLifeOnDisk.settings = settings(
-    max_examples=5, stateful_step_count=10, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=4, stateful_step_count=8, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

@@ -49,6 +49,8 @@ async def test_each_of_a_thousand_heads_verifies_from_the_partial_tiles_of_its_s
         opened = open_head(note, vkeys)
         assert opened.checkpoint.size == size
         assert await prover.root(reader, size) == opened.checkpoint.root  # type: ignore[arg-type]
+        if size % 7:  # the entries behind the hashes, now and then
+            continue
         width = (size - 1) % TILE_WIDTH + 1
         rows = X509.split(await hosted.entry_tile("data", (size - 1) // TILE_WIDTH, width))
         assert len(rows) == width
@@ -105,7 +107,7 @@ async def test_what_a_chain_repeats_is_written_once() -> None:
     blobs: list[Sequence[tuple[bytes, bytes]]] = []
 
     class Place(MemoryPlace):
-        def open(self, faults):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def open(self, faults):  # type: ignore[no-untyped-def]
             _, heads, index = super().open(faults)
 
             class Data(MemoryData):

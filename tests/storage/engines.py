@@ -15,7 +15,7 @@ from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex
 from log.storage.sqlite_heads import SqliteHeads
 
 # Small enough that the tests' ranges are read inline, in one chunk and in several.
-LIMITS = LevelLimits(inline_rows=4, scan_rows=16, delete_rows=8)
+LIMITS = LevelLimits(inline_rows=4, inline_tiles=2, scan_rows=16, delete_rows=8)
 
 
 class Driver(Protocol):

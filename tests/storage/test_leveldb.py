@@ -9,7 +9,8 @@ import pytest
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
 from log.storage import Batch
-from log.storage.leveldb import MARKER, LevelData, LevelIndex, LevelLimits
+from log.storage.folder import MARKER
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
 from tests.storage.children import BATCH_ROWS, big_batch, big_row, child, line, rest
 from tests.storage.small_disk import small_disk
 
@@ -140,11 +141,14 @@ async def test_a_truncation_beyond_the_end_writes_nothing(tmp_path: Path) -> Non
 async def test_a_write_queued_behind_one_that_fails_is_not_done(tmp_path: Path) -> None:
     store = LevelData(tmp_path / "store", create=True)
     no_row = cast(bytes, 7)
-    first, second = await asyncio.gather(
-        store.commit(Batch(0, (b"row", no_row), ())), store.commit(big_batch(1)), return_exceptions=True
-    )
-    assert isinstance(first, TypeError)
-    assert isinstance(second, StoreFailed)
+    first = asyncio.ensure_future(store.commit(Batch(0, (b"row", no_row), ())))
+    second = asyncio.ensure_future(store.commit(big_batch(1)))
+    await asyncio.sleep(0)  # both stand in the writer's queue
+    store._db._writer.submit(int).result()  # and both end before the event loop hears of the first
+    with pytest.raises(TypeError):
+        await first
+    with pytest.raises(StoreFailed):
+        await second
     for index in (0, BATCH_ROWS):
         with pytest.raises(StoreMissing):
             await store.entries(index, index + 1)
@@ -202,6 +206,80 @@ async def check_batches(folder: Path, acknowledged: list[int], asked: int) -> No
         else:
             assert rows == list(big_batch(number).entries)
     await store.close()
+
+
+def newest_log(folder: Path) -> Path:
+    """The write-ahead log of a LevelDB."""
+    return max(folder.glob("*.log"))
+
+
+@pytest.mark.parametrize("lost", [1, 100, 20_000])
+async def test_a_torn_end_takes_whole_batches_and_none_before_it(tmp_path: Path, lost: int) -> None:
+    await make(tmp_path / "store", batches=4)
+    torn = newest_log(tmp_path / "store")
+    torn.write_bytes(torn.read_bytes()[:-lost])  # as when the fourth batch was on its way at a power cut
+    await check_batches(tmp_path / "store", [0, 1, 2], 4)
+    store = LevelData(tmp_path / "store")
+    with pytest.raises(StoreMissing, match=f"entry {3 * BATCH_ROWS} "):
+        await store.entries(0, 4 * BATCH_ROWS)
+    await store.commit(big_batch(3))
+    await store.close()
+    await check_batches(tmp_path / "store", [0, 1, 2, 3], 4)
+
+
+def damage(file: Path, start: int, length: int) -> None:
+    """Overwrite some bytes with zeros, as a sector that was never written."""
+    content = bytearray(file.read_bytes())
+    content[start : start + length] = bytes(length)
+    file.write_bytes(content)
+
+
+async def test_a_hole_in_the_last_batch_takes_that_batch_alone(tmp_path: Path) -> None:
+    await make(tmp_path / "store", batches=4)
+    log_file = newest_log(tmp_path / "store")
+    damage(log_file, log_file.stat().st_size - 9000, 4096)
+    await check_batches(tmp_path / "store", [0, 1, 2], 4)
+    store = LevelData(tmp_path / "store")
+    await store.commit(big_batch(3))
+    await store.close()
+    await check_batches(tmp_path / "store", [0, 1, 2, 3], 4)
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+async def test_a_hole_before_the_last_batch_is_a_lost_entry_and_refused(tmp_path: Path, batch: int) -> None:
+    await make(tmp_path / "store", batches=5)
+    log_file = newest_log(tmp_path / "store")
+    damage(log_file, log_file.read_bytes().index(big_row(batch * BATCH_ROWS + 10)), 1)
+    for create in (False, True, False):
+        with pytest.raises(StateRefused, match=f"lost entry {batch * BATCH_ROWS};"):
+            LevelData(tmp_path / "store", create=create)
+    (kept,) = (tmp_path / "store").glob("*.damaged")
+    assert big_row(batch * BATCH_ROWS + 11) in kept.read_bytes()
+
+
+async def test_a_damaged_index_begins_anew(tmp_path: Path) -> None:
+    index = LevelIndex(tmp_path / "store", create=True)
+    for i in range(100):
+        await index.put([(b"key %d" % i, i)], i + 1)
+    await index.close()
+    log_file = newest_log(tmp_path / "store")
+    damage(log_file, log_file.read_bytes().index(b"key 50"), 1)
+    index = LevelIndex(tmp_path / "store")
+    assert await index.size() == 0
+    assert await index.get(b"key 10") is None
+    await index.put([(b"key", 1)], 1)
+    await index.close()
+    index = LevelIndex(tmp_path / "store")
+    assert await index.size() == 1
+    await index.close()
+
+
+@pytest.mark.parametrize("garbage", [bytes(5000), b"\xff" * 5000, b"x"])
+async def test_garbage_after_the_end_is_passed_over(tmp_path: Path, garbage: bytes) -> None:
+    await make(tmp_path / "store", batches=3)
+    with newest_log(tmp_path / "store").open("ab") as log_file:
+        log_file.write(garbage)
+    await check_batches(tmp_path / "store", [0, 1, 2], 4)
 
 
 async def test_after_a_batch_cut_in_its_middle_nothing_is_acknowledged_that_a_crash_loses(

@@ -69,10 +69,8 @@ class FakeClock:
         self._wall_ms += ms
 
 
-class TestGate:
+class GateInHand:
     """A gate that the test shuts: `closed` to all, or `full` to new entries only."""
-
-    __test__ = False
 
     def __init__(self) -> None:
         self.closed = False
@@ -221,7 +219,7 @@ class Engine:
 
     place: Place
     clock: FakeClock = field(default_factory=FakeClock)
-    gate: TestGate = field(default_factory=TestGate)
+    gate: GateInHand = field(default_factory=GateInHand)
     record: Record = field(default_factory=Record)
     config: SequencerConfig = AT_ONCE
     family: Family = X509
@@ -283,8 +281,7 @@ class Engine:
         await self.hosted.start()
         first = self.hosted.published.head.timestamp_ms
         sequencer = self.hosted.sequencer
-        while not (sequencer.published.head.timestamp_ms > first or sequencer.refused or sequencer.failed):
-            await asyncio.sleep(0)
+        await until(lambda: sequencer.published.head.timestamp_ms > first or sequencer.refused or sequencer.failed)
         return self.hosted
 
     async def submit(self, number: int) -> Placement | None:
@@ -306,10 +303,7 @@ class Engine:
 
     async def crash(self) -> None:
         """Drop the process where it stands. What no store holds is gone."""
-        tasks = [task for task in asyncio.all_tasks() if task.get_name() == f"sequencer {ORIGIN}"]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await kill(f"sequencer {ORIGIN}")
         await self._close()
 
     async def stop(self) -> None:
@@ -338,7 +332,23 @@ class Engine:
             assert rows[placed.index] == self.family.place(parts, placed.index, placed.timestamp_ms).row
 
 
-async def open_log(  # noqa: RUF029 - runs inside the loop that the locks belong to
+async def until(condition: Callable[[], object]) -> None:
+    """Let the other tasks run until the condition holds; twenty seconds at most."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def kill(*names: str) -> None:
+    """Cancel the tasks whose names begin so, as the end of their process would."""
+    tasks = [task for task in asyncio.all_tasks() if task.get_name().startswith(names)]
+    while not all(task.done() for task in tasks):
+        for task in tasks:
+            task.cancel()  # again and again: before Python 3.12 `wait_for` may swallow one
+        await asyncio.sleep(0)
+
+
+async def open_log(
     origin: str,
     family: Family,
     stores: tuple[DataStore, HeadStore, Index],
@@ -371,7 +381,5 @@ async def open_log(  # noqa: RUF029 - runs inside the loop that the locks belong
     log_id = next((sha256(vkey.key).digest() for vkey in vkeys if vkey.type is KeyType.TREE_HEAD), None)
     identity = Identity(origin.rpartition("/")[2], origin, vkeys, b"", policy, log_id)
     limits = ReadLimits()
-    hosted = Log(
-        identity, family, sequencer, data, index, witnessed, None, clock, guarded, limits, on_failure
-    )
+    hosted = Log(identity, family, sequencer, data, index, witnessed, None, clock, guarded, limits, on_failure)
     return hosted

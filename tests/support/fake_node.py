@@ -163,14 +163,14 @@ class FakeLog(Refusing):
 class FakeIntake(Refusing):
     """Takes any chain whose certificates begin like DER."""
 
-    def __init__(self, log: FakeLog) -> None:
-        self.log = log
+    def __init__(self, hosted: FakeLog) -> None:
+        self.log = hosted
         self.seen: list[tuple[tuple[bytes, ...], bool]] = []
         self.hold: asyncio.Event | None = None  # submissions wait for it
-        self.waiting = 0
+        self.arrivals: asyncio.Queue[None] = asyncio.Queue()  # one item for each call that began
 
     async def add_chain(self, chain: Sequence[bytes], precert: bool) -> SCT:
-        self.waiting += 1
+        self.arrivals.put_nowait(None)
         if self.hold is not None:
             await self.hold.wait()
         self.refuse()
@@ -212,7 +212,9 @@ class FakeNode(Refusing):
 
     name: str = "Test node (synthetic)"
     logs: dict[str, FakeLog] = field(
-        default_factory=lambda: {log.name: log for log in (FakeLog("x509", X509), FakeLog("governance", GOVERNANCE))}
+        default_factory=lambda: {
+            hosted.name: hosted for hosted in (FakeLog("x509", X509), FakeLog("governance", GOVERNANCE))
+        }
     )
     witness: FakeWitness = field(default_factory=FakeWitness)
     guards: tuple[str, ...] = ()
@@ -236,4 +238,4 @@ class FakeNode(Refusing):
         self.refuse()
         if not raw.endswith(b"\n"):
             raise Malformed("not a note")
-        return {"guarded": True, "origins": {log.origin: "ok" for log in self.logs.values()}, "peers": {}}
+        return {"guarded": True, "origins": {hosted.origin: "ok" for hosted in self.logs.values()}, "peers": {}}

@@ -273,7 +273,7 @@ class LyingNode:
 
     def __init__(self, name: str, logs: Sequence[LyingLog], clock: Callable[[], int]) -> None:
         self.name = name
-        self.logs = {log.name: log for log in logs}
+        self.logs = {followed.name: followed for followed in logs}
         self.witness = LyingWitness(
             NoteSigner.make(f"{name}.example/witness", KeyType.COSIGNATURE, ed25519(f"witness {name}")), clock
         )
@@ -329,10 +329,10 @@ class LyingNode:
                 status = await self.logs[name].add_cosignatures(body)
                 return status, text, b"" if status == 200 else self.logs[name].refused[-1].encode()
             case "GET", [name, rest] if name in self.logs:
-                log = self.logs[name]
-                if log.fault is Fault.SILENT:
+                followed = self.logs[name]
+                if followed.fault is Fault.SILENT:
                     await asyncio.Event().wait()
-                found = await log.get(rest)
+                found = await followed.get(rest)
                 if found is not None:
                     return 200, "application/octet-stream", found
         return 404, text, b"Not Found\n"
@@ -350,7 +350,9 @@ class LyingNode:
         named = {parse_signed(raw)[1].origin for raw in push.own}
         peers = {origin for origin, _ in push.peers}
         self.guarded = True
-        origins = {log.origin: "ok" if log.origin in named else "unguarded" for log in self.logs.values()}
+        origins = {
+            followed.origin: "ok" if followed.origin in named else "unguarded" for followed in self.logs.values()
+        }
         answer = {
             "guarded": all(state == "ok" for state in origins.values()),
             "origins": origins | {o: say for o, say in self.answers.items() if o in origins},
@@ -374,13 +376,13 @@ class World:
 
     @property
     def logs(self) -> list[LyingLog]:
-        return [log for node in self.nodes for log in node.logs.values()]
+        return [followed for node in self.nodes for followed in node.logs.values()]
 
     async def begin(self, sizes: Mapping[str, int] | None = None) -> None:
         """Give every log its first entries and head."""
-        for log in self.logs:
-            log.add((sizes or {}).get(log.origin, 300))
-            await log.sign()
+        for followed in self.logs:
+            followed.add((sizes or {}).get(followed.origin, 300))
+            await followed.sign()
 
     def write(self, folder: Path, urls: Mapping[str, str], extra: str = "", limits: str = "") -> Path:
         """Write the monitor's settings, keys and policies into a folder; return the settings file."""
@@ -395,22 +397,22 @@ class World:
         for node in self.nodes:
             node.push_key = made.guard.vkey
             url = urls[node.name]
-            lines.append(f'[[node]]\nname = "{node.name}"\nurl = "{url}"\n')
-            lines.append(f'[node.witness]\nname = "{node.name}"\nvkey = "{node.witness.signer.vkey.encode()}"\n')
+            lines.append(f'[[nodes]]\nname = "{node.name}"\nurl = "{url}"\n')
+            lines.append(f'[nodes.witness]\nname = "{node.name}"\nvkey = "{node.witness.signer.vkey.encode()}"\n')
             lines.append(f'url = "{url}/witness"\n')
             peers = [other for other in self.nodes if other is not node]
-            for log in node.logs.values():
+            for followed in node.logs.values():
                 policy = "".join(f"witness {peer.name} {peer.witness.signer.vkey.encode()}\n" for peer in peers)
                 policy += f"witness mon {made.witness.vkey.encode()}\n"
                 policy += f"group all all mon {' '.join(peer.name for peer in peers)}\nquorum all\n"
-                log.policy = Policy.parse(policy)
-                (folder / f"{node.name}-{log.name}.policy").write_text(policy)
-                lines.append(f'[[node.log]]\nname = "{log.name}"\nfamily = "{log.family.name}"\n')
-                lines.append(f'origin = "{log.origin}"\nurl = "{url}/{log.name}"\n')
-                lines.append(f"vkeys = {json.dumps([vkey.encode() for vkey in log.vkeys])}\n")
-                lines.append(f'policy = "{node.name}-{log.name}.policy"\n')
+                followed.policy = Policy.parse(policy)
+                (folder / f"{node.name}-{followed.name}.policy").write_text(policy)
+                lines.append(f'[[nodes.logs]]\nname = "{followed.name}"\nfamily = "{followed.family.name}"\n')
+                lines.append(f'origin = "{followed.origin}"\nurl = "{url}/{followed.name}"\n')
+                lines.append(f"vkeys = {json.dumps([vkey.encode() for vkey in followed.vkeys])}\n")
+                lines.append(f'policy = "{node.name}-{followed.name}.policy"\n')
                 for peer in peers:
-                    peer.witness.known[log.origin] = log.vkeys
+                    peer.witness.known[followed.origin] = followed.vkeys
         path.write_text("".join([*lines, f"[limits]\n{limits}"]))
         return path
 

@@ -46,6 +46,7 @@ class MemoryLog:
         self.blobs = {sha256(issuer).digest(): issuer for issuer in ISSUERS}
         self.note = b""
         self.reads: list[tuple[int, int]] = []  # (level, tile number) of every read of hashes
+        self.blob_reads = 0
         self.levels: list[bytearray] = []
         self.rebuild([leaf_hash(each.leaf) for each in placed])
 
@@ -105,4 +106,5 @@ class MemoryLog:
         return bytes(self.levels[level][HASH_SIZE * start : HASH_SIZE * end])
 
     async def blob(self, digest: bytes) -> bytes | None:
+        self.blob_reads += 1
         return self.blobs.get(digest)

@@ -84,7 +84,7 @@ class World:
     """The issuers of all cases."""
 
     def __init__(self) -> None:
-        self.tree = Tree.make(NOW_MS, Random(20260101))  # noqa: S311
+        self.tree = Tree.make(NOW_MS, Random(20260101))
         self.ca = self.tree.branches["p256"]
         self.root = self.ca.issuers[-1]
         self.old, self.strict = OldKey(), OldKey()
@@ -189,6 +189,16 @@ def _flipped(chain: Sequence[bytes]) -> list[bytes]:
 
 def _indefinite(certificate: bytes) -> bytes:
     return b"\x30\x80" + der.whole(certificate, der.SEQUENCE) + b"\0\0"
+
+
+def _crossed(w: World) -> list[bytes]:
+    """Behind the root its own key and name again, certified by another listed root: all verifies."""
+    root = parse(w.root)
+    profile = Profile(root.subject, root.spki, 9, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, ca.ca_extensions(root.spki))
+    algorithm = ca.ALGORITHMS["rsa2048"]
+    tbs = profile.tbs(w.weak_root.name, algorithm)
+    cross = ca.assemble(tbs, algorithm, lambda message: w.old.sign(message, hashes.SHA256()))
+    return [*w.issue(w.profile()), cross, w.weak_root.certificate]
 
 
 def _two_algorithms(w: World) -> list[bytes]:
@@ -308,6 +318,7 @@ CASES: tuple[Odd, ...] = (
     Odd("issuing CA left out", lambda w: w.issue(w.profile())[:1], 400, "unknown-root"),
     Odd("issuers swapped", lambda w: [w.issue(w.profile())[0], w.root, w.ca.certificate], 400, "bad-signature"),
     Odd("root twice", lambda w: [*w.issue(w.profile()), w.root], 400, "unknown-root"),
+    Odd("cross certificate behind the root", _crossed, 400, "unknown-root"),
     Odd("listed root twice", lambda w: [w.root, w.root], 400, "unknown-root"),
     Odd("something behind the root", lambda w: [*w.issue(w.profile()), w.unlisted.certificate], 400, "bad-signature"),
     Odd("eleven certificates", lambda w: w.deep(11), 400, "chain-too-long"),

@@ -1,0 +1,48 @@
+"""The marker that tells a store's folder from any other (design.md section 4, item 3: missing is not empty).
+
+A folder is marked once its database exists. So an empty folder, such as the mount point of a disk that is not
+there, is not taken for a new store, nor a store whose database is gone for one.
+"""
+
+import os
+from pathlib import Path
+
+from log.errors import StateRefused
+
+MARKER = "TWINLOG"
+
+
+def is_marked(path: Path, kind: str) -> bool:
+    """Whether the folder holds a store of this kind. Raises StateRefused when it holds one of another kind."""
+    try:
+        marking = (path / MARKER).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if marking != _marking(kind):
+        raise StateRefused(f"{path} is marked as another kind of store than {kind}")
+    return True
+
+
+def mark(path: Path, kind: str) -> None:
+    """Mark the folder; it and its name are on the disk on return."""
+    draft = path / f"{MARKER}.new"
+    with draft.open("wb") as file:
+        file.write(_marking(kind))
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path / MARKER)
+    sync_names(path)
+    sync_names(path.parent)
+
+
+def sync_names(path: Path) -> None:
+    """Make durable which files a folder holds; syncing a file does not make its name so."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _marking(kind: str) -> bytes:
+    return f"twinlog {kind} 1\n".encode()

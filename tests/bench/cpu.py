@@ -1,0 +1,73 @@
+"""CPU time of a process, of its children, and of the machine, from /proc and the kernel's accounts."""
+
+import os
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def of_process(pid: int) -> float:
+    """Return the CPU-seconds that a process has used, all its threads together."""
+    # The name in brackets may hold spaces; the numbers begin after the last bracket (proc(5)).
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def of_machine() -> float:
+    """Return the CPU-seconds that all cores were busy since boot, what a hypervisor took included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_ = (
+        int(word) for word in Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
+def of_tool() -> float:
+    """Return the CPU-seconds of this process and of its children that have ended: the load tool."""
+    return sum(
+        usage.ru_utime + usage.ru_stime
+        for usage in (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds between two moments."""
+
+    wall: float
+    server: float | None  # CPU; None when the work was done in this process
+    tool: float  # CPU
+    others: float  # CPU of whatever else ran on the machine
+
+    def __str__(self) -> str:
+        tool, others = self.tool / self.wall, f"others {self.others / self.wall:.2f} of {os.cpu_count()}"
+        if self.server is None:
+            return f"cores used: this process {tool:.2f}, {others}"
+        return f"cores used: server {self.server / self.wall:.2f}, load tool {tool:.2f}, {others}"
+
+    def per(self, count: int) -> float:
+        """Return the server's CPU-seconds for each of `count` requests."""
+        if self.server is None:
+            raise AssertionError("there was no server")
+        return self.server / count
+
+
+class Watch:
+    """Measures from its making to `stop`."""
+
+    def __init__(self, server: int | None) -> None:
+        """`server` is a process id; None when the work is done in this process."""
+        self._server = server
+        self._begin = self._now()
+
+    def _now(self) -> tuple[float, float, float, float]:
+        server = 0.0 if self._server is None else of_process(self._server)
+        return time.monotonic(), server, of_tool(), of_machine()
+
+    def stop(self) -> Spent:
+        """Return what was spent since the beginning."""
+        wall, server, tool, machine = (after - before for before, after in zip(self._begin, self._now(), strict=True))
+        others = max(0.0, machine - server - tool)
+        return Spent(wall, None if self._server is None else server, tool, others)

@@ -1,0 +1,81 @@
+"""What this machine can do at all: the same work with nothing of ours around it."""
+
+import os
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+import plyvel
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from tests.bench.stats import median
+
+MESSAGE_BYTES = 600  # about a TBSCertificate of the mass issuer
+SWAPS = 100
+ENTRY_BYTES = 1500
+BATCH_ENTRIES = 10  # what a commit takes at 1,000/s and a linger of 10 ms
+
+
+def verify_rate(seconds: float, threads: int) -> float:
+    """Return P-256 verifications a second on so many threads, by the clock on the wall."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    algorithm, message = ec.ECDSA(SHA256()), bytes(MESSAGE_BYTES)
+    signature, public = private.sign(message, algorithm), private.public_key()
+
+    def work() -> int:
+        count, end = 0, time.monotonic() + seconds
+        while time.monotonic() < end:
+            for _ in range(50):
+                public.verify(signature, message, algorithm)
+            count += 50
+        return count
+
+    with ThreadPoolExecutor(threads) as pool:
+        began = time.monotonic()
+        counts = [future.result() for future in [pool.submit(work) for _ in range(threads)]]
+        return sum(counts) / (time.monotonic() - began)
+
+
+def verify_rate_per_core(seconds: float) -> float:
+    """Return P-256 verifications a CPU-second of one thread."""
+    cpu, wall = time.process_time(), time.monotonic()
+    rate = verify_rate(seconds, 1)
+    return rate * (time.monotonic() - wall) / (time.process_time() - cpu)
+
+
+def commit_ms(folder: Path) -> float:
+    """Return the median time of one synced LevelDB batch and one head swap in SQLite, one after the other."""
+    data = plyvel.DB(str(folder / "limit-data"), create_if_missing=True, compression=None)
+    heads = sqlite3.connect(folder / "limit-heads.sqlite", isolation_level=None)
+    for line in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "CREATE TABLE head (value BLOB)"):
+        heads.execute(line)
+    heads.execute("INSERT INTO head VALUES (x'')")
+    times = []
+    for n in range(SWAPS):
+        began = time.perf_counter()
+        with data.write_batch(sync=True) as batch:
+            for index in range(BATCH_ENTRIES):
+                batch.put(b"e" + (n * BATCH_ENTRIES + index).to_bytes(8), os.urandom(ENTRY_BYTES))
+        heads.execute("BEGIN IMMEDIATE")
+        heads.execute("UPDATE head SET value = ?", (bytes([n]) * 500,))
+        heads.execute("COMMIT")
+        times.append((time.perf_counter() - began) * 1000)
+    heads.close()
+    data.close()
+    return median(times)
+
+
+def scan_rates(data_folder: Path) -> tuple[float, float]:
+    """Return stored entries a second and a CPU-second, read by one scan of LevelDB and hashed as leaves are."""
+    database = plyvel.DB(str(data_folder), create_if_missing=False)
+    count, began, cpu_began = 0, time.perf_counter(), time.process_time()
+    with database.iterator(start=b"e", stop=b"f", include_key=False, verify_checksums=True) as rows:
+        for row in rows:
+            sha256(b"\x00" + row).digest()
+            count += 1
+    rates = count / (time.perf_counter() - began), count / (time.process_time() - cpu_began)
+    database.close()
+    return rates

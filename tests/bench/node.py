@@ -1,0 +1,96 @@
+"""One node alone, with one log of certificates: no guard, no witness, no monitor beside it on the cores."""
+
+import asyncio
+import json
+import re
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from log import main
+from log.certs.trustlist import Issuer, TrustList
+from log.crypto import keys
+from log.crypto.keys import Kind
+from log.crypto.notes import NoteSigner, sign_note
+from log.demo.processes import Process
+from log.formats.note import KeyType
+from log.sequencer.clock import SystemClock
+from log.settings import NodeSettings
+
+ORIGIN = "bench.twinlog.example/x509"
+LOG = "x509"
+
+
+@dataclass(frozen=True, slots=True)
+class LoneNode:
+    """A node's folder. Every limit has its default."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> NodeSettings:
+        """The settings, read from their file."""
+        return NodeSettings.load(self.folder / "twinlog.toml")
+
+    async def create(self, root: bytes) -> None:
+        """Make keys, settings, a trust list with one root (DER), and the empty state."""
+        self.folder.mkdir()
+        keys.generate_key(self.folder / "signer.pem", Kind.ED25519)
+        key = keys.load_ed25519(self.folder / "signer.pem")
+        signer = NoteSigner.make("authority.twinlog.example", KeyType.ED25519, key)
+        now_ms = int(time.time()) * 1000
+        name = f"ca-{sha256(root).hexdigest()[:16]}"
+        listed = TrustList(1, now_ms, (Issuer(name, root, name, now_ms, None, None, "", False, "", "", False),), ())
+        (self.folder / "list").mkdir()
+        (self.folder / "list" / "trustlist.json").write_bytes(listed.encode())
+        note = await sign_note(listed.note_text(), 0, [signer])
+        (self.folder / "list" / "trustlist.note").write_bytes(note.encode())
+        lines = [
+            'node = "BENCH"',
+            'listen = "127.0.0.1:0"',
+            "guards = []",
+            "[[logs]]",
+            f'name = "{LOG}"',
+            'family = "x509"',
+            f'origin = "{ORIGIN}"',
+            'policy = "x509.policy"',
+            "[[trustlists]]",
+            'side = "hk"',
+            'path = "list"',
+            f"signers = {json.dumps([signer.vkey.encode()])}",
+        ]
+        (self.folder / "twinlog.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        main.keygen(self.settings)
+        logs = "".join(f"log {vkey}\n" for vkey in main.public_keys(self.settings)[ORIGIN])
+        (self.folder / "x509.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
+        await main.init(self.settings, SystemClock())
+
+    async def start(self) -> "Server":
+        """Start `twinlog serve`."""
+        arguments = ["serve", "--settings", str(self.folder / "twinlog.toml")]
+        return await Server.start(Process("log", arguments, self.folder / "serve.out"), self.folder / "serve.out")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that listens on 127.0.0.1."""
+
+    process: Process
+    port: int
+
+    @classmethod
+    async def start(cls, process: Process, output: Path) -> "Server":
+        """Start a process that prints where it listens, last of all when it is started anew."""
+        await process.start("listening on http://")
+        printed = await asyncio.to_thread(output.read_text, encoding="utf-8")
+        ports: list[str] = re.findall(r"listening on http://127\.0\.0\.1:(\d+)", printed)
+        return cls(process, int(ports[-1]))
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def stop(self) -> None:
+        """End it by its process id."""
+        await self.process.stop()

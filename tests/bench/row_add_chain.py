@@ -1,0 +1,105 @@
+"""`add_chain_p256`: add-chain as fast as it goes; and `add_chain_p99_at_1000`: how long it takes at 1,000/s."""
+
+from log import main
+from tests.bench import limits, load, requests
+from tests.bench.client import Job, Outcome
+from tests.bench.cpu import Spent, Watch
+from tests.bench.ground import Ground
+from tests.bench.load import Load
+from tests.bench.node import LoneNode, Server
+from tests.bench.rows import Result
+from tests.bench.stats import median, percentile
+
+ALONE = "one node alone with guards = [], no monitor beside it"
+WARM_UP_S = 2.0
+AHEAD_PER_S = 6000  # requests prepared for a second before the rate is known
+SCT_BYTES = 300  # about the JSON of an SCT, for the bare server's answer
+
+
+async def throughput(ground: Ground) -> Result:
+    """Measure answers a second, several times on one growing log."""
+    node = await ground.empty_node("add-chain")
+    server = await node.start()
+    try:
+        first, _ = await _run(ground, server, WARM_UP_S, AHEAD_PER_S)
+        ahead_per_s = first.rate * 1.6 + 500
+        runs = [await _run(ground, server, ground.scale.seconds, ahead_per_s) for _ in range(ground.scale.repeats)]
+    finally:
+        await server.stop()
+    errors = [done.errors for done in (first, *(done for done, _ in runs)) if done.errors]
+    answered = first.requests + sum(done.requests for done, _ in runs)
+    logged = await size_of(node)
+    done, spent = sorted(runs, key=lambda run: run[0].rate)[(len(runs) - 1) // 2]
+    cpu_us = spent.per(done.requests) * 1e6
+    per_core, raw = limits.verify_rate_per_core(1.0), limits.verify_rate(2.0, 2)
+    bare = await _tool_alone(ground)
+    detail = (
+        f"{done.tool}; bodies from a file, alone it reaches {bare.rate:,.0f}/s against bare ASGI; {ALONE}. "
+        f"Median of {', '.join(f'{each.rate:,.0f}' for each, _ in runs)}/s; p50 {done.p50_ms:.0f} ms, "
+        f"p99 {done.p99_ms:.0f} ms; {cpu_us:.0f} us of server CPU a request, "
+        f"{1e6 / cpu_us:,.0f} requests a CPU-second. Raw verify {per_core:,.0f} a "
+        f"CPU-second, so {1e6 / cpu_us / per_core:.2f} of that. "
+        f"{logged:,} entries in the log for {answered:,} answers. {spent}"
+    )
+    why = (
+        f"{cpu_us:.0f} us of server CPU a request, of which a raw verify is {1e6 / per_core:.0f} us and runs in one "
+        f"thread beside the event loop; server and load tool share the machine ({spent})"
+    )
+    if errors:
+        return Result(None, raw, f"errors: {'; '.join(errors)}. {detail}")
+    if logged < answered:
+        return Result(None, raw, f"fewer entries than answers. {detail}")
+    return Result(done.rate, raw, detail, why)
+
+
+async def latency(ground: Ground) -> Result:
+    """Measure the 99th percentile at a fixed rate, from the moment at which a request was due."""
+    scale = ground.scale
+    node = await ground.empty_node("add-chain-at-rate")
+    server = await node.start()
+    try:
+        await _at_rate(ground, server, WARM_UP_S)
+        watch = Watch(server.pid)
+        outcome = await _at_rate(ground, server, 2 * scale.seconds)
+        spent = watch.stop()
+    finally:
+        await server.stop()
+    limit = limits.commit_ms(ground.folder)
+    tool = f"own raw-socket client, {load.CLIENTS} processes, open loop at {scale.rate:,.0f}/s; {ALONE}"
+    if outcome.errors or not outcome.latencies_ms:
+        return Result(None, limit, f"{tool}. errors: {load.describe(outcome.errors)}. {spent}")
+    taken = outcome.latencies_ms
+    detail = (
+        f"{tool}. {len(taken):,} answers, p50 {median(taken):.1f} ms, p99.9 {percentile(taken, 99.9):.1f} ms, "
+        f"max {max(taken):.1f} ms; {spent.per(len(taken)) * 1e6:.0f} us of server CPU a request. {spent}"
+    )
+    return Result(percentile(taken, 99), limit, detail, f"waiting for a core or the disk ({spent})")
+
+
+async def size_of(node: LoneNode) -> int:
+    """Return how many entries a stopped node's log has."""
+    async for stored in main.stopped_logs(node.settings):
+        return stored.reader.published().head.size
+    raise AssertionError("the node has a log")
+
+
+async def _run(ground: Ground, server: Server, seconds: float, per_s: float) -> tuple[Load, Spent]:
+    count = int(per_s * seconds) + 2 * ground.scale.connections
+    file = requests.write(ground.folder / "add-chain.requests", ground.chains.requests(count))
+    watch = Watch(server.pid)
+    return await ground.closed(server, file, again=False, seconds=seconds), watch.stop()
+
+
+async def _at_rate(ground: Ground, server: Server, seconds: float) -> Outcome:
+    scale = ground.scale
+    count = int(scale.rate * seconds) + load.CLIENTS
+    file = requests.write(ground.folder / "at-rate.requests", ground.chains.requests(count))
+    return await load.spread(
+        Job(server.port, str(file), connections=scale.connections, seconds=seconds, rate=scale.rate)
+    )
+
+
+async def _tool_alone(ground: Ground) -> Load:
+    file = requests.write(ground.folder / "alone.requests", ground.chains.requests(1000))
+    async with ground.bare(SCT_BYTES) as server:
+        return await ground.closed(server, file, again=True, seconds=min(3.0, ground.scale.seconds))

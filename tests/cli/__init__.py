@@ -1,0 +1,1 @@
+"""The command line, as scripts: a command, its output, its exit code."""

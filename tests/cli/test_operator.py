@@ -1,0 +1,130 @@
+"""What an operator types: keys, state, trust lists. No process, no socket."""
+
+import json
+import sqlite3
+from pathlib import Path
+from random import Random
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from log.cli import app
+from log.demo.ca import Tree
+from log.errors import LogError, SettingsError, StateRefused
+
+SETTINGS = """
+node = "HK"
+guards = []
+[[logs]]
+name = "x509"
+family = "x509"
+origin = "hk.example/x509"
+policy = "x509.policy"
+[[trustlists]]
+side = "hk"
+path = "list"
+signers = ["{signer}"]
+"""
+
+
+def twinlog(*arguments: str | Path) -> Result:
+    """Run a command; an error of ours comes out as the exception that `main` turns into one line."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, LogError):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A folder with settings, a policy and a signed trust list; no keys, no state."""
+    (tmp_path / "x509.policy").write_text("quorum none\n")
+    tree = Tree.make(1_767_225_600_000, Random(1), ["p256"])
+    (tmp_path / "root.der").write_bytes(tree.roots[0])
+    made = twinlog("trustlist", "make", tmp_path / "list", tmp_path / "root.der")
+    assert "1 issuers" in made.output
+    signed = twinlog(
+        "trustlist", "sign", tmp_path / "list", "--key", tmp_path / "signer.pem", "--name", "hk.authority.example"
+    )
+    signer = signed.output.split("signed by ")[1].strip()
+    settings = tmp_path / "twinlog.toml"
+    settings.write_text(SETTINGS.format(signer=signer))
+    return settings
+
+
+def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
+    printed = json.loads(twinlog("keygen", "--settings", node).output)
+    assert set(printed) == {"hk.example/x509", "hk.example/witness"}
+    assert len(printed["hk.example/x509"]) == 3
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (node.parent / "keys").iterdir())
+    with pytest.raises(SettingsError, match="never overwritten"):
+        twinlog("keygen", "--settings", node)
+
+
+def test_init_signs_an_empty_head_once(node: Path) -> None:
+    twinlog("keygen", "--settings", node)
+    assert twinlog("init", "--settings", node).exit_code == 0
+    with pytest.raises(StateRefused):
+        twinlog("init", "--settings", node)
+    stored = sqlite3.connect(node.parent / "heads" / "heads.sqlite")
+    names = {name for (name,) in stored.execute("SELECT name FROM head")}
+    stored.close()
+    assert names == {"log/hk.example/x509", "witness"}
+    audited = twinlog("audit", "--data", node, "--index")
+    assert "hk.example/x509: 0 entries" in audited.output
+
+
+def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
+    node.write_text('heads_file = "data/heads.sqlite"\n' + node.read_text())
+    twinlog("keygen", "--settings", node)
+    with pytest.raises(SettingsError, match="must not lie under data_dir"):
+        twinlog("init", "--settings", node)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("heartbeats = 3\n", "heartbeats"),
+        ("heartbeat_s = 0\n", "heartbeat_s"),
+        ('bodies = "everyone"\n', "bodies"),
+        ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
+        ("[limits]\nmax_chains = 1\n", "limits.max_chains"),
+    ],
+)
+def test_a_wrong_setting_is_named(node: Path, line: str, message: str) -> None:
+    text = node.read_text()
+    node.write_text(text + line if line.startswith("[") else line + text)
+    with pytest.raises(SettingsError, match=message):
+        twinlog("keygen", "--settings", node)
+
+
+def test_the_environment_overrides_and_an_unknown_variable_is_an_error(
+    node: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINLOG_KEYS_DIR", "elsewhere")
+    twinlog("keygen", "--settings", node)
+    assert (node.parent / "elsewhere" / "witness.pem").exists()
+    monkeypatch.setenv("TWINLOG_KEY_DIR", "typo")
+    with pytest.raises(SettingsError, match="TWINLOG_KEY_DIR"):
+        twinlog("keygen", "--settings", node)
+
+
+def test_a_trust_list_is_verified_and_a_changed_one_is_not(node: Path) -> None:
+    folder = node.parent / "list"
+    signer = node.read_text().split('signers = ["')[1].split('"')[0]
+    assert "signatures in order" in twinlog("trustlist", "verify", folder, "--signer", signer).output
+    assert "issuer-1" in twinlog("trustlist", "show", folder).output
+    listed = (folder / "trustlist.json").read_bytes()
+    (folder / "trustlist.json").write_bytes(listed.replace(b'"observed":false', b'"observed":true'))
+    with pytest.raises(LogError):
+        twinlog("trustlist", "verify", folder, "--signer", signer)
+
+
+def test_a_second_signer_adds_a_line_and_the_first_one_stays(node: Path) -> None:
+    folder = node.parent / "list"
+    twinlog("trustlist", "sign", folder, "--key", node.parent / "second.pem", "--name", "second.example")
+    again = twinlog("trustlist", "sign", folder, "--key", node.parent / "second.pem", "--name", "second.example")
+    second = again.output.split("signed by ")[1].strip()
+    first = node.read_text().split('signers = ["')[1].split('"')[0]
+    verified = twinlog("trustlist", "verify", folder, "--signer", first, "--signer", second, "--threshold", "2")
+    assert verified.exit_code == 0

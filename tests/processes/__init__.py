@@ -1,0 +1,1 @@
+"""Real nodes and a real monitor as processes: killed, cut off, copied, restored, stopped; then audited."""

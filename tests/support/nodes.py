@@ -1,0 +1,209 @@
+"""Nodes as processes for tests: a place for them, a client that keeps every promise, and the reckoning after.
+
+The reckoning is the same everywhere: each SCT that was handed out is at its index, an audit rebuilds the whole log,
+and among all notes that were ever seen no two name one size with different roots.
+"""
+
+import asyncio
+import base64
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from log.client.audit import Report, audit
+from log.client.http import HttpLog
+from log.demo.ca import MassIssuer
+from log.demo.deployment import Anchors, Deployment, NodeSite
+from log.demo.processes import Process
+from log.formats.checkpoint import Checkpoint
+from log.formats.family import X509, x509_parts
+from log.formats.note import Note
+from log.formats.policy import Policy
+from log.formats.sct import SCT
+
+DEADLINE_S = 30.0
+
+
+async def eventually(what: str, check: Callable[[], Awaitable[Any]], deadline_s: float = DEADLINE_S) -> Any:
+    """Return the first true answer of `check`; fail when there is none within the deadline."""
+    until = time.monotonic() + deadline_s
+    answer: Any = None
+    while time.monotonic() < until:
+        answer = await check()
+        if answer:
+            return answer
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"not within {deadline_s:.0f} s: {what}; last answer {answer!r}")
+
+
+@dataclass(slots=True)
+class Heads:
+    """Every note of a log that was seen, by origin and size."""
+
+    roots: dict[tuple[str, int], bytes] = field(default_factory=dict)
+
+    def saw(self, raw: bytes) -> Checkpoint:
+        """Remember a note; two roots of one size are the end of a log."""
+        checkpoint = Checkpoint.parse(Note.parse(raw).text)
+        held = self.roots.setdefault((checkpoint.origin, checkpoint.size), checkpoint.root)
+        assert held == checkpoint.root, f"two roots of {checkpoint.origin} at size {checkpoint.size}"
+        return checkpoint
+
+    def saw_store(self, heads_file: Path) -> None:
+        """Remember what a head store holds."""
+        store = sqlite3.connect(f"{heads_file.as_uri()}?mode=ro", uri=True)
+        for name, value in store.execute("SELECT name, value FROM head"):
+            if name.startswith("log/"):
+                self.saw(bytes(value).partition(b"\n")[2])
+        store.close()
+
+
+@dataclass(slots=True)
+class Promises:
+    """What a submitter holds: each certificate with the SCT it got."""
+
+    issuer: MassIssuer
+    scts: dict[int, tuple[bytes, dict[str, Any]]] = field(default_factory=dict)  # number -> (DER, answer)
+    refused: list[tuple[int, int, str]] = field(default_factory=list)  # (number, status or 0, text)
+    number: int = 0
+
+    def body(self, der: bytes) -> dict[str, list[str]]:
+        return {"chain": [base64.b64encode(part).decode() for part in (der, *self.issuer.issuers)]}
+
+    async def submit(self, client: httpx.AsyncClient, url: str, certificate: tuple[int, bytes] | None = None) -> int:
+        """Submit a new certificate, or this one again; return the status, 0 when nobody answered."""
+        if certificate is None:
+            number = self.number
+            self.number += 1
+            certificate = number, self.issuer.certificate(number)
+        number, der = certificate
+        try:
+            answer = await client.post(f"{url}/x509/ct/v1/add-chain", json=self.body(der), timeout=DEADLINE_S)
+        except httpx.HTTPError:
+            self.refused.append((number, 0, ""))
+            return 0
+        if answer.status_code == httpx.codes.OK:
+            held = self.scts.setdefault(number, (der, answer.json()))
+            assert held == (der, answer.json()), "the same submission got another SCT"
+        else:
+            self.refused.append((number, answer.status_code, answer.text))
+        return answer.status_code
+
+    async def load(self, client: httpx.AsyncClient, url: str, stop: asyncio.Event, workers: int = 8) -> None:
+        """Submit without a pause until `stop`, or until the node is gone."""
+
+        async def work() -> None:
+            while not stop.is_set():
+                if await self.submit(client, url) == 0:
+                    return
+
+        await asyncio.gather(*(work() for _ in range(workers)))
+
+    async def kept(self, reader: HttpLog, size: int) -> None:
+        """Check that each SCT's leaf is at the index that the SCT names."""
+        for der, answer in self.scts.values():
+            sct = SCT.from_json(answer)
+            assert sct.index < size
+            [row] = await reader.entries(sct.index, sct.index + 1, size)
+            parts = x509_parts(der, [sha256(issuer).digest() for issuer in self.issuer.issuers])
+            assert row == X509.place(parts, sct.index, sct.timestamp_ms).row
+
+
+@dataclass(slots=True)
+class World:
+    """A deployment with its processes, and what was seen of it."""
+
+    deployment: Deployment
+    promises: Promises
+    heads: Heads = field(default_factory=Heads)
+    processes: dict[str, Process] = field(default_factory=dict)
+
+    def site(self, side: str = "hk") -> NodeSite:
+        return self.deployment.sites[side]
+
+    def process(self, side: str = "hk") -> Process:
+        return self.processes[side]
+
+    def heads_file(self, side: str = "hk") -> Path:
+        return self.site(side).folder / "heads" / "heads.sqlite"
+
+    def data_folder(self, side: str = "hk") -> Path:
+        return self.site(side).folder / "data"
+
+    async def start(self, side: str = "hk", module: str = "log") -> Process:
+        """Start a node and wait until it listens."""
+        site = self.site(side)
+        process = Process(module, ["serve", "--settings", str(site.settings)], self.deployment.folder / f"{side}.out")
+        self.processes[side] = process
+        await process.start("listening on")
+        return process
+
+    async def start_monitor(self) -> Process:
+        arguments = ["run", "--settings", str(self.deployment.monitor_settings)]
+        self.processes["monitor"] = process = Process("monitor", arguments, self.deployment.folder / "monitor.out")
+        await process.start("")
+        return process
+
+    async def health(self, client: httpx.AsyncClient, side: str = "hk") -> tuple[int, dict[str, Any]]:
+        """Return status and body of /healthz, (0, {}) when nobody answers."""
+        try:
+            answer = await client.get(f"{self.site(side).url}/healthz", timeout=DEADLINE_S)
+        except httpx.HTTPError:
+            return 0, {}
+        return answer.status_code, answer.json()
+
+    async def healthy(self, client: httpx.AsyncClient, side: str = "hk") -> None:
+        """Wait until /healthz says 200."""
+
+        async def well() -> bool:
+            return (await self.health(client, side))[0] == httpx.codes.OK
+
+        await eventually(f"{side} is healthy", well)
+
+    async def reckon(self, client: httpx.AsyncClient, side: str = "hk") -> Report:
+        """Audit the running log, check every promise, and that no size ever had two roots."""
+        site = self.site(side)
+        policy = Policy.parse(site.policy("x509").read_bytes())
+        vkeys = [line.vkey for line in policy.logs]
+        reader = HttpLog(f"{site.url}/x509", X509, client)
+        self.heads.saw(await reader.checkpoint())
+        self.heads.saw_store(self.heads_file(side))
+        report = await audit(reader, X509, vkeys)
+        await self.promises.kept(reader, report.size)
+        return report
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, node_lines: Mapping[str, object] | None = None, limits: Mapping[str, int] | None = None
+) -> AsyncIterator[World]:
+    """Make a deployment whose trust lists admit one mass issuer; end every process that was started in it."""
+    issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
+    deployment = Deployment(folder, node_lines or {}, limits or {})
+    anchors = Anchors((issuer.issuers[-1],))
+    await deployment.create({"hk": anchors, "gd": anchors})
+    made = World(deployment, Promises(issuer))
+    try:
+        yield made
+    finally:
+        await asyncio.gather(*(process.stop() for process in made.processes.values()))
+
+
+def unguard(site: NodeSite) -> None:
+    """Take the guards out of a node's settings: it then signs from its start on."""
+    lines = site.settings.read_text(encoding="utf-8").splitlines()
+    begin = lines.index("[[guards]]")
+    end = next(i for i in range(begin + 1, len(lines)) if lines[i].startswith("["))
+    site.settings.write_text("\n".join(["guards = []", *lines[:begin], *lines[end:]]) + "\n", encoding="utf-8")
+
+
+def client() -> httpx.AsyncClient:
+    """Return a client that keeps connections to many submitters' workers apart."""
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))

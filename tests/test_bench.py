@@ -1,0 +1,220 @@
+"""The benchmarks as a program: their rows, their arithmetic, their clients. Nothing here is timed."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench import __main__ as program
+from tests.bench import load, machine, requests, row_audit, row_vouch, wrk
+from tests.bench.client import Job, Outcome, run
+from tests.bench.ground import Ground, Scale
+from tests.bench.rows import Result, Row
+from tests.bench.stats import median, percentile
+from tests.bench.table import ROWS
+
+TINY = Scale(seconds=0.2, repeats=1, entries=300, connections=2)
+
+
+async def nothing(_ground: Ground) -> Result:
+    raise AssertionError("not run")
+
+
+RATE = Row("a_rate", "/s", 100, "a limit", nothing)
+TIME = Row("a_time", "ms", 100, "a limit", nothing)
+
+
+# --- rows and statistics ----------------------------------------------------------------------------------
+
+
+def test_the_rows_are_those_of_the_design_with_their_goals() -> None:
+    assert {row.name: (row.unit, row.goal) for row in ROWS} == {
+        "add_chain_p256": ("/s", 3000),
+        "add_chain_p99_at_1000": ("ms", 100),
+        "tile_reads": ("/s", 20_000),
+        "audit": ("/s", 100_000),
+        "vouch_p99": ("s", 5),
+    }
+
+
+def test_percentiles_are_values_that_happened() -> None:
+    times = [float(n) for n in range(1000, 0, -1)]
+    assert [percentile(times, p) for p in (50, 99, 99.9, 100)] == [500, 990, 999, 1000]
+    assert percentile([7.0], 1) == 7
+    assert median([3.0, 1.0, 2.0, 10.0]) == 2
+    with pytest.raises(AssertionError):
+        percentile([], 50)
+
+
+def test_a_rate_must_be_over_its_goal_and_a_time_under_it() -> None:
+    assert [RATE.reached(Result(value, 1, "")) for value in (100, 99.9, None)] == [True, False, False]
+    assert [TIME.reached(Result(value, 1, "")) for value in (100, 100.1, None)] == [True, False, False]
+
+
+def test_a_row_as_json_has_the_keys_of_the_contract_first() -> None:
+    told = RATE.to_json(Result(50, 200, "by hand"))
+    assert list(told)[:5] == ["name", "value", "unit", "limit", "ratio"]
+    assert (told["value"], told["ratio"], told["reached"]) == (50, 0.25, False)
+    failed = RATE.to_json(Result(None, None, "errors"))
+    assert (failed["value"], failed["limit"], failed["ratio"]) == (None, None, None)
+
+
+def test_a_missed_goal_is_printed_with_its_reason_and_a_reached_one_without() -> None:
+    missed = "\n".join(RATE.lines(Result(50, 200, "by hand", "it is slow")))
+    assert "a_rate: 50/s (to reach: >= 100/s): NOT REACHED" in missed
+    assert "limit 200/s: a limit; ratio 0.25" in missed
+    assert "why: it is slow" in missed
+    reached = "\n".join(TIME.lines(Result(50, None, "by hand", "it is slow")))
+    assert "50 ms (to reach: <= 100 ms): reached" in reached
+    assert "slow" not in reached
+
+
+def test_an_scts_wait_ends_with_the_first_head_that_covers_its_index() -> None:
+    sights = [(1.0, 0), (2.0, 10), (3.5, 25)]
+    assert row_vouch.waits_s([(1.5, 9), (1.5, 10), (3.0, 24), (2.5, 3)], sights) == [0.5, 2.0, 0.5, 0.0]
+    assert row_vouch.waits_s([(1.0, 25)], sights) is None
+
+
+async def test_a_run_prints_the_machine_and_writes_every_row_even_a_failed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def good(_ground: Ground) -> Result:
+        return Result(120, 240, "by hand")
+
+    async def broken(_ground: Ground) -> Result:
+        raise RuntimeError("a load client ended with 1")
+
+    monkeypatch.setattr(machine, "SYNCS", 2)
+    rows = [Row("one", "/s", 100, "a limit", good), Row("two", "ms", 1, "a limit", broken)]
+    told = json.loads(json.dumps(await program.measure(rows, Ground(tmp_path, TINY))))
+    assert [(row["name"], row["value"]) for row in told["rows"]] == [("one", 120), ("two", None)]
+    assert told["machine"]["libraries"]["cryptography"]
+    printed = capsys.readouterr().out
+    assert "cores: " in printed
+    assert "RuntimeError: a load client ended with 1" in printed
+    assert "not reached: two" in printed
+
+
+# --- clients ----------------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A server of one connection's requests in turn; it notes what came and can be told to answer with errors."""
+
+    def __init__(self) -> None:
+        self.seen: list[bytes] = []
+        self.status = b"200 OK"
+        self.held: asyncio.Event | None = None  # no answer before it is set
+        self.first = asyncio.Event()  # a request has come
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                self.seen.append(line.split()[1])
+                self.first.set()
+                while (await reader.readline()).strip():
+                    pass
+                if self.held is not None:
+                    await self.held.wait()
+                # In two pieces: an answer need not come in one.
+                writer.write(b"HTTP/1.1 %b\r\nContent-Length: 5\r\n\r\nhe" % self.status)
+                await writer.drain()
+                writer.write(b"llo")
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[tuple[Slow, int]]:
+    server = Slow()
+    listener = await asyncio.start_server(server.talk, "127.0.0.1", 0)
+    yield server, listener.sockets[0].getsockname()[1]
+    listener.close()
+
+
+def paths(folder: Path, count: int) -> str:
+    """Write that many GET requests; return the file's path."""
+    return str(requests.write(folder / "requests", (requests.get(f"/{n}") for n in range(count))))
+
+
+async def test_an_open_loop_sends_every_request_of_its_share_once(tmp_path: Path, slow: tuple[Slow, int]) -> None:
+    server, port = slow
+    job = Job(port, paths(tmp_path, 40), first=1, step=2, connections=2, seconds=0.1, rate=200, keep=5)
+    outcome = await run(job)
+    assert sorted(server.seen) == sorted(b"/%d" % n for n in range(1, 40, 2))
+    assert (len(outcome.latencies_ms), dict(outcome.errors)) == (20, {})
+    assert [body for _, body in outcome.kept] == ["hello"] * 4
+
+
+async def test_an_open_loop_counts_latency_from_the_moment_a_request_was_due(
+    tmp_path: Path, slow: tuple[Slow, int]
+) -> None:
+    server, port = slow
+    server.held = asyncio.Event()
+    doing = asyncio.create_task(run(Job(port, paths(tmp_path, 20), connections=1, seconds=0.1, rate=200)))
+    await server.first.wait()
+    asyncio.get_running_loop().call_later(0.2, server.held.set)
+    outcome = await doing
+    # Nineteen requests were due within the 100 ms in which the only connection waited: all count their wait.
+    assert len(outcome.latencies_ms) == 20
+    assert min(outcome.latencies_ms) > 50
+
+
+async def test_a_closed_loop_starts_over_and_an_exhausted_one_is_an_error(
+    tmp_path: Path, slow: tuple[Slow, int]
+) -> None:
+    server, port = slow
+    file = paths(tmp_path, 3)
+    outcome = await run(Job(port, file, again=True, connections=2, seconds=0.2))
+    assert len(outcome.latencies_ms) > 3
+    assert set(server.seen) == {b"/0", b"/1", b"/2"}
+    outcome = await run(Job(port, file, connections=2, seconds=0.2))
+    assert len(outcome.latencies_ms) == 3
+    assert outcome.errors["the prepared requests ran out"] > 0
+
+
+async def test_an_answer_other_than_200_is_an_error(tmp_path: Path, slow: tuple[Slow, int]) -> None:
+    server, port = slow
+    server.status = b"503 Service Unavailable"
+    outcome = await run(Job(port, paths(tmp_path, 3), connections=1, seconds=0.03, rate=100))
+    assert not outcome.latencies_ms
+    assert dict(outcome.errors) == {"status 503: hello": 3}
+
+
+def test_what_several_clients_saw_is_one_outcome() -> None:
+    one = Outcome(1.0, [1.0, 2.0], Counter({"no answer": 1}), [(2.0, "b")])
+    two = Outcome(2.0, [3.0], Counter({"no answer": 2}), [(1.0, "a")])
+    whole = load.merged([one, two])
+    assert (whole.seconds, whole.latencies_ms, whole.kept) == (2.0, [1.0, 2.0, 3.0], [(1.0, "a"), (2.0, "b")])
+    summary = load.summary(whole)
+    assert (summary.rate, summary.requests, summary.errors) == (1.5, 3, "3 x no answer")
+
+
+def test_prepared_chains_are_distinct_and_read_back(tmp_path: Path) -> None:
+    chains = requests.Chains()
+    made = [*chains.requests(3), *chains.requests(2)]
+    file = requests.write(tmp_path / "requests", made)
+    assert list(requests.read(file)) == made
+    leaves = {json.loads(one.partition(b"\r\n\r\n")[2])["chain"][0] for one in made}
+    assert len(leaves) == 5
+
+
+def test_wrks_script_names_its_file_and_how_to_read_it(tmp_path: Path) -> None:
+    script = wrk.script(tmp_path / "r", again=False)
+    assert f'io.open("{tmp_path / "r"}", "rb")' in script
+    assert "local again = false" in script
+    assert "file:read(8)" in script
+    assert '{"requests": %d' in script
+
+
+# --- a row from end to end --------------------------------------------------------------------------------
+
+
+async def test_the_audit_row_fills_a_log_through_its_sequencer_and_audits_it(tmp_path: Path) -> None:
+    result = await row_audit.whole(Ground(tmp_path, TINY))
+    assert result.value
+    assert result.limit
+    assert "300 entries of 1500 bytes" in result.detail

@@ -1,0 +1,87 @@
+"""The documents against the code: settings, limits, metrics, commands, the map."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from log import __doc__ as package_map
+from log.api.metrics import METRICS
+from log.settings import GuardTable, LimitsTable, LogTable, NodeSettings, Table, TrustListTable, WitnessedTable
+from monitor.limits import Limits
+from monitor.settings import LogTable as LogTableOfMonitor
+from monitor.settings import NodeTable, Settings, WitnessTable
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+LOG_README = (CHECKOUT / "log" / "README.md").read_text(encoding="utf-8")
+MONITOR_README = (CHECKOUT / "monitor" / "README.md").read_text(encoding="utf-8")
+
+
+def _rows(section: str, document: str = LOG_README) -> dict[str, str]:
+    """Return the first column's code words of a section's tables, each with the whole row."""
+    text = document.partition(f"## {section}")[2].partition("\n## ")[0]
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    return {word: line for line in rows for word in re.findall(r"`([a-z0-9_]+)`", line.split("|")[1])}
+
+
+def test_every_setting_is_documented_and_no_other() -> None:
+    documented = set(_rows("Settings"))
+    assert documented == set(NodeSettings.model_fields) - {"limits"} | set(LimitsTable.model_fields)
+
+
+def test_documented_defaults_are_the_defaults() -> None:
+    for key, row in _rows("Settings").items():
+        field = LimitsTable.model_fields.get(key)
+        if field is not None:
+            assert str(field.default) in row.split("|")[2], key
+
+
+def test_every_key_of_a_table_is_named_where_the_table_is() -> None:
+    rows = _rows("Settings")
+    tables: dict[str, type[Table]] = {
+        "logs": LogTable,
+        "witnessed": WitnessedTable,
+        "guards": GuardTable,
+        "trustlists": TrustListTable,
+    }
+    for name, table in tables.items():
+        for key in table.model_fields:
+            assert f"`{key}`" in rows[name], (name, key)
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = set(_rows("Health and metrics"))
+    assert documented == set(METRICS)
+    assert all(re.fullmatch(r"twinlog_[a-z0-9_]+", name) for name in documented)
+
+
+def test_the_two_lines_of_the_readme_stand_as_the_contract_has_them() -> None:
+    assert "- `Run it`: `python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/twinlog demo`\n" in README
+    assert (
+        "- `Test it`: `python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest`\n" in README
+    )
+
+
+def test_the_map_names_every_module_in_layer_order() -> None:
+    package = CHECKOUT / "log"
+    modules = {entry.stem for entry in package.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").exists()}
+    named = re.findall(r"^    ([a-z]+)  ", package_map or "", re.MULTILINE)
+    assert set(named) == modules - {"__init__", "__main__"}
+    assert len(named) == len(set(named))
+
+
+def test_links_in_the_documents_lead_somewhere() -> None:
+    for document in (CHECKOUT / "README.md", CHECKOUT / "log" / "README.md", CHECKOUT / "tests" / "README.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
+    rows = _rows("Settings", MONITOR_README)
+    bounds = {field.name: field.default for field in fields(Limits)}
+    assert set(rows) == set(Settings.model_fields) - {"limits"} | set(bounds)
+    for key, default in bounds.items():
+        assert str(default) in rows[key].split("|")[2], key
+    for table in (NodeTable, WitnessTable, LogTableOfMonitor):
+        for key in table.model_fields:
+            assert f"`{key}`" in rows["nodes"], key
