@@ -48,9 +48,6 @@ async def test_well_known_and_health_are_what_the_node_says(client: Client, node
     assert ill.headers["content-type"] == "application/json"
 
 
-async def test_the_description_can_be_read(client: Client) -> None:
-
-
 async def test_metrics_count_by_route_and_never_by_what_was_asked(client: Client, node: FakeNode) -> None:
     node.x509.fill(5)
     for path in ("/x509/checkpoint", "/x509/checkpoint", "/other/checkpoint", "/who-asked", "/b", "/c%20"):
