@@ -11,6 +11,7 @@ code for a shorter time (`tests/processes/test_pair.py`). Exit 1 when a bound do
 import argparse
 import asyncio
 import bisect
+import contextlib
 import json
 import os
 import random
@@ -54,16 +55,16 @@ PATIENCE_S = 30.0  # one answer; and for the last head to be vouched for
 class Wire:
     """One connection to a node, one request at a time: a client that costs the machine next to nothing."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def connect(cls, port: int) -> "Wire":
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._reader = asyncio.StreamReader()
+        self._writer: asyncio.StreamWriter | None = None
 
     async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Send a request; return status and body."""
+        """Send a request; return status and body. A connection that the node closed for idleness is made anew."""
+        if self._writer is None or self._reader.at_eof():
+            await self.close()
+            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._writer.write(request)
         async with asyncio.timeout(PATIENCE_S):
             head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -71,15 +72,17 @@ class Wire:
             return int(head[9:12]), await self._reader.readexactly(length)
 
     async def close(self) -> None:
-        self._writer.close()
-        await self._writer.wait_closed()
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(ConnectionError):  # the other end may have closed it hard
+                await self._writer.wait_closed()
 
 
 @asynccontextmanager
-async def wires(port: int, count: int) -> AsyncIterator[asyncio.LifoQueue[Wire]]:
-    """Open connections; a queue lends them out."""
-    opened = [await Wire.connect(port) for _ in range(count)]
-    queue: asyncio.LifoQueue[Wire] = asyncio.LifoQueue()
+async def wires(port: int, count: int) -> AsyncIterator[asyncio.Queue[Wire]]:
+    """Make connections; a queue lends them out in turn, so that none is idle for long under load."""
+    opened = [Wire(port) for _ in range(count)]
+    queue: asyncio.Queue[Wire] = asyncio.Queue()
     for wire in opened:
         queue.put_nowait(wire)
     try:
@@ -170,7 +173,7 @@ def _requests(issuer: MassIssuer, count: int) -> list[tuple[bytes, bytes]]:
     return made
 
 
-async def _submit(run: Vouching, lent: asyncio.LifoQueue[Wire], der: bytes, request: bytes, due: float) -> None:
+async def _submit(run: Vouching, lent: asyncio.Queue[Wire], der: bytes, request: bytes, due: float) -> None:
     wire = await lent.get()
     status, body = await wire.ask(request)
     lent.put_nowait(wire)

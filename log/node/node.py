@@ -176,10 +176,9 @@ class Node:
         if hosted is None or cosigned is None or not _signed_by_log(hosted, opened.verified):
             raise Denied("a guard's note needs the log's own signature and the guard's")
         time_s = (cosigned.timestamp_ms or 0) // 1000
-        self._guard.check_fresh(time_s)
         if await hosted.bears_out(opened.checkpoint):
-            self._guard.hear(guard, time_s)
             self._guard.open(hosted.origin, time_s)
+            self._guard.hear(guard, time_s)
         else:
             why = f"guard {guard.name} holds a head with our signature that our tree does not bear out"
             await self._halts.halt(hosted.origin, why, hosted.published.head.note, raw)

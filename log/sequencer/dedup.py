@@ -20,6 +20,7 @@ async def catch_up(family: Family, data: DataStore, index: Index, size: int) -> 
         # The index ran ahead of a data store that was set back: its extra rows point beyond `size`, where
         # readers stop, and new entries overwrite what they point at.
         await index.put([], size)
+        await index.sync()  # or what is put from here on could be lost behind the old, larger size
         return 0
     for start in range(reached, size, REPLAY_ENTRIES):
         end = min(start + REPLAY_ENTRIES, size)

@@ -66,7 +66,7 @@ class CheckQueue:
     def __init__(self, limits: IntakeLimits) -> None:
         self._limits = limits
         self._waiting: list[tuple[ChainChecker, Pending, asyncio.Future[Admitted]]] = []
-        self._workers: set[asyncio.Task[None]] = set()
+        self._worker: asyncio.Task[None] | None = None
 
     async def check(self, checker: ChainChecker, pending: Pending) -> Admitted:
         """Return what the chain admits; `Refused` when a signature does not verify; `Unavailable` when full."""
@@ -74,13 +74,18 @@ class CheckQueue:
             raise Unavailable("too many chains wait for their check", reason="pool-full")
         future: asyncio.Future[Admitted] = asyncio.get_running_loop().create_future()
         self._waiting.append((checker, pending, future))
-        if not self._workers:
-            worker = asyncio.create_task(self._work())
-            self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
         return await future
 
     async def _work(self) -> None:
+        try:
+            await self._check_waiting()
+        finally:
+            # At once, not when the task is reaped: a chain that comes in between would wait for nobody.
+            self._worker = None
+
+    async def _check_waiting(self) -> None:
         while self._waiting:
             batch = self._waiting[: self._limits.check_batch]
             del self._waiting[: len(batch)]

@@ -9,11 +9,11 @@ import json
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from log.errors import LogError
 from tests.bench import machine
 from tests.bench.ground import Ground, Scale
 from tests.bench.rows import Result, Row
@@ -60,7 +60,8 @@ async def _run(row: Row, ground: Ground) -> Result:
     """Run one row. What ends it early is its result, and the others still run."""
     try:
         return await row.run(ground)
-    except (LogError, OSError, RuntimeError, TimeoutError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        traceback.print_exc()
         return Result(None, None, f"{type(error).__name__}: {error}")
 
 

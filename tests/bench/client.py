@@ -51,10 +51,10 @@ class Outcome:
     kept: list[tuple[float, str]] = field(default_factory=list)  # (monotonic moment, body)
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One socket with at most one request under way."""
 
-    def __init__(self, answered: Callable[["_Connection", int, bytes], None], lost: Callable[[], None]) -> None:
+    def __init__(self, answered: Callable[["Connection", int, bytes], None], lost: Callable[[], None]) -> None:
         self._answered = answered
         self._lost = lost
         self._transport: asyncio.Transport | None = None
@@ -100,7 +100,7 @@ class _Load:
         self._job = job
         records = cycle(read_all(job)) if job.again else islice(read(Path(job.requests)), job.first, None, job.step)
         self._records: Iterator[bytes] = iter(records)
-        self._idle: deque[_Connection] = deque()
+        self._idle: deque[Connection] = deque()
         self._overdue: deque[float] = deque()  # moments of requests that found no idle connection
         self._open = 0  # requests under way
         self._end = 0.0
@@ -111,7 +111,7 @@ class _Load:
         job = self._job
         loop = asyncio.get_running_loop()
         connections = [
-            (await loop.create_connection(lambda: _Connection(self._answered, self._lost), "127.0.0.1", job.port))[1]
+            (await loop.create_connection(lambda: Connection(self._answered, self._lost), "127.0.0.1", job.port))[1]
             for _ in range(job.connections)
         ]
         self._idle.extend(connections)
@@ -149,7 +149,7 @@ class _Load:
         self._open += 1
         self._idle.popleft().send(request, due)
 
-    def _answered(self, connection: _Connection, status: int, body: bytes) -> None:
+    def _answered(self, connection: Connection, status: int, body: bytes) -> None:
         now = time.monotonic()
         if status == 200:
             self.outcome.latencies_ms.append((now - connection.due) * 1000)

@@ -27,7 +27,7 @@ class Scale:
     repeats: int = 3  # measurements of a rate; the median counts
     entries: int = 204_800  # of the big log: 800 full tiles of hashes
     entry_bytes: int = 1500  # its certificates with what stands around them
-    connections: int = 128  # of a closed loop
+    connections: int = 256  # of a closed loop
     rate: float = 1000.0  # requests a second of the latency row
     vouch_rate: float = 100.0
     vouch_seconds: float = 60.0

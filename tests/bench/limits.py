@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -48,8 +49,9 @@ def verify_rate_per_core(seconds: float) -> float:
 
 def commit_ms(folder: Path) -> float:
     """Return the median time of one synced LevelDB batch and one head swap in SQLite, one after the other."""
-    data = plyvel.DB(str(folder / "limit-data"), create_if_missing=True, compression=None)
-    heads = sqlite3.connect(folder / "limit-heads.sqlite", isolation_level=None)
+    fresh = Path(tempfile.mkdtemp(dir=folder))
+    data = plyvel.DB(str(fresh / "data"), create_if_missing=True, compression=None)
+    heads = sqlite3.connect(fresh / "heads.sqlite", isolation_level=None)
     for line in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "CREATE TABLE head (value BLOB)"):
         heads.execute(line)
     heads.execute("INSERT INTO head VALUES (x'')")

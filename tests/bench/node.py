@@ -66,6 +66,11 @@ class LoneNode:
         (self.folder / "x509.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
         await main.init(self.settings, SystemClock())
 
+    async def size(self) -> int:
+        """Return how many entries the log of the stopped node has."""
+        sizes = [stored.reader.published().head.size async for stored in main.stopped_logs(self.settings)]
+        return sizes[0]
+
     async def start(self) -> "Server":
         """Start `twinlog serve`."""
         arguments = ["serve", "--settings", str(self.folder / "twinlog.toml")]

@@ -12,8 +12,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
     if not values or not 0 < percent <= 100:
         raise AssertionError("a percentile is over 0, up to 100, and of something")
     ordered = sorted(values)
-    # Rounded first, for 99.9 * 1000 / 100 is a little more than 999.
-    return ordered[math.ceil(round(percent * len(ordered) / 100, 6)) - 1]
+    return ordered[math.ceil(percent * len(ordered) / 100) - 1]
 
 
 def median(values: Sequence[float]) -> float:

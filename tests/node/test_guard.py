@@ -12,7 +12,7 @@ from log.node.halts import Halts
 from log.storage import Swap
 from log.storage.memory import Disk, MemoryHeads
 from tests.support.engine import ORIGIN, FakeClock, witness_signer
-from tests.support.side import GOVERNANCE_ORIGIN, PEER, PEER_WITNESS, PUSH, SIGNERS, WITNESS, Side, line_of
+from tests.support.side import GOVERNANCE_ORIGIN, GUARD, PEER, PEER_WITNESS, PUSH, SIGNERS, WITNESS, Side, line_of
 
 NAME = f"log/{ORIGIN}"
 
@@ -80,7 +80,11 @@ async def test_a_push_from_before_the_start_is_refused() -> None:
         await side.push(*own)  # in the very second of the start
     side.clock.advance(1_000)
     with pytest.raises(Conflict):
-        await side.push(*own)  # a fresh push around notes that were cosigned before
+        await side.push(*own, peers=False)  # a fresh push around notes that were cosigned before
+    with pytest.raises(Conflict):
+        await side.push(*await side.own_notes(), peers=False, time_s=started_s)  # and the other way round
+    with pytest.raises(Conflict):
+        await side.push(time_s=started_s)
     with pytest.raises(Unavailable):
         await side.submit(1)
     await side.push(*await side.own_notes())
@@ -105,6 +109,10 @@ async def test_only_the_configured_guard_for_this_node_is_heard() -> None:
         await side.push(await side.x509.checkpoint())
     with pytest.raises(Denied):  # nobody's tree: our signature is not on it
         await side.push(await side.cosigned(await side.peer_head(3)))
+    text = Checkpoint(ORIGIN, 9, b"\x01" * 32).encode()
+    alone = Note(text, (await cosign(text, side.clock.wall_ms() // 1000, GUARD),))
+    with pytest.raises(Denied):  # our origin, but the guard's word alone
+        await side.push(alone.encode())
     with pytest.raises(Malformed):
         await side.running.hear_guard(b"nonsense")
     assert not side.running.health()[0]
@@ -145,6 +153,14 @@ async def test_a_head_of_ours_that_our_tree_does_not_bear_out_halts_until_cleare
     assert (await side.open())["guarded"]
     assert await side.submit(3) == 3
     await audited(side)
+
+
+async def test_a_head_that_speaks_against_us_halts_however_old_its_cosignature_is() -> None:
+    side = await opened(3)
+    foreign = await side.cosigned(await signed_elsewhere(side, 3, b"\x07" * 32))
+    await side.restart()
+    side.clock.advance(1_000)
+    assert (await side.push(foreign))["origins"][ORIGIN].startswith("halted: ")
 
 
 async def test_a_smaller_or_equal_head_of_ours_opens() -> None:
@@ -340,7 +356,7 @@ async def test_a_parting_while_the_guards_note_is_compared_leaves_the_node_close
 
     side.x509.bears_out = slow  # type: ignore[method-assign]
     with pytest.raises(Conflict):
-        await side.push(note)
+        await side.push(note, peers=False)
     with pytest.raises(Unavailable):
         await side.submit(9)
 

@@ -12,7 +12,7 @@ from log.formats.checkpoint import Checkpoint
 from log.formats.note import Note
 from log.storage import Swap
 from log.storage.memory import MemoryHeads
-from tests.support.side import PEER, PEER_SIGNERS, WITNESS, Side, line_of
+from tests.support.side import PEER, WITNESS, Side, line_of
 
 ROW = f"witness/{PEER}"
 
@@ -149,4 +149,3 @@ async def test_what_is_not_a_request_or_not_known_is_answered_by_the_table(side:
     assert (await side.ask(0, unsigned.with_signatures(unsigned.signatures[:1]).encode())).status == 403
     assert (await side.ask(4, await side.peer_head(3))).status == 400
     assert ROW not in side.heads.heads
-    assert len(PEER_SIGNERS) == 3

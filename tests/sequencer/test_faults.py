@@ -6,14 +6,17 @@ audit: nothing acknowledged is missing, and no two roots of one size ever left o
 """
 
 import copy
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from log.errors import StateRefused, StoreFailed, Unavailable
+from log.errors import StateRefused, StoreFailed, StoreLocked, Unavailable
+from log.formats.family import Parts
 from log.storage.memory import Disk
-from tests.support.engine import Engine, FolderPlace, MemoryPlace, Place, Record
+from tests.storage.small_disk import small_disk
+from tests.support.engine import Engine, FolderPlace, MemoryPlace, Place, Record, certificate
 from tests.support.faults import Faults
 
 BEFORE = 253  # entries before the run: one below a full tile after its first commit
@@ -148,15 +151,46 @@ async def small_run(engine: Engine, faults: Faults) -> None:
     await engine.crash()
 
 
+async def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """Data, heads and index share four MiB. What fits is kept, the rest refused, and a larger disk goes on."""
+    with small_disk(tmp_path / "small", 4 << 20) as folder:
+        engine = Engine(FolderPlace(folder), make=_large)
+        await engine.create()
+        await engine.start()
+        while not engine.refused:
+            await engine.submit_some(40)
+        assert engine.running.sequencer.failed is not None
+        assert isinstance(engine.failures[0], StoreFailed)
+        await engine.crash()
+        shutil.copytree(folder, tmp_path / "large")
+    assert len(engine.acknowledged) > 100
+    engine.place = FolderPlace(tmp_path / "large")
+    engine.refused.clear()
+    await check(engine)
+    assert not engine.refused
+
+
+def _large(number: int) -> Parts:
+    return certificate(number, 1_470)
+
+
+async def test_a_second_process_on_a_folder_is_locked_out_and_harms_nothing(tmp_path: Path) -> None:
+    engine = Engine(FolderPlace(tmp_path))
+    await engine.create()
+    await engine.start()
+    await engine.submit_some(3)
+    with pytest.raises(StoreLocked):
+        engine.place.open(Faults(0, written=False))
+    await engine.submit_some(3)
+    await engine.crash()
+    await check(engine)
+
+
 async def test_a_failed_store_refuses_all_that_waits() -> None:
     engine = await prepared(MemoryPlace())
-    await engine.start(Faults(0, written=False))
-    await engine.crash()
-    place = engine.place
     await engine.start(Faults(3, written=False))  # the start's heartbeat is the first write
     await engine.submit_some(4)
     assert len(engine.refused) == 4
     assert all(isinstance(error, Unavailable) for error in engine.refused)
     await engine.crash()
-    assert isinstance(place, MemoryPlace)
     await check(engine)

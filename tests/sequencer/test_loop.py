@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 
 import pytest
 
@@ -310,6 +311,23 @@ async def test_an_index_of_a_longer_log_is_not_believed(engine: Engine, place: G
     assert placed.index == 3
 
 
+async def test_what_is_logged_after_such_an_index_is_found_again_after_a_crash(place: GatedPlace) -> None:
+    engine = Engine(place, config=SequencerConfig(linger_ms=0, index_sync_ms=10**9))
+    await engine.create()
+    await engine.start()
+    await engine.submit_some(2)
+    await engine.stop()
+    place.disk.index_size = 9
+    await engine.start()
+    await engine.submit_some(2)
+    await engine.restart()  # before the index was synced
+    for number in range(4):
+        await engine.submit(number)
+    assert engine.size == 4
+    await engine.audited()
+    await engine.stop()
+
+
 @pytest.mark.parametrize("index", [0, 4, 5, 2**39])
 async def test_a_false_hit_hands_out_no_other_entrys_place(engine: Engine, place: GatedPlace, index: int) -> None:
     await engine.submit_some(5)
@@ -331,9 +349,11 @@ async def test_a_duplicate_is_answered_when_nothing_new_is_taken(engine: Engine)
 
 
 async def test_a_shut_gate_refuses_before_anything_is_written(engine: Engine, place: GatedPlace) -> None:
+    await engine.submit_some(1)
     engine.gate.closed = True
     assert await engine.submit_some(2) == [None] * 2
-    assert place.commits == 0
+    assert await engine.submit(0) is None, "an answer would be signed"
+    assert place.commits == 1
     engine.gate.closed = False
     assert None not in await engine.submit_some(2)
 
@@ -354,6 +374,10 @@ async def test_a_gate_that_shuts_during_a_commit_refuses_it_and_the_log_goes_on(
     assert not engine.running.sequencer.refused
 
 
+def _younger(engine: Engine, than_ms: int) -> bool:
+    return engine.running.published.head.timestamp_ms > than_ms
+
+
 async def test_an_idle_log_signs_its_head_anew_when_a_heartbeat_is_due(place: GatedPlace) -> None:
     engine = Engine(place, config=SequencerConfig(heartbeat_ms=10))
     await engine.create()
@@ -362,8 +386,7 @@ async def test_an_idle_log_signs_its_head_anew_when_a_heartbeat_is_due(place: Ga
     head = engine.running.published.head
     for _ in range(3):
         engine.clock.advance(10)
-        last_ms = head.timestamp_ms
-        await until(lambda last_ms=last_ms: engine.running.published.head.timestamp_ms > last_ms)
+        await until(partial(_younger, engine, head.timestamp_ms))
         assert engine.running.published.head.timestamp_ms == engine.clock.wall_ms()
         assert engine.running.published.head.root == head.root
         head = engine.running.published.head

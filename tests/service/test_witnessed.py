@@ -11,7 +11,7 @@ from log.errors import Conflict, Denied, LogError, Malformed, NotYet, StateRefus
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509
 from log.formats.note import Note, Signature
-from log.formats.policy import Policy, PolicyLog
+from log.formats.policy import Policy, PolicyGroup, PolicyLog
 from log.merkle.hashing import leaf_hash
 from log.service.witnessed import PENDING_TEXTS
 from log.storage import DataStore, HeadStore, Index, Swap
@@ -213,6 +213,28 @@ async def test_the_witnessed_head_is_there_after_a_restart_and_takes_further_lin
     await take(engine, ONE, ms=5_000)
     assert engine.running.status().vouched_by == (ONE.vkey.name, TWO.vkey.name)
     assert signers_of(await engine.running.witnessed()) >= {ONE.vkey.name, TWO.vkey.name}
+
+
+async def test_fewer_witnesses_after_a_restart_do_not_take_the_others_away() -> None:
+    either = policy_of(ONE, TWO)
+    policy = Policy(either.logs, either.witnesses, (PolicyGroup("any", 1, ("w0", "w1")),), "any")
+    engine = Engine(MemoryPlace(), policy=policy)
+    await engine.create()
+    await engine.start()
+    await take(engine, ONE, TWO)
+    await engine.restart()
+    await take(engine, ONE)
+    assert engine.running.status().vouched_by == (ONE.vkey.name, TWO.vkey.name)
+    await engine.stop()
+
+
+async def test_a_witnessed_head_bears_all_our_own_lines(engine: Engine) -> None:
+    note = Note.parse(engine.running.published.head.note)
+    fewer = note.with_signatures(note.signatures[:1]).encode()
+    await engine.running.add_cosignatures(await cosigned(engine, fewer, ONE, TWO))
+    assert await engine.running.witnessed() is None
+    await take(engine, ONE)
+    assert len(Note.parse(await engine.running.witnessed() or b"").signatures) == 5
 
 
 async def test_a_stored_head_that_no_longer_meets_the_policy_is_not_served(engine: Engine) -> None:

@@ -6,10 +6,13 @@ and among all notes that were ever seen no two name one size with different root
 
 import asyncio
 import base64
+import os
+import shutil
+import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +25,7 @@ from log.client.http import HttpLog
 from log.demo.ca import MassIssuer
 from log.demo.deployment import Anchors, Deployment, NodeSite
 from log.demo.processes import Process
+from log.errors import Unreachable
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509, x509_parts
 from log.formats.note import Note
@@ -58,11 +62,9 @@ class Heads:
 
     def saw_store(self, heads_file: Path) -> None:
         """Remember what a head store holds."""
-        store = sqlite3.connect(f"{heads_file.as_uri()}?mode=ro", uri=True)
-        for name, value in store.execute("SELECT name, value FROM head"):
+        for name, value in rows(heads_file).items():
             if name.startswith("log/"):
-                self.saw(bytes(value).partition(b"\n")[2])
-        store.close()
+                self.saw(value.partition(b"\n")[2])
 
 
 @dataclass(slots=True)
@@ -161,11 +163,86 @@ class World:
 
     async def healthy(self, client: httpx.AsyncClient, side: str = "hk") -> None:
         """Wait until /healthz says 200."""
+        await self.says(client, httpx.codes.OK, "", side)
 
-        async def well() -> bool:
-            return (await self.health(client, side))[0] == httpx.codes.OK
+    async def says(self, client: httpx.AsyncClient, status: int, problem: str, side: str = "hk") -> dict[str, Any]:
+        """Wait until /healthz has this status, and a problem with these words in it; return its body."""
+        last: tuple[int, dict[str, Any]] = 0, {}
 
-        await eventually(f"{side} is healthy", well)
+        async def said() -> bool:
+            nonlocal last
+            last = await self.health(client, side)
+            return last[0] == status and (not problem or any(problem in each for each in last[1]["problems"]))
+
+        try:
+            await eventually("", said)
+        except AssertionError:
+            raise AssertionError(f"{side}: /healthz does not say {status} {problem!r}, but {last}") from None
+        return last[1]
+
+    async def submits(self, client: httpx.AsyncClient, count: int, side: str = "hk") -> None:
+        """Submit so many new certificates, together; each must be taken."""
+        url = self.site(side).url
+        answers = await asyncio.gather(*(self.promises.submit(client, url) for _ in range(count)))
+        assert set(answers) == {httpx.codes.OK}, self.promises.refused[-count:]
+
+    async def ended(self, side: str = "hk") -> int:
+        """Wait until a node has ended by itself; return its exit code."""
+
+        async def over() -> bool:
+            return self.process(side).returncode is not None
+
+        await eventually(f"{side} ends", over)
+        code = self.process(side).returncode
+        assert code is not None
+        return code
+
+    async def ends(self, side: str = "hk", settings: Path | None = None) -> tuple[int, str]:
+        """Start a node that must end by itself; return its exit code and its last words."""
+        arguments = ["serve", "--settings", str(settings or self.site(side).settings)]
+        process = Process("log", arguments, self.deployment.folder / f"{side}-ends.out")
+        try:
+            await process.start("listening on")
+        except Unreachable:
+            assert process.returncode is not None
+            return process.returncode, process.tail()
+        await process.stop()
+        raise AssertionError("the node serves")
+
+    def stored_head(self, side: str = "hk", family: str = "x509") -> "StoredHead":
+        """Return the head that counts now."""
+        value = rows(self.heads_file(side))[f"log/{self.site(side).origin(family)}"]
+        time_text, _, note = value.partition(b"\n")
+        return StoredHead(int(time_text), self.heads.saw(note).size, note)
+
+    async def witnessed(self, client: httpx.AsyncClient, size: int, side: str = "hk") -> None:
+        """Wait until the other side and the monitor have vouched for so many entries."""
+
+        async def vouched() -> bool:
+            try:
+                answer = await client.get(f"{self.site(side).url}/x509/checkpoint/witnessed")
+            except httpx.HTTPError:
+                return False
+            return answer.status_code == httpx.codes.OK and self.heads.saw(answer.content).size >= size
+
+        await eventually(f"{size} entries of {side} are witnessed", vouched)
+
+    def copy(self, folder: Path, side: str = "hk") -> "Image":
+        """Copy a stopped node's stores."""
+        image = Image(folder / "data", folder / "heads")
+        shutil.copytree(self.data_folder(side), image.data)
+        shutil.copytree(self.heads_file(side).parent, image.heads)
+        return image
+
+    def restore_data(self, image: "Image", side: str = "hk") -> None:
+        """Put a copy in the place of a stopped node's data folder."""
+        shutil.rmtree(self.data_folder(side))
+        shutil.copytree(image.data, self.data_folder(side))
+
+    def restore_heads(self, image: "Image", side: str = "hk") -> None:
+        """Put a copy in the place of a stopped node's head store."""
+        shutil.rmtree(self.heads_file(side).parent)
+        shutil.copytree(image.heads, self.heads_file(side).parent)
 
     async def reckon(self, client: httpx.AsyncClient, side: str = "hk") -> Report:
         """Audit the running log, check every promise, and that no size ever had two roots."""
@@ -178,6 +255,23 @@ class World:
         report = await audit(reader, X509, vkeys)
         await self.promises.kept(reader, report.size)
         return report
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHead:
+    """The head of a log as its head store holds it."""
+
+    timestamp_ms: int
+    size: int
+    note: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A copy of a node's stores: its data folder, and the folder of its head store."""
+
+    data: Path
+    heads: Path
 
 
 @asynccontextmanager
@@ -202,6 +296,34 @@ def unguard(site: NodeSite) -> None:
     begin = lines.index("[[guards]]")
     end = next(i for i in range(begin + 1, len(lines)) if lines[i].startswith("["))
     site.settings.write_text("\n".join(["guards = []", *lines[:begin], *lines[end:]]) + "\n", encoding="utf-8")
+
+
+def rows(heads_file: Path) -> dict[str, bytes]:
+    """Return what a head store holds; its node may be running."""
+    with closing(sqlite3.connect(f"{heads_file.as_uri()}?mode=ro", uri=True)) as store:
+        return {name: bytes(value) for name, value in store.execute("SELECT name, value FROM head")}
+
+
+def put_row(heads_file: Path, name: str, value: bytes | None) -> None:
+    """Overwrite a row of a stopped node's head store, or delete it."""
+    with closing(sqlite3.connect(heads_file)) as store, store:
+        store.execute("DELETE FROM head WHERE name = ?", (name,))
+        if value is not None:
+            store.execute("INSERT INTO head VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """Hold a process still (SIGSTOP) inside the block."""
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        state = Path(f"/proc/{process.pid}/stat")
+        until = time.monotonic() + DEADLINE_S
+        while state.read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < until, "the process does not stop"
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
 
 
 def client() -> httpx.AsyncClient:

@@ -1,0 +1,103 @@
+"""Every odd certificate over HTTP, through the whole node: the same table as at the checker (contract, "Answers")."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from log import main
+from log.api.app import Options, create_app
+from log.crypto.sm2 import sm2_available
+from log.demo.deployment import Anchors, Deployment
+from log.node.node import Node
+from log.sequencer.clock import SystemClock
+from log.settings import NodeSettings
+from tests.support.nodes import unguard
+from tests.support.odd_certificates import CASES, Odd, world
+
+
+@dataclass
+class Running:
+    """A node in this process, for all cases, and a client that calls its application.
+
+    Its loop runs only while a request is answered, so the tests are plain functions.
+    """
+
+    node: Node
+    client: httpx.AsyncClient
+    runner: asyncio.Runner
+
+    def submit(self, chain: list[bytes], endpoint: str) -> httpx.Response:
+        body = {"chain": [b64encode(der).decode() for der in chain]}
+        return self.runner.run(self.client.post(f"/x509/ct/v1/{endpoint}", json=body))
+
+    def get(self, path: str) -> httpx.Response:
+        return self.runner.run(self.client.get(path))
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with asyncio.Runner() as runner:
+        node, client = runner.run(_start(tmp_path_factory))
+        yield Running(node, client, runner)
+        runner.run(client.aclose())
+        runner.run(node.stop())
+
+
+async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.AsyncClient]:
+    deployment = Deployment(tmp_path_factory.mktemp("odd") / "d")
+    anchors = Anchors(
+        tuple(anchor.certificate for anchor in world().anchors if not anchor.weak_hash),
+        tuple(anchor.certificate for anchor in world().anchors if anchor.weak_hash),
+    )
+    await deployment.create({"hk": anchors, "gd": Anchors(())})
+    site = deployment.sites["hk"]
+    unguard(site)
+    node = await main.build(NodeSettings.load(site.settings), SystemClock(), site.url)
+    await node.start()
+    transport = httpx.ASGITransport(create_app(node, Options()))
+    return node, httpx.AsyncClient(transport=transport, base_url=site.url)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_odd_certificate_gets_the_answer_of_the_contract(case: Odd, running: Running) -> None:
+    if case.needs_sm2 and not sm2_available():
+        pytest.skip("libcrypto without SM2")
+    size = running.node.logs["x509"].size
+    answer = running.submit(list(case.build(world())), case.endpoint)
+    assert answer.status_code == case.status, answer.text
+    if case.status == httpx.codes.OK:
+        again = running.submit(list(case.build(world())), case.endpoint) if case.name == "plain" else answer
+        assert again.status_code == httpx.codes.OK
+        assert set(answer.json()) == {"sct_version", "id", "timestamp", "extensions", "signature"}
+    else:
+        status_text, reason = answer.text.splitlines()[:2]
+        assert status_text == httpx.codes.get_reason_phrase(case.status)
+        assert reason
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert "cache-control" not in answer.headers
+        assert running.node.logs["x509"].size == size, "a refused submission left the tree changed"
+
+
+def test_the_same_submission_gets_the_same_bytes(running: Running) -> None:
+    chain = world().issue(world().profile(4711))
+    first = running.submit(chain, "add-chain")
+    size = running.node.logs["x509"].size
+    again = running.submit(chain, "add-chain")
+    by_another_chain = running.submit(chain[:-1], "add-chain")  # without the root
+    assert first.content == again.content == by_another_chain.content
+    assert running.node.logs["x509"].size == size
+
+
+def test_get_roots_names_every_issuer_that_admits(running: Running) -> None:
+    roots = running.get("/x509/ct/v1/get-roots").json()["certificates"]
+    assert {b64encode(anchor.certificate).decode() for anchor in world().anchors} == set(roots)
+
+
+def test_a_wrong_method_names_the_right_one(running: Running) -> None:
+    answer = running.get("/x509/ct/v1/add-chain")
+    assert answer.status_code == httpx.codes.METHOD_NOT_ALLOWED
+    assert "POST" in answer.headers["allow"]

@@ -1,0 +1,91 @@
+"""The demonstration as whoever tries Twinlog starts it: it ends by itself, or by Ctrl-C, and leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WAIT_S = 120.0  # for the whole story, on a busy machine
+END_S = 30.0  # from Ctrl-C to the end
+GONE_S = 5.0  # for the system to clear up what has ended
+
+
+@contextmanager
+def demonstration(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Start it in a process group of its own, as a shell does; its output goes to a file."""
+    out = folder.with_suffix(".out")
+    with out.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "log", "demo", "--dir", str(folder), *options],
+            cwd=Path(__file__).resolve().parents[2],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process, out
+    finally:
+        if in_group(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def in_group(group: int) -> bool:
+    """Say whether any process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def says(process: subprocess.Popen[bytes], out: Path, words: str) -> str:
+    """Wait until the demonstration has said something; return all that it said."""
+    until = time.monotonic() + WAIT_S
+    while words not in (said := out.read_text(errors="replace")):
+        assert process.poll() is None, said
+        assert time.monotonic() < until, said
+        time.sleep(0.1)
+    return said
+
+
+def assert_gone(group: int) -> None:
+    until = time.monotonic() + GONE_S
+    while in_group(group):
+        assert time.monotonic() < until, f"processes of group {group} are left"
+        time.sleep(0.05)
+
+
+def test_the_demonstration_ends_by_itself(tmp_path: Path) -> None:
+    with demonstration(tmp_path / "demo", "--once") as (process, out):
+        assert process.wait(WAIT_S) == 0, out.read_text(errors="replace")
+        assert_gone(process.pid)
+    said = out.read_text(errors="replace")
+    [verified] = [line for line in said.splitlines() if line.startswith("Verified with both nodes stopped: VERIFIED: ")]
+    assert "gd.twinlog.example/witness" in verified
+    assert "monitor.twinlog.example" in verified
+    assert "failed" not in said
+
+
+def test_ctrl_c_ends_the_demonstration_and_all_that_it_started(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to the whole group: the nodes and the monitor get it too, at the same time."""
+    with demonstration(tmp_path / "demo") as (process, out):
+        assert "VERIFIED" in says(process, out, "Running until Ctrl-C.")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(END_S) == 0, out.read_text(errors="replace")
+        assert_gone(process.pid)
+    assert "Traceback" not in out.read_text(errors="replace")
+
+
+def test_ctrl_c_in_the_middle_of_the_story_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Here the demonstration alone is told, as by `kill -INT`: it has to end what it started."""
+    with demonstration(tmp_path / "demo") as (process, out):
+        says(process, out, "the monitor looks at both")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(END_S) == 1, out.read_text(errors="replace")
+        assert_gone(process.pid)
+    assert "Traceback" not in out.read_text(errors="replace")

@@ -1,0 +1,57 @@
+"""`twinlog serve` with a clock that a test can move: `python -m tests.support.node_process serve --settings F`.
+
+Beside the settings file lies `clock`: two decimal numbers, by how many milliseconds the wall clock and the monotonic
+clock are off. The test overwrites it while the node runs, or while it is held by SIGSTOP. The product has no hook
+for this: `main.serve` is given a clock, here as everywhere.
+"""
+
+import sys
+from pathlib import Path
+
+import uvloop
+
+from log import main
+from log.sequencer.clock import SystemClock
+from log.settings import NodeSettings
+
+MODULE = "tests.support.node_process"
+NAME = "clock"
+
+
+class FileClock:
+    """The machine's clocks, off by what a file says at each look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._system = SystemClock()
+
+    def wall_ms(self) -> int:
+        return self._system.wall_ms() + self._offsets()[0]
+
+    def mono_ms(self) -> int:
+        return self._system.mono_ms() + self._offsets()[1]
+
+    def _offsets(self) -> tuple[int, int]:
+        wall_ms, mono_ms = self._path.read_text(encoding="ascii").split()
+        return int(wall_ms), int(mono_ms)
+
+
+def set_clock(folder: Path, *, wall_ms: int, mono_ms: int = 0) -> None:
+    """Say by how much the clocks of the node whose settings lie in `folder` are off, at one stroke."""
+    draft = folder / f"{NAME}.new"
+    draft.write_text(f"{wall_ms} {mono_ms}\n", encoding="ascii")
+    draft.replace(folder / NAME)
+
+
+def run(settings: Path) -> int:
+    """Serve until the node ends; return its exit code."""
+    loaded = NodeSettings.load(settings)
+    clock = FileClock(settings.parent / NAME)
+    return uvloop.run(main.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True)))
+
+
+if __name__ == "__main__":
+    _, command, option, path = sys.argv
+    if (command, option) != ("serve", "--settings"):
+        raise SystemExit(2)
+    raise SystemExit(run(Path(path)))
