@@ -2,8 +2,9 @@
 
 A push (contract.md, `POST /guard`) carries, freshly signed each time:
 
-- per log of the node the largest head that *we cosigned*, under a cosignature of now: never a smaller one. A log
-  that we meet for the first time has none until its whole tree was rebuilt and its witnesses were asked (`rounds`);
+- per log of the node the largest head that *we cosigned*, under a cosignature of now: never a smaller one, and none
+  at all while we know of a larger one. A log that we meet for the first time has none until its whole tree was rebuilt
+  and its witnesses were asked (`rounds`);
 - per log of other nodes the largest head that we know this node's witness cosigned, or `none`. `none` is only said
   once that log and its witnesses were asked, or could not be.
 
@@ -22,7 +23,7 @@ from log.formats.guard_push import GuardPush
 from monitor.logs import FollowedLog, WatchedNode
 from monitor.outcome import Finding, Outcome
 from monitor.own_witness import OwnWitness
-from monitor.peer import Peer, Reply
+from monitor.peer import Peer, Reply, printable
 from monitor.store import Store
 
 
@@ -76,7 +77,7 @@ class Guard:
                 return self._found(Outcome.UNVERIFIED, "guard", f"refuses the push: {reply.reason}", settled=True)
 
     async def _push(self, asked: Callable[[str], bool]) -> GuardPush:
-        own = [await self._witness.refresh(followed.origin) for followed in self.node.logs]
+        own = [await self._own(followed.origin) for followed in self.node.logs]
         peers: list[tuple[str, bytes | None]] = []
         for followed in self._foreign if self.node.witness is not None else ():
             vkey = self.node.witness.vkey.encode() if self.node.witness else ""
@@ -86,17 +87,28 @@ class Guard:
         shown = tuple(note for note in own if note)
         return GuardPush(self.node.name, self._now_ms() // 1000, shown, tuple(peers))
 
+    async def _own(self, origin: str) -> bytes | None:
+        """Return the largest head that we cosigned, cosigned anew; None when we have cosigned none.
+
+        None too while a larger one is known that nothing has refuted: a node that was set back to between the two
+        would bear the smaller one out, sign, and so part from the larger.
+        """
+        held = await self._witness.held(origin)
+        if held is None or await asyncio.to_thread(self._store.beyond, origin, held.size):
+            return None
+        return await self._witness.refresh(origin)
+
     def _heard(self, reply: Reply, push: GuardPush) -> Guarded:
         try:
             origins, peers = _states(reply)
         except Malformed as e:
             return self._found(Outcome.UNVERIFIED, "guard", f"answers in no known form: {e}", settled=True)
-        findings = [
-            Finding(Outcome.UNVERIFIED, origin, "halted", f"node {self.node.name} has stopped: {state}")
-            for origin, state in (origins | peers).items()
-            if state.startswith(("halted", "blocked"))
-        ]
         ours = {followed.origin for followed in self.node.logs} | {followed.origin for followed in self._foreign}
+        findings = [
+            Finding(Outcome.UNVERIFIED, origin, "halted", f"node {self.node.name} has stopped: {printable(state)}")
+            for origin, state in (origins | peers).items()
+            if origin in ours and state.startswith(("halted", "blocked"))
+        ]
         waiting = {o for o, state in (origins | peers).items() if o in ours and state == "unguarded"}
         findings += [
             Finding(Outcome.UNREACHED, origin, "unguarded", f"node {self.node.name} does not sign yet")

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -109,6 +110,19 @@ def assemble(
     return Rounds(watches, guards, limits)
 
 
+def http_client(limits: Limits) -> httpx.AsyncClient:
+    """Return the client for all peers. It keeps nothing that a peer tells it to keep: a jar of cookies only grows.
+
+    The route to a peer is what the settings say, not what the environment says of proxies.
+    """
+    return httpx.AsyncClient(
+        timeout=limits.request_s,
+        limits=httpx.Limits(max_connections=limits.connections),
+        trust_env=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+    )
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     """A whole monitor over real connections; everything is closed at the end."""
@@ -117,10 +131,7 @@ async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     limits = settings.bounds()
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows)
     try:
-        # The route to a peer is what the settings say, not what the environment says of proxies.
-        async with httpx.AsyncClient(
-            timeout=limits.request_s, limits=httpx.Limits(max_connections=limits.connections), trust_env=False
-        ) as client:
+        async with http_client(limits) as client:
             yield assemble(nodes, signing, store, client, limits)
     finally:
         store.close()

@@ -7,6 +7,8 @@ import httpx
 
 from log.errors import Unreachable
 
+MAX_WORDS = 200  # of what a peer says, in reports; characters
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -19,8 +21,13 @@ class Reply:
     @property
     def reason(self) -> str:
         """The start of the body as one printable line, for reports."""
-        text = self.body[:200].decode("utf-8", "replace").strip().replace("\n", " / ")
-        return f"{self.status} {''.join(c if c.isprintable() else '?' for c in text)}".strip()
+        return f"{self.status} {printable(self.body[:MAX_WORDS].decode('utf-8', 'replace'))}".strip()
+
+
+def printable(text: str) -> str:
+    """Return the start of what a peer says as one line that cannot spoil a report."""
+    line = text[:MAX_WORDS].strip().replace("\n", " / ")
+    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 class Peer:

@@ -292,6 +292,12 @@ class Store:
             )
             return [self._head(seq) for seq in self._seqs(query, origin, limit)]
 
+    def beyond(self, origin: str, size: int) -> bool:
+        """Say whether the log has signed a larger tree than `size` that is not refuted."""
+        with self._mutex:
+            query = "SELECT 1 FROM head WHERE origin = ? AND size > ? AND state != ? LIMIT 1"
+            return self._database.execute(query, (origin, size, REFUTED)).fetchone() is not None
+
     def state(self, origin: str, size: int, root: bytes) -> str | None:
         """Return what became of a signed tree: OPEN, CONVICTED, AGREED, REFUTED, or None when never seen."""
         with self._mutex:

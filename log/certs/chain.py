@@ -306,7 +306,7 @@ def _date(time_ms: int) -> str:
 
 
 class _Memory(Generic[_Key, _Value]):
-    """The `limit` values used last, shared by threads."""
+    """The `limit` values put last, shared by threads. Looking up takes no lock: it is one step for all threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -314,15 +314,12 @@ class _Memory(Generic[_Key, _Value]):
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
 
     def get(self, key: _Key) -> _Value | None:
-        with self._lock:
-            value = self._values.get(key)
-            if value is not None:
-                self._values.move_to_end(key)
-            return value
+        return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
+        if key in self._values:
+            return
         with self._lock:
             self._values[key] = value
-            self._values.move_to_end(key)
             if len(self._values) > self._limit:
                 self._values.popitem(last=False)

@@ -125,10 +125,13 @@ class Guard:
             raise Conflict(f"signed at {time_s}, not after this node's start at {self._since_s}")
 
     def hear(self, guard: GuardKey, time_s: int) -> None:
-        """Note what time the guard had when it cosigned; an older time than its last one says nothing."""
-        held = self._opinions.get(guard.name)
-        if held is None or time_s > held.time_s:
-            self._opinions[guard.name] = _Opinion(time_s, self._clock.mono_ms())
+        """Note what time the guard had when it cosigned; an older time than its last one says nothing.
+
+        Unless that last one came longer than `heard_ms` ago: then the guard's clock was ahead and has been set back.
+        """
+        held, now_ms = self._opinions.get(guard.name), self._clock.mono_ms()
+        if held is None or time_s > held.time_s or now_ms - held.mono_ms > self._limits.heard_ms:
+            self._opinions[guard.name] = _Opinion(time_s, now_ms)
 
     def open(self, origin: str, time_s: int) -> None:
         """A guard has shown its largest head of our own `origin`, cosigned at `time_s`; our tree bears it out.

@@ -12,8 +12,9 @@ A commit writes twice, and only the second write counts:
        UNKNOWN: nobody can say which head stands, so this process must not go on.
     5. publish in memory. (Index and answers follow in `loop`.)
 
-Recovery reads the head of 4, demands that the data store reproduces its root, drops what lies beyond it (1
-without 4), and ends in the same `_publish`. `heartbeat` is 3 to 5 for an unchanged tree.
+Recovery reads the head of 4, demands that the data store reproduces its root, and ends in the same `_publish`.
+What lies beyond it is 1 without 4, or, when the head store was set back, history: the first commit drops it, and
+only after the gate, which knows by then what guards hold. `heartbeat` is 3 to 5 for an unchanged tree.
 """
 
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ class Committer:
         self._clock = clock
         self._published: Published | None = None
         self._set_back = False  # the clock fell back too far, and has not passed the last head since
+        self._beyond = False  # whether rows may lie beyond the published size
         self._blobs: set[bytes] = set()
 
     @property
@@ -80,7 +82,7 @@ class Committer:
             raise StateRefused(f"head store: {self._identity.origin} already has a head")
 
     async def recover(self) -> None:
-        """Load the head that counts and the tree below it; drop what lies beyond. `StateRefused` if it cannot."""
+        """Load the head that counts and the tree below it, changing nothing. `StateRefused` if it cannot."""
         origin = self._identity.origin
         value = await self._heads.load(store_name(origin))
         if value is None:
@@ -96,7 +98,7 @@ class Committer:
             ) from error
         if edge.root() != head.root:
             raise StateRefused(f"data store of {origin} does not reproduce the signed root at size {head.size}")
-        await self._data.truncate(head.size)
+        self._beyond = True
         self._publish(Published(head, edge, frontier_of(edge)))
 
     async def commit(self, submissions: Sequence[Submission]) -> Published:
@@ -106,6 +108,10 @@ class Committer:
         """
         before = self.published
         timestamp_ms = self._next_time(before)
+        if self._beyond:
+            self._permit(timestamp_ms)
+            await self._data.truncate(before.head.size)
+            self._beyond = False
         planned = plan(self._family, before.edge, submissions, timestamp_ms, self._blobs)
         await self._data.commit(planned.batch)  # 1
         self._remember(planned)

@@ -97,11 +97,19 @@ class Sequencer:
         """Submissions in the pool."""
         return len(self._pool)
 
-    async def start(self) -> None:
-        """Recover, bring the index up to the published size, begin to sequence."""
+    async def recover(self) -> None:
+        """Find the tree that counts and bring the index up to it; nothing is signed yet."""
         await self._committer.recover()
         replayed = await dedup.catch_up(self._family, self._data, self._index, self.published.head.size)
         logger.info("%s: recovered at size %d, index replayed %d", self._origin, self.published.head.size, replayed)
+
+    async def start(self) -> None:
+        """Recover, then begin to sequence."""
+        await self.recover()
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to sequence what `recover` found."""
         self._task = asyncio.create_task(self._run(), name=f"sequencer {self._origin}")
 
     async def stop(self) -> None:

@@ -19,7 +19,8 @@ from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, Family, Parts
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
-from log.merkle.tiles import TILE_WIDTH
+from log.merkle.hashing import HASH_SIZE
+from log.merkle.tiles import TILE_BYTES, TILE_WIDTH
 from log.sequencer.clock import Clock
 from log.sequencer.head import Published
 from log.sequencer.loop import Sequencer
@@ -37,6 +38,7 @@ class ReadLimits:
     """Bounds of what reading keeps in memory."""
 
     gzip_cache_bytes: int = 32 << 20  # compressed full data tiles
+    tile_cache_bytes: int = 16 << 20  # full hash tiles, 8 KiB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Log:
         self._on_failure = on_failure
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
+        self._tiles: dict[tuple[int, int], bytes] = {}
 
     @property
     def name(self) -> str:
@@ -121,9 +124,10 @@ class Log:
         return self.sequencer.published.head.size
 
     async def start(self) -> None:
-        """Recover the tree and the witnessed head; begin to sequence."""
-        await self.sequencer.start()
+        """Recover the tree and the witnessed head, which may halt the log; only then begin to sequence."""
+        await self.sequencer.recover()
         await self._head.load()
+        self.sequencer.begin()
 
     async def stop(self) -> None:
         """Commit and answer what was taken, then let go of the stores."""
@@ -179,8 +183,16 @@ class Log:
 
     async def hash_tile(self, level: int, n: int, width: int) -> bytes:
         """Return `width` hashes of tile `n`; `NotFound` unless some published size implies it."""
+        tile = self._tiles.get((level, n))
+        if tile is not None:
+            return tile if width == TILE_WIDTH else tile[: width * HASH_SIZE]
         start = n * TILE_WIDTH
-        return await self.hashes(level, start, start + width, self.size)
+        tile = await self.hashes(level, start, start + width, self.size)
+        if width == TILE_WIDTH:  # a full tile never changes; the oldest leave first
+            while len(self._tiles) * TILE_BYTES >= self._limits.tile_cache_bytes:
+                del self._tiles[next(iter(self._tiles))]
+            self._tiles[level, n] = tile
+        return tile
 
     async def entry_tile(self, kind: str, n: int, width: int) -> bytes:
         """Return `width` entries as a static-ct data tile ("data") or a tlog-tiles entry bundle ("entries").

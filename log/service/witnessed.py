@@ -87,6 +87,7 @@ class WitnessedHead:
         except (Malformed, BadSignature) as error:
             raise StateRefused(f"head store: the witnessed head of {self._origin} does not verify") from error
         if await self._borne_out(checkpoint, raw) and self._meets(lines):
+            self._gathered[checkpoint.encode()] = dict(lines)
             self._take(checkpoint, lines)
 
     def newest(self, head: Head) -> bytes:
@@ -120,8 +121,10 @@ class WitnessedHead:
             return  # overtaken: gathering for it would only push out what is still needed
         merged = self._merge(checkpoint.encode(), lines)
         if self._own.keys() <= merged.keys() and self._meets(merged):
+            before = self.note
             self._take(checkpoint, merged)
-            await self._store()
+            if self.note != before:  # whoever brings again what is published costs no write
+                await self._store()
 
     async def _borne_out(self, checkpoint: Checkpoint, raw: bytes) -> bool:
         """Hold a head with our signature against our tree; halt when it contradicts."""

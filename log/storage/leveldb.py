@@ -177,9 +177,13 @@ class _Database:
         self._readers = ThreadPoolExecutor(limits.scan_threads, f"{kind}-read")
 
     def get(self, key: bytes) -> bytes | None:
-        with self._reading():
+        if self._closed:
+            raise StorageError("the store is closed")
+        try:  # the hottest read: written out, because `_reading` costs as much again as the get
             value: bytes | None = self._db.get(key, verify_checksums=True)
-            return value
+        except plyvel.Error as e:
+            raise StorageError(f"LevelDB could not read: {e}") from e
+        return value
 
     def keys(self, start: bytes, stop: bytes) -> list[bytes]:
         with self._reading(), self._db.iterator(start=start, stop=stop, include_value=False) as keys:

@@ -1,5 +1,6 @@
 """The monitor as a process: commands, exit codes, signals, and `kill -9` at any moment."""
 
+import asyncio
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import pytest
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import main, settings
+from monitor.limits import Limits
 from monitor.store import Store
 from tests.support.lying_log import Fault, LyingLog, World, served
 
@@ -111,6 +113,19 @@ def test_it_runs_until_told_to_stop_and_a_second_one_is_refused(tmp_path: Path, 
                 events = [json.loads(line)["event"] for line in out.splitlines()]
                 assert events[0] == "started"
                 assert events[-1] == "stopped"
+
+
+async def test_no_peer_can_fill_the_cookie_jar() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, main.http_client(Limits()) as client:
+        assert (await client.get(f"http://127.0.0.1:{port}/")).headers["set-cookie"]
+        assert list(client.cookies.jar) == []
 
 
 def test_a_silent_node_delays_nobody(tmp_path: Path, world: World) -> None:

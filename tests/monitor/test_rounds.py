@@ -349,6 +349,19 @@ async def test_a_node_that_has_stopped_counts_as_one_that_does_not_verify(monito
     assert [finding.code for finding in findings] == ["halted"]
 
 
+async def test_a_node_that_says_too_much_is_cut_short(monitor: Monitor) -> None:
+    """A megabyte of JSON names ten thousand origins: only ours are spoken of, and in one printable line."""
+    hk = monitor.world.hk
+    hk.foreign_answers = {f"stranger.example/{n}": "halted: no" for n in range(10_000)}
+    hk.answers["hk.example/x509"] = "halted: \n\ud800" + 1_000 * "x"
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.UNVERIFIED
+    [finding] = findings
+    assert (finding.subject, finding.code) == ("hk.example/x509", "halted")
+    assert len(finding.text) < 300
+    assert finding.text.isprintable()
+
+
 async def test_a_node_that_does_not_know_us_as_guard_is_a_matter_of_settings(monitor: Monitor) -> None:
     monitor.world.gd.push_key = None
     monitor.world.gd.guarded = True
@@ -420,6 +433,28 @@ async def test_a_state_from_a_backup_signs_nothing_below_what_it_signed(monitor:
     await grow(followed)
     await monitor.once()
     await healthy(monitor)
+
+
+async def test_a_node_set_back_between_two_heads_that_we_know_gets_no_guard_note(monitor: Monitor) -> None:
+    """We cosigned 300; the log signed 307, which the other side holds; an old image of 303 asks to be guarded."""
+    world, followed = monitor.world, monitor.world.hk_x509
+    await healthy(monitor)
+    await grow(followed, 3)
+    early = await followed.branch(303, 0)
+    early.policy = followed.policy
+    world.time_ms += 1_000
+    await grow(followed, 4)
+    await world.gd.witness.cosign(followed.note)  # another monitor was faster than we
+    world.hk.logs["x509"] = early
+    world.hk.pushes.clear()
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.UNVERIFIED, findings
+    assert world.hk.pushes
+    for push in world.hk.pushes:
+        assert {parse_signed(raw)[1].origin for raw in push.own} == {"hk.example/governance"}
+    world.hk.logs["x509"] = followed
+    await healthy(monitor)
+    assert {parse_signed(raw)[1].size for raw in world.hk.pushes[-1].own} == {300, 307}
 
 
 async def test_raw_bytes_of_refused_heads_are_kept(monitor: Monitor) -> None:

@@ -404,6 +404,21 @@ def test_one_of_the_guards_heard_lately_is_enough_and_silence_stops_nothing() ->
     guard.permit(ORIGIN)
 
 
+def test_a_guard_whose_clock_was_ahead_is_believed_again_a_minute_after_it_was_set_right() -> None:
+    clock = FakeClock()
+    guard = a_guard(clock)
+    now_s = clock.wall_ms() // 1000
+    guard.hear(key("a", 50), now_s + 86_400)
+    guard.open(ORIGIN, now_s)
+    for _ in range(61):
+        with pytest.raises(Unavailable, match="clock"):
+            guard.permit(ORIGIN)
+        guard.hear(key("a", 50), clock.wall_ms() // 1000)
+        clock.advance(1_000)
+    guard.hear(key("a", 50), clock.wall_ms() // 1000)
+    guard.permit(ORIGIN)
+
+
 def test_without_guards_nothing_is_closed_and_nothing_is_called_protected() -> None:
     clock = FakeClock()
     guard = Guard(clock, [], Halts(MemoryHeads(Disk())), lambda: None, GuardLimits())

@@ -14,6 +14,7 @@ import httpx
 from log.client import prover
 from log.client.http import HttpLog
 from log.crypto.notes import open_note
+from log.demo.deployment import MONITOR
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509
 from log.formats.note import Note, VKey
@@ -38,6 +39,16 @@ async def halts(w: World, *arguments: str) -> str:
     out, _ = await process.communicate()
     assert process.returncode == 0
     return out.decode()
+
+
+async def monitor_holds(w: World, http: httpx.AsyncClient, size: int) -> None:
+    """Wait until the guard has cosigned so many entries: what nobody outside holds, nobody can miss."""
+
+    async def cosigned() -> bool:
+        note = Note.parse((await http.get(f"{w.site().url}/x509/checkpoint")).content)
+        return Checkpoint.parse(note.text).size == size and MONITOR in {line.name for line in note.signatures}
+
+    await eventually(f"the monitor has cosigned {size} entries", cosigned)
 
 
 async def refused(w: World, http: httpx.AsyncClient, reason: str) -> None:
@@ -79,13 +90,7 @@ async def test_an_old_image_of_all_stores_signs_nothing_until_an_operator_has_me
         node = await w.start()
         await w.healthy(http)
         await w.submits(http, 5)
-
-        async def cosigned() -> bool:
-            notes = Note.parse((await http.get(f"{w.site().url}/x509/checkpoint")).content)
-            names = {line.name for line in notes.signatures}
-            return Checkpoint.parse(notes.text).size == 10 and "monitor.twinlog.example/demo" in names
-
-        await eventually("the monitor has cosigned ten entries", cosigned)
+        await monitor_holds(w, http, 10)
         await node.stop()
         newest = w.copy(tmp_path / "newest")
 
@@ -145,7 +150,7 @@ async def test_an_old_head_store_alone_is_caught_and_costs_no_entry(tmp_path: Pa
         node = await w.start()
         await w.healthy(http)
         await w.submits(http, 5)
-        await w.healthy(http)
+        await monitor_holds(w, http, 10)
         await node.stop()
         newest = w.copy(tmp_path / "newest")
         w.restore_heads(old)

@@ -94,6 +94,17 @@ async def test_one_bad_chain_of_a_batch_harms_no_other(desk: Desk) -> None:
     assert desk.engine.size == 2
 
 
+async def test_a_chain_that_comes_as_the_last_check_ends_is_checked_too(desk: Desk) -> None:
+    """Whoever was just answered may come again before the task that checked has been reaped."""
+    intake = desk.intake()
+    bad = ISSUER.chain(1)
+    bad[0] = bad[0][:-1] + bytes([bad[0][-1] ^ 1])
+    with pytest.raises(Refused):
+        await intake.add_chain(bad, precert=False)
+    sct = await asyncio.wait_for(intake.add_chain(ISSUER.chain(2), precert=False), 5)
+    assert sct.index == 0
+
+
 async def test_over_the_rate_is_an_answer(desk: Desk) -> None:
     desk.limits = IntakeLimits(max_rate_per_s=2)
     intake = desk.intake()

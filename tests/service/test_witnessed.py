@@ -304,6 +304,26 @@ async def test_a_head_store_that_fails_ends_the_process(swap: Swap | None) -> No
     await engine.crash()
 
 
+async def test_whoever_replays_the_published_head_costs_no_write(engine: Engine) -> None:
+    await take(engine, ONE, TWO)
+    published = await engine.running.witnessed()
+    assert published is not None
+    heads = engine.running._head._heads
+    writes: list[str] = []
+
+    async def counted(name: str, old: bytes | None, new: bytes) -> Swap:
+        writes.append(name)
+        return await type(heads).replace(heads, name, old, new)
+
+    heads.replace = counted  # type: ignore[method-assign]
+    for _ in range(5):
+        await engine.running.add_cosignatures(published)
+    assert writes == []
+    engine.clock.advance(2_000)
+    await take(engine, ONE)
+    assert writes == [ROW]
+
+
 async def test_our_own_heads_verify_under_every_key(engine: Engine) -> None:
     opened = open_note(await engine.running.checkpoint(), [signer.vkey for signer in log_signers()])
     assert len(opened.verified) == 3

@@ -281,6 +281,7 @@ class LyingNode:
         self.push_key: VKey | None = None  # of the guard
         self.pushes: list[GuardPush] = []
         self.answers: dict[str, str] = {}  # origin -> what to say instead of ok
+        self.foreign_answers: dict[str, str] = {}  # what to say of origins that are not ours
         self.guarded = False
         self.since_s = 0  # pushes of this second and before are answered 409
         self.seen: list[str] = []  # "METHOD path" of every request
@@ -355,7 +356,7 @@ class LyingNode:
         }
         answer = {
             "guarded": all(state == "ok" for state in origins.values()),
-            "origins": origins | {o: say for o, say in self.answers.items() if o in origins},
+            "origins": origins | {o: say for o, say in self.answers.items() if o in origins} | self.foreign_answers,
             "peers": {origin: "ok" if origin in peers else "unguarded" for origin in self.witness.known},
         }
         return 200, "application/json", json.dumps(answer).encode()
