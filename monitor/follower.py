@@ -150,7 +150,7 @@ class Follower:
             return step
         findings = list(step.findings)
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
-        blocked = False
+        blocked = len(waiting) == self._limits.open_heads  # there may be more: the next look goes on with them
         for each in waiting:
             if each.size > step.head.size:
                 text = f"serves size {step.head.size}, but has signed size {each.size}, whose entries nobody serves"

@@ -138,6 +138,9 @@ class Watch:
             raise
         except LogError as e:
             return [Finding(Outcome.UNVERIFIED, self.log.origin, "tiles", f"no proof to the new head: {e}")]
+        if any(self._contested.values()):  # a witness has shown a lie while we waited
+            self.vouch = None
+            return []
         vouch = Vouch(head, old, proof)
         vouch.lines[self._own.vkey] = await self._own.advance(self.log, head, size, path)
         self.vouch = vouch

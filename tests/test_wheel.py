@@ -3,10 +3,6 @@
 import zipfile
 from pathlib import Path
 
-import pytest
-
-pytest.importorskip("hatchling", reason="the build back end comes with the test extra")
-
 from hatchling.builders.wheel import WheelBuilder
 
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Table
 
 from log.client.proofs import ProofSource
 from log.client.submit import Submitter
@@ -171,23 +170,18 @@ def _summary(
     statement: str,
     console: Console,
 ) -> None:
-    table = Table(title="Logs")
-    for column in ("log", "entries", "vouched for", "by", "URL"):
-        table.add_column(column, overflow="fold")
-    for side, site in deployment.sites.items():
+    console.print("\nWhat is logged, and who vouches for it:")
+    for side in deployment.sites:
         for status in health[side]["logs"]:
-            by = ", ".join(status["vouched_by"])
-            table.add_row(
-                status["origin"], str(status["size"]), str(status["witnessed_size"]), by, f"{site.url}/{status['name']}"
-            )
-    console.print(table)
-    console.print(f"Verified with both nodes stopped: {statement}", soft_wrap=True)
+            counts = f"{status['size']:>5} entries, {status['witnessed_size']:>5} vouched for by"
+            console.print(f"  {status['origin']:<30}{counts} {' and '.join(status['vouched_by'])}", soft_wrap=True)
+    console.print(f"\nWith both nodes stopped, from three files: {statement}\n", soft_wrap=True)
     for refusal in refusals:
         console.print(f"refused by {refusal}", soft_wrap=True)
     if material.left_out:
         console.print(f"Left out: {material.left_out}.")
     for site in deployment.sites.values():
         console.print(
-            f"{site.name}: {site.url}/ (status page), {site.url}/openapi.json, {site.url}/healthz, {site.url}/metrics"
+            f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: {site.url}/x509, {site.url}/governance"
         )
     console.print(f"Files: {deployment.folder}")

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from log.crypto.notes import open_note
-from log.formats.checkpoint import parse_signed
+from log.formats.checkpoint import Checkpoint, parse_signed
 from monitor import evidence
 from monitor.logs import read_head
-from monitor.outcome import Outcome
+from monitor.outcome import Finding, Outcome
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault, LyingLog
 
@@ -251,6 +251,45 @@ async def test_a_larger_fork_at_the_other_side_blocks_us_until_the_log_refutes_i
     assert outcome is Outcome.PROVEN, findings
     assert monitor.store is not None
     assert [found.kind.value for found in monitor.store.evidence(honest.origin)] == ["E2"]
+
+
+async def test_more_open_heads_than_one_look_settles_block_us_until_the_last_is_settled(monitor: Monitor) -> None:
+    honest = monitor.world.hk_x509
+    monitor.path.write_text(monitor.path.read_text() + "open_heads = 1\n")
+    await healthy(monitor)
+    held = monitor.held(honest)
+    assert monitor.store is not None
+    for other in (await honest.branch(100, 0), await honest.branch(150, 50)):  # the second is not ours
+        head, _ = read_head(other.note, monitor.watch(honest).log)
+        monitor.store.observe(head, "another monitor", monitor.world.time_ms)
+    honest.handed.clear()
+    seen = [await monitor.once() for _ in range(2)]
+    assert seen[-1][0] is Outcome.PROVEN, seen
+    assert honest.handed == []
+    assert monitor.held(honest) == held
+
+
+async def test_a_lie_that_is_proven_while_we_are_about_to_cosign_stops_us(monitor: Monitor) -> None:
+    honest = monitor.world.hk_x509
+    await healthy(monitor)
+    held = monitor.held(honest)
+    await grow(honest)
+    watch = monitor.watch(honest)
+    asked = watch._own.held
+
+    calls: list[str] = []
+
+    async def slow(origin: str) -> Checkpoint | None:
+        calls.append(origin)
+        if len(calls) == 2:  # the look is done: what follows is to be cosigned
+            watch._contest("survey", [Finding(Outcome.PROVEN, origin, "fork", "shown to another")])
+        return await asked(origin)
+
+    watch._own.held = slow  # type: ignore[method-assign]
+    assert await watch.look() == []
+    assert len(calls) >= 2
+    assert watch.vouch is None
+    assert monitor.held(honest)[1] == held[1]
 
 
 async def test_a_rollback_on_record_does_not_keep_the_log_from_being_vouched_again(monitor: Monitor) -> None:

@@ -22,6 +22,7 @@ from tests.support.nodes import World, client, eventually, unguard, world
 
 MORE = 40  # submissions tried after the cut
 BATCH = 48
+CUT_LIMITS = {"linger_ms": 100, "body_timeout_s": 60}  # large batches; bodies may be held back
 AHEAD_BYTES = 48 << 10
 CUT_BYTES = 5_000  # of the batch that is cut, so many still fit: a few of its entries
 MIB = 1 << 20
@@ -93,15 +94,15 @@ class HeldBack:
 @asynccontextmanager
 async def cut_in_a_batch(folder: Path) -> AsyncIterator[tuple[World, httpx.AsyncClient, HeldBack]]:
     """A node whose data store was cut in the middle of a batch, on which there is no limit any more."""
-    async with world(folder, limits={"linger_ms": 100}) as w, client() as http, client() as other:
+    async with world(folder, limits=CUT_LIMITS) as w, client() as http, client() as other:
         unguard(w.site())
         node = await w.start()
         data = w.data_folder() / "x509" / "data"
         held = HeldBack(w, other)
-        await held.begin(MORE)
         # Until the data store's log is the largest file by more than a batch, so that nothing else is cut.
         while largest(data, "*.log") < largest(w.heads_file().parent, "*") + AHEAD_BYTES:
             await w.submits(http, BATCH)
+        await held.begin(MORE)
         end = largest(data, "*.log") + CUT_BYTES
         with files_end_at(node.pid, end):
             statuses = await asyncio.gather(*(w.promises.submit(http, w.site().url) for _ in range(BATCH)))

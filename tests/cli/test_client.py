@@ -1,0 +1,92 @@
+"""What a submitter, a relying party and an auditor type, against a real pair of nodes with their monitor."""
+
+import asyncio
+import base64
+import json
+import textwrap
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from log.errors import BadProof, BadSignature, LogError, NotFound
+from tests.cli.test_operator import twinlog
+from tests.support.nodes import World, client, world
+
+
+def pem(*certificates: bytes) -> str:
+    """Write certificates as one PEM file."""
+    blocks = ("\n".join(textwrap.wrap(base64.b64encode(der).decode(), 64)) for der in certificates)
+    return "".join(f"-----BEGIN CERTIFICATE-----\n{block}\n-----END CERTIFICATE-----\n" for block in blocks)
+
+
+async def test_from_a_folder_of_certificates_to_vouched_proofs(tmp_path: Path) -> None:
+    async with world(tmp_path / "d") as w, client() as http:
+        await asyncio.gather(w.start("hk"), w.start("gd"))
+        await w.start_monitor()
+        await asyncio.gather(w.healthy(http, "hk"), w.healthy(http, "gd"))
+        # The commands have loops of their own: they run in a thread, one after the other.
+        await asyncio.to_thread(_script, w, tmp_path)
+
+
+def _script(w: World, folder: Path) -> None:
+    url, policy = f"{w.site().url}/x509", w.site().policy("x509")
+    issuer = w.promises.issuer
+    certificates, issuers, out = folder / "certificates", folder / "issuers", folder / "receipts"
+    certificates.mkdir()
+    issuers.mkdir()
+    (certificates / "one.pem").write_text(pem(issuer.certificate(1), *issuer.issuers))
+    (certificates / "two.der").write_bytes(issuer.certificate(2))  # its chain comes from --issuers
+    (certificates / "junk.crt").write_bytes(b"no certificate")
+    (certificates / "unlisted.der").write_bytes(issuer.certificate(3)[:-1] + b"\x00")
+    for number, der in enumerate(issuer.issuers):
+        (issuers / f"{number}.der").write_bytes(der)
+
+    first = twinlog("submit", url, certificates, "--out", out, "--issuers", issuers)
+    assert first.exit_code == 1
+    assert "2 logged, 0 logged before, 2 refused" in first.output
+    [line] = (out / "refused.csv").read_text().splitlines()
+    assert line.startswith(sha256((certificates / "unlisted.der").read_bytes()).hexdigest())
+    assert "not signed by its issuer" in line
+    second = twinlog("submit", url, certificates / "one.pem", certificates / "two.der", "--out", out)
+    assert (second.exit_code, second.output) == (0, "0 logged, 2 logged before, 0 refused\n")
+
+    one, proof = certificates / "one.pem", folder / "one.tlog-proof"
+    provisional = twinlog("prove", url, one, "--newest", "-o", proof)
+    assert provisional.exit_code == 0
+    said = twinlog("verify", proof, one, "--policy", policy, "--provisional")
+    assert "entry 0 of hk.twinlog.example/x509" in said.output or "entry 1 of" in said.output
+    upgraded = twinlog("upgrade", proof, "--policy", policy, "--url", url, "--certificate", one)
+    while upgraded.exit_code:  # the witnesses have not vouched for it yet, and the command said so
+        upgraded = twinlog("upgrade", proof, "--policy", policy, "--url", url, "--certificate", one)
+    assert "VERIFIED" in upgraded.output
+    assert "VERIFIED" in twinlog("verify", proof, one, "--policy", policy).output
+    with pytest.raises(BadProof):
+        twinlog("verify", proof, certificates / "two.der", "--policy", policy)
+    nobody = folder / "nobody.policy"
+    nobody.write_text(policy.read_text().replace("quorum both", "quorum none"))
+    assert "VERIFIED" in twinlog("verify", proof, one, "--policy", nobody).output
+    strangers = folder / "strangers.policy"
+    strangers.write_text("\n".join(["quorum none", ""]))
+    with pytest.raises(BadSignature):
+        twinlog("verify", proof, one, "--policy", strangers)
+
+    receipts = sorted(out.glob("*.sct.json"))
+    assert json.loads(receipts[0].read_text())["log"] == url
+    vouched = twinlog("upgrade", *receipts, "--policy", policy)
+    assert vouched.exit_code == 0
+    assert vouched.output.count("VERIFIED") == 2
+    assert len(list(out.glob("*.tlog-proof"))) == 2
+
+    (folder / "unknown.der").write_bytes(issuer.certificate(4))
+    with pytest.raises(NotFound):
+        twinlog("prove", url, folder / "unknown.der")
+
+    vkeys = [line.split(" ")[1] for line in policy.read_text().splitlines() if line.startswith("log ")]
+    assert "2 entries" in twinlog("audit", url, "--vkey", vkeys[0], "--deep").output
+    with pytest.raises(LogError):
+        twinlog("audit", url, "--vkey", vkeys[0].replace("hk.", "gd."))
+    assert twinlog("get", url, "checkpoint").output.startswith("hk.twinlog.example/x509\n2\n")
+    assert "hk.twinlog.example/x509" in twinlog("get", url, "witnessed").output
+    assert twinlog("get", url, "roots").output == "1 roots\n"
+    assert bytes.fromhex(twinlog("get", url, "0").output.strip())[8:10] == b"\x00\x00"
