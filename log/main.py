@@ -5,6 +5,7 @@
 
 import asyncio
 import logging
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from log.access import Bodies
 from log.api import server
 from log.api.app import Options, create_app
 from log.api.limits import HttpLimits
+from log.api.server import Tls
 from log.authority import Authority, FileAuthority
 from log.certs.chain import ChainChecker, Window
 from log.certs.chain import Limits as ChainLimits
@@ -370,6 +372,14 @@ def _open_stores(
     return data, LevelIndex(folder / "index", limits, create=create or create_index)
 
 
+def _tls(settings: NodeSettings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        if settings.tls_certificate != settings.tls_key:
+            raise SettingsError("tls_certificate, tls_key: both or neither")
+        return None
+    return Tls(settings.tls_certificate, settings.tls_key)
+
+
 def _http_limits(settings: NodeSettings) -> HttpLimits:
     limits = settings.limits
     return HttpLimits(
@@ -394,8 +404,18 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
     `announce` gets the URL once every log has recovered and the socket answers.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    listener = server.listen(settings.listen)
-    url = server.url_of(listener)
+    with server.listen(settings.listen) as listener:
+        return await _serve(settings, clock, listener, announce)
+
+
+async def _serve(settings: NodeSettings, clock: Clock, listener: socket.socket, announce: Callable[[str], None]) -> int:
+    tls = _tls(settings)
+    if tls is None and not settings.behind_proxy and not server.stays_here(listener):
+        raise SettingsError(
+            f"listen: {settings.listen} is reached from other machines: set tls_certificate and tls_key, or "
+            "behind_proxy = true where a proxy in front speaks TLS"
+        )
+    url = server.url_of(listener, tls)
     try:
         node = await build(settings, clock, url)
         await node.start()
@@ -412,7 +432,7 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
     )
     failed = asyncio.create_task(node.ended())
     await server.serve(
-        create_app(node, options, clock), listener, settings.stop_timeout_s, failed, partial(announce, url)
+        create_app(node, options, clock), listener, settings.stop_timeout_s, failed, partial(announce, url), tls
     )
     failed.cancel()
     await node.stop()

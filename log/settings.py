@@ -115,6 +115,9 @@ class NodeSettings(BaseSettings):
     node: str
     listen: str = "127.0.0.1:8800"
     public_url: str = ""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    behind_proxy: bool = False  # a proxy in front speaks TLS
     keys_dir: Path = Path("keys")
     data_dir: Path = Path("data")
     heads_file: Path = Path("heads/heads.sqlite")
@@ -174,6 +177,8 @@ class NodeSettings(BaseSettings):
                 "keys_dir": folder / self.keys_dir,
                 "data_dir": folder / self.data_dir,
                 "heads_file": folder / self.heads_file,
+                "tls_certificate": self.tls_certificate and folder / self.tls_certificate,
+                "tls_key": self.tls_key and folder / self.tls_key,
                 "logs": tuple(entry.model_copy(update={"policy": folder / entry.policy}) for entry in self.logs),
                 "trustlists": tuple(
                     entry.model_copy(update={"path": folder / entry.path}) for entry in self.trustlists

@@ -6,9 +6,12 @@ answered within `stop_timeout_s`, and only then do the stores close.
 
 import asyncio
 import contextlib
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 
@@ -34,6 +37,14 @@ class _Server(uvicorn.Server):
         self.ready.set()
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM: the server's certificate with its chain, and its private key."""
+
+    certificate: Path
+    key: Path
+
+
 def listen(address: str) -> socket.socket:
     """Bind `host:port` (port 0: any free one). `SettingsError` when it is taken or no address."""
     host, _, port = address.rpartition(":")
@@ -49,10 +60,15 @@ def listen(address: str) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, tls: Tls | None) -> str:
     """Return the URL of a bound socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def stays_here(listener: socket.socket) -> bool:
+    """Say whether a bound socket is reached from this machine alone."""
+    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 async def serve(
@@ -61,8 +77,12 @@ async def serve(
     stop_timeout_s: int,
     failed: asyncio.Task[None],
     announce: Callable[[], None],
+    tls: Tls | None = None,
 ) -> None:
-    """Serve until a signal comes or `failed` ends; return when the last answer is out or the time is up."""
+    """Serve until a signal comes or `failed` ends; return when the last answer is out or the time is up.
+
+    `SettingsError` when the files of `tls` do not go together.
+    """
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -74,7 +94,13 @@ async def serve(
         date_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=stop_timeout_s,
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"tls_certificate, tls_key: {error}") from error
     server = _Server(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -182,6 +182,6 @@ def _summary(
         console.print(f"Left out: {material.left_out}.")
     for site in deployment.sites.values():
         console.print(
-            f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: {site.url}/x509, {site.url}/governance"
+            f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: {site.url}/x509, {site.url}/governance",
         )
     console.print(f"Files: {deployment.folder}")

@@ -128,3 +128,12 @@ def test_a_second_signer_adds_a_line_and_the_first_one_stays(node: Path) -> None
     first = node.read_text().split('signers = ["')[1].split('"')[0]
     verified = twinlog("trustlist", "verify", folder, "--signer", first, "--signer", second, "--threshold", "2")
     assert verified.exit_code == 0
+
+
+@pytest.mark.parametrize("line", ['listen = "0.0.0.0:0"\n', 'tls_key = "key.pem"\n'])
+def test_plain_http_for_other_machines_is_refused_at_start(node: Path, line: str) -> None:
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    node.write_text(line + node.read_text())
+    with pytest.raises(SettingsError, match="tls_certificate"):
+        twinlog("serve", "--settings", node)
