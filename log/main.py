@@ -47,6 +47,7 @@ from log.sequencer.loop import Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.intake import CertificateIntake, IntakeLimits
 from log.service.log import Identity, Log, ReadLimits
+from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
@@ -91,7 +92,7 @@ def witness_name(settings: NodeSettings) -> str:
 
 async def init(settings: NodeSettings, clock: Clock) -> None:
     """Create the stores, sign each log's empty head, write the witness marker. Refuses a state that exists."""
-    check_paths(settings)
+    check_settings(settings)
     heads = open_heads(settings, create=True)
     try:
         await witness_state.create(heads)
@@ -115,10 +116,13 @@ class OpenGate:
         """Let everything be signed."""
 
 
-def check_paths(settings: NodeSettings) -> None:
-    """Raise `SettingsError` when the head store lies under the data folder: one restored copy would take both."""
+def check_settings(settings: NodeSettings) -> None:
+    """Raise `SettingsError` for what must not be: a head store under the data folder, a node that witnesses itself."""
     if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
+    own = {table.origin for table in settings.logs}
+    if own & {entry.origin for entry in settings.witnessed}:
+        raise SettingsError("witnessed: a node never witnesses its own logs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class _Builder:
     """Holds what the parts of one node share while they are put together."""
 
     def __init__(self, settings: NodeSettings, clock: Clock) -> None:
-        check_paths(settings)
+        check_settings(settings)
         self._settings = settings
         self._clock = clock
         self._heads = open_heads(settings, create=False)
@@ -253,6 +257,8 @@ class _Builder:
             on_failure=self._fail,
         )
         policy = _policy(table.policy)
+        if policy.logs and not policy.log_vkeys(table.origin):
+            raise SettingsError(f"{table.policy}: this policy is of other logs than {table.origin}")
         hosted: Log
         scts = None if own.sct is None or own.log_id is None else SctIssuer(own.log_id, own.sct)
         witnessed = WitnessedHead(
@@ -281,7 +287,11 @@ class _Builder:
             scts.extra if scts else None,
             self._clock,
             self._guard.guarded,
-            ReadLimits(limits.gzip_cache_bytes, limits.tile_cache_bytes),
+            ReadLimits(
+                limits.gzip_cache_bytes,
+                limits.tile_cache_bytes,
+                RangeLimits(limits.max_get_entries, limits.max_get_entries_bytes),
+            ),
             self._fail,
         )
         self._logs.append(hosted)

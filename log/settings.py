@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import SettingsError
 
 PREFIX = "TWINLOG_"
-OTHERS = ("TWINLOG_MONITOR_", "TWINLOG_DATA")  # the monitor's settings, and where tests find shared data
+RESERVED = frozenset({"witness", "guard", "healthz", "metrics"})  # first path segments that no log may have
+MONITORS = "TWINLOG_MONITOR_"  # the monitor has settings of its own
+SHARED_DATA = "TWINLOG_DATA"  # where the tests and the demonstration find shared data
 
 
 def _milliseconds(value: object) -> object:
@@ -41,10 +44,16 @@ class Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _not_reserved(name: str) -> str:
+    if name in RESERVED:
+        raise ValueError("a path of the node itself")
+    return name
+
+
 class LogTable(Table):
     """`[[logs]]`: one log of this node."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"), AfterValidator(_not_reserved)]
     family: Literal["x509", "governance"]
     origin: str
     policy: Path
@@ -91,6 +100,8 @@ class LimitsTable(Table):
     max_submissions: Positive = 4096
     max_gossip: Positive = 64
     max_status: Positive = 32
+    max_get_entries: Positive = 1000
+    max_get_entries_bytes: Positive = 8 << 20
     pool_entries: Positive = 4096
     pool_bytes: Positive = 64 << 20
     batch_entries: Positive = 1024
@@ -161,14 +172,16 @@ class NodeSettings(BaseSettings):
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
             raise SettingsError(f"{path}: {where}: {first['msg']}") from error
+        except UnreadableVariable as error:  # a table or list that is not JSON
+            raise SettingsError(f"environment: {error}") from error
         return settings._anchored(path.resolve().parent)
 
     @classmethod
     def _check_environment(cls) -> None:
         known = {PREFIX + key.upper() for key in cls.model_fields}
         for name in os.environ:
-            ours = name.upper().startswith(PREFIX) and not name.upper().startswith(OTHERS)
-            if ours and name.upper().partition("__")[0] not in known:
+            ours = name.upper().startswith(PREFIX) and not name.upper().startswith(MONITORS)
+            if ours and name.upper() != SHARED_DATA and name.upper().partition("__")[0] not in known:
                 raise SettingsError(f"{name}: no such setting")
 
     def _anchored(self, folder: Path) -> Self:

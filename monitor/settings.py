@@ -37,6 +37,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import Malformed, SettingsError
 from log.formats.family import FAMILIES
@@ -134,6 +135,8 @@ def load(path: Path) -> Settings:
     except ValidationError as e:
         problems = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors(include_input=False)]
         raise SettingsError(f"settings {path.name}: {'; '.join(problems)}") from e
+    except UnreadableVariable as e:  # a table or list that is not JSON
+        raise SettingsError(f"environment: {e}") from e
     return _absolute(settings, path.resolve().parent)
 
 

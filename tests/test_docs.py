@@ -85,3 +85,10 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
     for table in (NodeTable, WitnessTable, LogTableOfMonitor):
         for key in table.model_fields:
             assert f"`{key}`" in rows["nodes"], key
+
+
+def test_the_example_settings_of_the_readme_are_settings(tmp_path: Path) -> None:
+    block = README.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "twinlog.toml").write_text(block, encoding="utf-8")
+    loaded = NodeSettings.load(tmp_path / "twinlog.toml")
+    assert (loaded.node, loaded.logs[0].name, loaded.guards) == ("HK", "x509", ())

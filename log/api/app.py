@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from log.access import Bodies
 from log.api import handlers_node as whole
+from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
 from log.api.auth import Doorkeeper
 from log.api.describe import operation, responses, summary
@@ -20,7 +21,23 @@ from log.api.front import Front
 from log.api.limits import HttpLimits
 from log.api.metrics import Metrics
 from log.api.reply import Reply
-from log.api.route import COSIGNED, COUNTERS, FROM_WITNESS, GUARD, PAGE, ROOTS, STATUS, TO_WITNESS, Route, Site
+from log.api.route import (
+    BY_HASH,
+    CONSISTENCY,
+    COSIGNED,
+    COUNTERS,
+    ENTRY_PROOF,
+    FROM_WITNESS,
+    GUARD,
+    PAGE,
+    RANGE,
+    ROOTS,
+    STATUS,
+    STH,
+    TO_WITNESS,
+    Route,
+    Site,
+)
 from log.api.served import ServedNode
 from log.sequencer.clock import Clock, SystemClock
 
@@ -34,6 +51,11 @@ COLD = (
     Route("POST", "/witness/add-checkpoint", whole.witness_add, TO_WITNESS),
     Route("GET", "/witness/{origin_hash}/checkpoint", whole.witness_latest, FROM_WITNESS),
     Route("GET", "/{log}/ct/v1/get-roots", submit.get_roots, ROOTS),
+    Route("GET", "/{log}/ct/v1/get-sth", rfc6962.get_sth, STH),
+    Route("GET", "/{log}/ct/v1/get-sth-consistency", rfc6962.get_sth_consistency, CONSISTENCY),
+    Route("GET", "/{log}/ct/v1/get-proof-by-hash", rfc6962.get_proof_by_hash, BY_HASH),
+    Route("GET", "/{log}/ct/v1/get-entries", rfc6962.get_entries, RANGE),
+    Route("GET", "/{log}/ct/v1/get-entry-and-proof", rfc6962.get_entry_and_proof, ENTRY_PROOF),
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
 )
 

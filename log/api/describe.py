@@ -7,6 +7,7 @@ from log.api.reply import JSON, TEXT
 from log.api.route import Route
 
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_INDEX = {"type": "integer", "minimum": 0}
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "log": ("Name of a log, as in /.well-known/twinlog.json", {"type": "string"}),
     "level": ("Level of the tile, 0 to 63", {"type": "integer", "minimum": 0, "maximum": 63}),
@@ -18,6 +19,13 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "leaf": ("Leaf hash", _HEX),
     "head": ("`newest`: do not wait for the other side", {"type": "string", "enum": ["newest"]}),
     "origin_hash": ("SHA-256 of the origin", _HEX),
+    "first": ("The smaller tree's size", _INDEX),
+    "second": ("The larger tree's size, at most that of the newest head", _INDEX),
+    "hash": ("Leaf hash in base64", {"type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$"}),
+    "tree_size": ("Size of the tree to prove it in", {"type": "integer", "minimum": 1}),
+    "start": ("Index of the first entry", _INDEX),
+    "end": ("Index of the last entry; the answer may end earlier", _INDEX),
+    "leaf_index": ("Index of the entry", _INDEX),
 }
 _CHAIN = {
     "type": "object",
@@ -60,8 +68,9 @@ def operation(route: Route) -> dict[str, Any]:
     """Return parameters and request body of a route."""
     described: dict[str, Any] = {
         "parameters": [
-            *(_parameter(name, "path") for name in names(route.pattern)),
-            *(_parameter(name, "query") for name in route.sort.query),
+            *(_parameter(name, "path", required=True) for name in names(route.pattern)),
+            *(_parameter(name, "query", required=True) for name in route.sort.needs),
+            *(_parameter(name, "query", required=False) for name in route.sort.query),
         ]
     }
     if route.sort.consumes is not None:
@@ -70,12 +79,12 @@ def operation(route: Route) -> dict[str, Any]:
     return described
 
 
-def _parameter(name: str, place: str) -> dict[str, Any]:
+def _parameter(name: str, place: str, *, required: bool) -> dict[str, Any]:
     description, schema = _PARAMETERS[name]
     return {
         "name": name,
         "in": place,
-        "required": place == "path",
+        "required": required,
         "description": description,
         "schema": schema,
     }

@@ -1,11 +1,11 @@
 """The one function around every handler, whichever way the request came in.
 
-    1. take a place in the route's lane, or answer 503
-    2. ask `access.decide` whether this caller may do this here, or answer 401 or 403
-    3. read the body, counted while it comes, or answer 413
-    4. call the handler
+    1. ask `access.decide` whether this caller may do this here, or answer 401 or 403
+    2. read the body, counted while it comes, or answer 413
+    3. take a place in the route's lane, or answer 503 (before 1, too, when none is free)
+    4. call the handler, give the place back
     5. turn what it raised into the answer that the table in `errors` gives it
-    6. give the place back, count the answer
+    6. count the answer
 
 Whatever happens, the caller gets an answer in the form of all errors, and none of them tells what is inside.
 """
@@ -38,6 +38,7 @@ class _Desk:
 
     door: Door
     places: Places  # shared by the routes of a lane
+    bodies: Bodies  # shared by the routes of a lane
     meter: Meter
 
 
@@ -46,38 +47,34 @@ class Front:
 
     def __init__(self, routes: Iterable[Route], site: Site, doorkeeper: Doorkeeper, limits: HttpLimits) -> None:
         self._site = site
-        self._bodies = Bodies(limits)
         places = {lane: Places(lane, limits) for lane in Lane}
+        bodies = {lane: Bodies(limits) for lane in Lane}  # what is sent to one lane takes no room from another
         self._desks = {
             route: _Desk(
                 Door(doorkeeper, route.sort.action, route.sort.kind),
                 places[route.sort.lane],
+                bodies[route.sort.lane],
                 site.metrics.meter(route.method, route.pattern),
             )
             for route in routes
         }
         self._nowhere = site.metrics.meter(NO_ROUTE, NO_ROUTE)
-        site.metrics.held_bytes = lambda: self._bodies.held_bytes
+        site.metrics.held_bytes = lambda: sum(held.held_bytes for held in bodies.values())
 
     async def answer(self, route: Route, params: tuple[str, ...], scope: Scope, receive: Receive) -> Reply:
         """Return the answer to a request that a route took. Raises nothing but cancellation."""
         started = time.perf_counter()
         desk = self._desks[route]
-        places = desk.places
         try:
-            if places.busy >= places.limit:
-                places.refuse()
-            places.busy += 1
-            try:
-                headers = scope["headers"]
-                restricted = not desk.door.is_open and desk.door.admit(headers)
-                call = Call(params, scope["query_string"], headers, b"", restricted)
-                if route.method == "GET":
-                    reply = await route.handler(self._site, call)
-                else:
-                    reply = await self._with_body(route.handler, call, receive)
-            finally:
-                places.busy -= 1
+            if desk.places.busy >= desk.places.limit:
+                desk.places.refuse()
+            headers = scope["headers"]
+            restricted = not desk.door.is_open and desk.door.admit(headers)
+            call = Call(params, scope["query_string"], headers, b"", restricted)
+            if route.method == "GET":
+                reply = await self._in_place(desk.places, route.handler, call)
+            else:
+                reply = await self._with_body(desk, route.handler, call, receive)
         except LogError as error:
             reply = self._refusal(route, error)
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and the caller gets an answer
@@ -90,12 +87,22 @@ class Front:
         self._nowhere.statuses[status] += 1
         return text_reply(status, reason, *extra)
 
-    async def _with_body(self, handler: Handler, call: Call, receive: Receive) -> Reply:
-        body = await self._bodies.read(call.headers, receive)
+    async def _with_body(self, desk: _Desk, handler: Handler, call: Call, receive: Receive) -> Reply:
+        """Read the body first: a place is for work, and whoever sends slowly holds up nobody."""
+        body = await desk.bodies.read(call.headers, receive)
         try:
-            return await handler(self._site, msgspec.structs.replace(call, body=body))
+            return await self._in_place(desk.places, handler, msgspec.structs.replace(call, body=body))
         finally:
-            self._bodies.release(len(body))
+            desk.bodies.release(len(body))
+
+    async def _in_place(self, places: Places, handler: Handler, call: Call) -> Reply:
+        if places.busy >= places.limit:
+            places.refuse()
+        places.busy += 1
+        try:
+            return await handler(self._site, call)
+        finally:
+            places.busy -= 1
 
     def _refusal(self, route: Route, error: LogError) -> Reply:
         status = status_of(error)

@@ -10,7 +10,6 @@ _PAGE = headers(
     FRESH,
     content_security_policy="default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
 )
-_DOCS = headers(HTML, FRESH)
 _NOTE = headers(TEXT, FRESH)
 _EXPOSITION = headers("text/plain; version=0.0.4; charset=utf-8", FRESH)
 

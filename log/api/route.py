@@ -53,7 +53,8 @@ class Sort:
     produces: str = JSON  # content type of a 200
     consumes: str | None = None  # content type of a POST's body
     refuses: tuple[int, ...] = ()  # statuses beside 200 and those that any route may give
-    query: tuple[str, ...] = ()  # names of query parameters
+    query: tuple[str, ...] = ()  # names of query parameters that may be there,
+    needs: tuple[str, ...] = ()  # and of those that must
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared and hashed by identity: there is one of each
@@ -74,6 +75,11 @@ ENTRIES = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, BINARY)
 ISSUER = Sort(_READ, Kind.ISSUER, Lane.READ, CERTIFICATE)
 ROOTS = Sort(_READ, Kind.ISSUER, Lane.READ)
 PROOF = Sort(_READ, Kind.PROOF, Lane.PROVE, TEXT, refuses=(202, 400), query=("leaf", "fingerprint", "head"))
+STH = Sort(_READ, Kind.HEAD, Lane.READ)
+CONSISTENCY = Sort(_READ, Kind.PROOF, Lane.PROVE, refuses=(400,), needs=("first", "second"))
+BY_HASH = Sort(_READ, Kind.PROOF, Lane.PROVE, refuses=(400,), needs=("hash", "tree_size"))
+RANGE = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("start", "end"))
+ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf_index", "tree_size"))
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 429))
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413))

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from log.formats.sct import SCT
+from log.formats.tile_leaf import LeafEntry
+from log.formats.tree_head import SignedTreeHead
 
 
 class LogStatus(Protocol):
@@ -45,11 +47,29 @@ class LogStatus(Protocol):
         ...
 
 
+class ServedCertificates(Protocol):
+    """The reads of RFC 6962: numbers that do not fit the log are `Malformed`, unknown hashes `NotFound`."""
+
+    async def sth(self) -> SignedTreeHead: ...
+    async def consistency(self, first: int, second: int) -> list[bytes]: ...
+    async def proof_by_hash(self, leaf: bytes, tree_size: int) -> tuple[int, list[bytes]]: ...
+    async def entries(self, start: int, end: int) -> tuple[list[LeafEntry], bool]:
+        """Return entries from `start` to at most `end`, and whether the same will be returned for ever."""
+        ...
+
+    async def entry_and_proof(self, index: int, tree_size: int) -> tuple[LeafEntry, list[bytes]]: ...
+
+
 class ServedLog(Protocol):
     """One origin. Nothing beyond its published size is ever returned: `NotFound`."""
 
     @property
     def origin(self) -> str: ...
+    @property
+    def certificates(self) -> ServedCertificates | None:
+        """None for a family that holds no certificates."""
+        ...
+
     async def checkpoint(self) -> bytes: ...
     async def witnessed(self) -> bytes | None: ...
     async def blob(self, digest: bytes) -> bytes | None: ...

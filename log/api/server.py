@@ -49,13 +49,15 @@ def listen(address: str) -> socket.socket:
     """Bind `host:port` (port 0: any free one). `SettingsError` when it is taken or no address."""
     host, _, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
+    if not host:
+        raise SettingsError(f"listen: {address} names no address; 0.0.0.0 and [::] are every one")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, int(port)))
         listener.listen(BACKLOG)
     except (OSError, ValueError, OverflowError) as error:
+        listener.close()
         raise SettingsError(f"listen: cannot bind {address}: {error}") from error
     return listener
 

@@ -10,6 +10,7 @@ import typer
 
 from log.cli import client, node, trustlists
 from log.errors import LogError, SettingsError
+from log.main import EXIT_SETTINGS
 
 app = typer.Typer(
     name="twinlog",
@@ -29,7 +30,12 @@ def main() -> None:
         app()
     except SettingsError as error:
         sys.stderr.write(f"twinlog: {error}\n")
-        raise SystemExit(2) from None
+        raise SystemExit(EXIT_SETTINGS) from None
+    except OSError as error:  # a file that a command was given, or where it was to write
+        if error.filename is None:
+            raise
+        sys.stderr.write(f"twinlog: {error.filename}: {error.strerror}\n")
+        raise SystemExit(EXIT_SETTINGS) from None
     except LogError as error:
         sys.stderr.write(f"twinlog: {error}\n")
         raise SystemExit(1) from None

@@ -1,12 +1,12 @@
 """Commands of whoever uses a log: submit, get, prove, verify, upgrade, audit."""
 
 import asyncio
-import json
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import httpx
 import typer
@@ -18,20 +18,20 @@ from log.client.audit import Report, audit, audit_index
 from log.client.http import HttpLog
 from log.client.proofs import ProofSource
 from log.client.proofs import upgrade as upgraded
-from log.client.submit import Receipts, Submitter
+from log.client.submit import Receipts, Submitter, read_receipt
 from log.client.verifier import Proven, verify_proof
-from log.errors import LogError, Malformed, SettingsError
+from log.errors import LogError, Malformed, NotFound, SettingsError
+from log.formats.checkpoint import Checkpoint
 from log.formats.family import FAMILIES
-from log.formats.note import VKey
+from log.formats.note import Note, VKey
 from log.formats.policy import Policy
-from log.formats.text import b64decode
 from log.settings import NodeSettings
 
 Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://hk.example/x509")]
 PolicyFile = Annotated[
     Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
 ]
-FamilyName = Annotated[str, typer.Option("--family", help="x509 or governance")]
+FamilyName = Annotated[Literal["x509", "governance"], typer.Option("--family", help="What the log holds.")]
 
 MAX_CHAIN = 10  # certificates that `submit` puts together; a log may take fewer
 
@@ -60,29 +60,34 @@ def submit(
     async def work() -> int:
         pool = [der for file in pem.files(issuers or []) for der in pem.read(file)]
         receipts = Receipts(out, url)
-        chains, skipped, refused, taken = [], 0, 0, 0
+        chains: dict[bytes, Sequence[bytes]] = {}
+        names: dict[bytes, Path] = {}
+        skipped, refused, taken = 0, 0, 0
         for file in pem.files(paths):
             try:
                 chain = pem.complete(pem.read(file), pool, MAX_CHAIN)
             except Malformed as error:
                 refused += 1
-                print(f"{file}: not a certificate: {error}", file=sys.stderr)
+                receipts.refuse(file, "", str(error))
                 continue
             if receipts.has(chain[0]):
                 skipped += 1
             else:
-                chains.append(chain)
+                chains[chain[0]], names[chain[0]] = chain, file
         with Progress(disable=not sys.stderr.isatty()) as progress:
             task = progress.add_task("submitting", total=len(chains))
             async with _http() as client:
-                async for outcome in Submitter(url, client).submit_all(chains):
-                    receipts.keep(outcome)
+                submitter = Submitter(url, client)
+                if chains:
+                    await submitter.roots()  # a URL that is no log's is told at once, not after every try
+                async for outcome in submitter.submit_all(chains.values()):
+                    receipts.keep(outcome, names[outcome.certificate])
                     progress.advance(task)
                     taken += outcome.answer is not None
                     refused += outcome.answer is None
         print(
             f"{taken} logged, {skipped} logged before, {refused} refused"
-            + (f", see {out}/refused.csv" if refused else "")
+            + (f": see {receipts.refused}" if refused else "")
         )
         return 1 if refused else 0
 
@@ -104,12 +109,12 @@ def get(
             elif what == "witnessed":
                 sys.stdout.write((await reader.witnessed() or b"no witnessed head yet\n").decode())
             elif what == "roots":
-                answer = await client.get(f"{url.rstrip('/')}/ct/v1/get-roots")
-                print(f"{len(answer.raise_for_status().json()['certificates'])} roots")
+                print(f"{await Submitter(url, client).roots()} roots")
             elif what.isascii() and what.isdigit():
-                index = int(what)
-                checkpoint = (await reader.checkpoint()).split(b"\n")
-                (row,) = await reader.entries(index, index + 1, int(checkpoint[1]))
+                index, size = int(what), Checkpoint.parse(Note.parse(await reader.checkpoint()).text).size
+                if index >= size:
+                    raise NotFound(f"the log has {size} entries, the first is 0")
+                (row,) = await reader.entries(index, index + 1, size)
                 print(row.hex())
             else:
                 raise SettingsError(f"cannot get {what}")
@@ -164,9 +169,8 @@ def upgrade(
 
     async def one(client: httpx.AsyncClient, file: Path) -> Proven:
         if file.name.endswith(".sct.json"):
-            receipt = json.loads(file.read_text(encoding="utf-8"))
-            der = b64decode(receipt["certificate"])
-            raw = await ProofSource(url or receipt["log"], client).by_certificate(der, patience_s=wait_s)
+            der, logged_at = read_receipt(file)
+            raw = await ProofSource(url or logged_at, client).by_certificate(der, patience_s=wait_s)
             proven = verify_proof(raw, der, relied_on)
             file.with_name(file.name.removesuffix(".sct.json") + ".tlog-proof").write_bytes(raw)
             return proven
@@ -195,7 +199,9 @@ def audit_log(
     url: Annotated[str, typer.Argument(help="The log's URL; leave out with --data.")] = "",
     vkey: Annotated[list[str] | None, typer.Option(help="A key of the log; all that it signs with.")] = None,
     family: FamilyName = "x509",
-    data: Annotated[Path | None, typer.Option(help="Audit the stores of a stopped node: its settings file.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Audit the stores of a stopped node: its settings file, or the folder of one.")
+    ] = None,
     index: Annotated[bool, typer.Option("--index", help="With --data: check every key of the index too.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Derive each precertificate's TBS again.")] = False,
 ) -> None:
@@ -207,7 +213,7 @@ def audit_log(
             _report(await audit(HttpLog(url, FAMILIES[family], client), FAMILIES[family], vkeys, deep=deep))
 
     async def local(settings: Path) -> None:
-        loaded = NodeSettings.load(settings)
+        loaded = NodeSettings.load(settings / "twinlog.toml" if settings.is_dir() else settings)
         async for stored in main.stopped_logs(loaded):
             _report(await audit(stored.reader, stored.family, stored.vkeys, deep=deep))
             if index:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +46,17 @@ def serve(settings: Settings = Path("twinlog.toml")) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     loaded = NodeSettings.load(settings)
     code = uvloop.run(main.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
+    _let_go_of_output()
     raise typer.Exit(code)
+
+
+def _let_go_of_output() -> None:
+    """Write out what was printed. Where that fails, as on a full disk, it must not change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def halts(

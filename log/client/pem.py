@@ -20,9 +20,10 @@ def read(path: Path) -> list[bytes]:
         data = path.read_bytes()
     except OSError as error:
         raise NotFound(f"{path}: {error.strerror}") from error
-    if BEGIN not in data:
-        return [certificate.parse(data).der]
-    return [certificate.parse(der).der for der in _blocks(data)]
+    try:
+        return [certificate.parse(der).der for der in (_blocks(data) if BEGIN in data else [data])]
+    except Malformed as error:
+        raise Malformed(f"{path}: not a certificate: {error}") from error
 
 
 def _blocks(data: bytes) -> Iterator[bytes]:

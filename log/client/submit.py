@@ -18,7 +18,7 @@ import httpx
 
 from log.certs import certificate
 from log.errors import LogError, Malformed, Refused, Unreachable
-from log.formats.text import b64encode
+from log.formats.text import b64decode, b64encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,19 @@ class Submitter:
         self._url = url.rstrip("/")
         self._client = client
         self._limits = limits or SubmitLimits()
+
+    async def roots(self) -> int:
+        """Return how many roots the log takes certificates under. `Unreachable`; `Malformed` when it is no log."""
+        try:
+            answer = await self._client.get(f"{self._url}/ct/v1/get-roots", timeout=self._limits.deadline_s)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
+        if answer.status_code != httpx.codes.OK:
+            raise Unreachable(f"{self._url}: get-roots answers {answer.status_code}")
+        try:
+            return len(answer.json()["certificates"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Malformed(f"{self._url}: the answer is not that of get-roots") from error
 
     async def submit(self, chain: Sequence[bytes]) -> dict[str, Any]:
         """Return the add-chain or add-pre-chain answer for a chain in DER, leaf first.
@@ -97,22 +110,28 @@ class Outcome:
 
 
 class Receipts:
-    """A folder of answers: `<SHA-256 of the certificate>.sct.json`, and `refused.csv` beside them."""
+    """A folder of answers: `<SHA-256 of the certificate>.sct.json`, and in `refused.csv` what this run was refused."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
         self._url = url.rstrip("/")
+        self.refused = folder / "refused.csv"
         folder.mkdir(parents=True, exist_ok=True)
+        self.refused.unlink(missing_ok=True)  # of an earlier run: what was refused then is tried again
 
     def has(self, der: bytes) -> bool:
         """Say whether this certificate was answered before."""
         return self._path(der).exists()
 
-    def keep(self, outcome: Outcome) -> None:
+    def refuse(self, source: Path, fingerprint: str, why: str) -> None:
+        """Write down that what came from `source` is not logged."""
+        with self.refused.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerow([source, fingerprint, why])
+
+    def keep(self, outcome: Outcome, source: Path) -> None:
         """Write an answer or a refusal down. A file that is there is whole."""
         if outcome.answer is None:
-            with (self._folder / "refused.csv").open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerow([sha256(outcome.certificate).hexdigest(), outcome.refusal])
+            self.refuse(source, sha256(outcome.certificate).hexdigest(), outcome.refusal)
             return
         path = self._path(outcome.certificate)
         receipt = {"log": self._url, "certificate": b64encode(outcome.certificate), "sct": outcome.answer}
@@ -122,6 +141,15 @@ class Receipts:
 
     def _path(self, der: bytes) -> Path:
         return self._folder / f"{sha256(der).hexdigest()}.sct.json"
+
+
+def read_receipt(path: Path) -> tuple[bytes, str]:
+    """Return the certificate (DER) of a receipt and the URL of the log that gave it; `Malformed`."""
+    try:
+        receipt = json.loads(path.read_bytes())
+        return b64decode(receipt["certificate"]), str(receipt["log"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Malformed("not a receipt of `submit`") from error
 
 
 def _answer(answer: httpx.Response) -> dict[str, Any]:

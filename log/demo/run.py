@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from ssl import DER_cert_to_PEM_cert
 from typing import Any
 
 import httpx
@@ -143,6 +144,8 @@ async def _write_proof(
     site = deployment.sites["hk"]
     certificate = deployment.folder / "certificate.der"
     certificate.write_bytes(material.shown)
+    chain = "".join(map(DER_cert_to_PEM_cert, material.chains["hk"][0]))
+    (deployment.folder / "chain.pem").write_text(chain)  # for whoever submits it again
     proof = certificate.with_suffix(".tlog-proof")
     source = ProofSource(f"{site.url}/x509", client)
     proof.write_bytes(await source.by_certificate(material.shown, patience_s=VOUCH_TIMEOUT_S))

@@ -11,6 +11,7 @@ the rest of its tile with it.
 The functions below the class read rows by offset and build no objects: an audit calls them for every entry.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -161,6 +162,25 @@ def row_fingerprints(row: bytes) -> tuple[bytes, ...]:
     """Cut out the SHA-256 of each issuer certificate, in the order of the chain."""
     _, _, fingerprints_at, end = whole_row_bounds(row)
     return tuple(row[at : at + HASH_SIZE] for at in range(fingerprints_at + 2, end, HASH_SIZE))
+
+
+@dataclass(frozen=True, slots=True)
+class LeafEntry:
+    """An entry as get-entries hands it out (RFC 6962 section 4.6)."""
+
+    leaf_input: bytes  # MerkleTreeLeaf
+    extra_data: bytes  # what the tree does not hash: [u24 length || precertificate] || chain
+
+
+def leaf_entry(row: bytes, chain: Sequence[bytes]) -> LeafEntry:
+    """Re-encode one row, or raise `Malformed`; `chain` is the certificates (DER) of its fingerprints, in order.
+
+    The chain stands in a vector of vectors, both of u24 length. Of a precertificate the row already has all
+    that goes before it.
+    """
+    _, tail, fingerprints_at, _ = whole_row_bounds(row)
+    certificates = opaque24(b"".join(opaque24(certificate) for certificate in chain))
+    return LeafEntry(LEAF_HEADER + row[:tail], row[tail:fingerprints_at] + certificates)
 
 
 def split_data_tile(data: bytes) -> list[bytes]:

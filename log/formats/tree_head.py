@@ -4,7 +4,13 @@ It signs time (milliseconds), size and root, and not the origin: that is bound b
 checkpoint must not have extension lines, which it would leave unsigned.
 """
 
+from dataclasses import dataclass
+
+from log.errors import Malformed
+from log.formats.checkpoint import parse_signed
+from log.formats.note import VKey
 from log.formats.sct import digitally_signed, split_digitally_signed
+from log.formats.text import b64encode
 from log.formats.wire import Reader, u64
 
 _TREE_HASH = b"\x00\x01"  # RFC 6962 section 3.5: version v1(0), signature type tree_hash(1)
@@ -25,3 +31,37 @@ def decode_tree_head_signature(data: bytes) -> tuple[int, bytes]:
     reader = Reader(data)
     timestamp_ms = reader.u64()
     return timestamp_ms, split_digitally_signed(reader.rest())
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTreeHead:
+    """A head as RFC 6962 section 4.3 hands it out."""
+
+    size: int
+    timestamp_ms: int
+    root: bytes
+    signature: bytes  # DigitallySigned, over `tree_head_message`
+
+    def to_json(self) -> dict[str, int | str]:
+        """The answer of get-sth, keys in the order of RFC 6962 section 4.3."""
+        return {
+            "tree_size": self.size,
+            "timestamp": self.timestamp_ms,
+            "sha256_root_hash": b64encode(self.root),
+            "tree_head_signature": b64encode(self.signature),
+        }
+
+
+def signed_tree_head(raw: bytes, vkey: VKey) -> SignedTreeHead:
+    """Re-encode a signed checkpoint by its 0x05 line of `vkey`, or raise `Malformed` when it has none.
+
+    Nothing is verified, and nothing signed anew: line and tree head signature are two spellings of one.
+    """
+    note, checkpoint = parse_signed(raw)
+    if checkpoint.extensions:
+        raise Malformed("checkpoint with extension lines, which a 0x05 line does not sign")
+    for line in note.signatures:
+        if vkey.owns(line):
+            timestamp_ms, der = decode_tree_head_signature(line.data)
+            return SignedTreeHead(checkpoint.size, timestamp_ms, checkpoint.root, digitally_signed(der))
+    raise Malformed("checkpoint without a 0x05 line of this key")

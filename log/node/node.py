@@ -135,8 +135,8 @@ class Node:
         when it is meant for another node or was signed before this start.
         """
         note = Note.parse(raw)
-        push = GuardPush.parse(note.text)
         guard = self._pushing_guard(note)
+        push = GuardPush.parse(note.text)
         if push.node != self.name:
             raise Conflict(f"this is {self.name}, not {push.node}")
         self._guard.check_fresh(push.time_s)
@@ -260,7 +260,7 @@ class Node:
             problems.append(f"{status.origin}: the head is {status.head_age_ms} ms old")
         if not status.guarded:
             problems.append(f"{status.origin}: no guard has spoken since the last start")
-        if status.last_error:
+        elif status.last_error:
             problems.append(f"{status.origin}: {status.last_error}")
         return problems
 

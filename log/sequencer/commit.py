@@ -6,7 +6,7 @@ A commit writes twice, and only the second write counts:
        Nothing is published; a crash here leaves rows that no head covers.
     2. read the entries back and rebuild the root by a second path: leaf hashes from the stored rows, the
        root from a frontier instead of from tiles. What differs is never signed.
-    3. ask the gate, sign the checkpoint.
+    3. ask the gate, sign the checkpoint. (It is asked before 1 as well: what would not be signed is not written.)
     4. head store: replace the head by compare-and-swap. From here on the new head is the truth.
        STALE: somebody else writes this history, so this process must not.
        UNKNOWN: nobody can say which head stands, so this process must not go on.
@@ -108,8 +108,8 @@ class Committer:
         """
         before = self.published
         timestamp_ms = self._next_time(before)
+        self._permit(timestamp_ms)  # what would not be signed is not written either
         if self._beyond:
-            self._permit(timestamp_ms)
             await self._data.truncate(before.head.size)
             self._beyond = False
         planned = plan(self._family, before.edge, submissions, timestamp_ms, self._blobs)

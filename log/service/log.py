@@ -9,14 +9,14 @@ import asyncio
 import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from log.client.prover import inclusion, root
 from log.errors import LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, Family, Parts
-from log.formats.note import Note, VKey
+from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, X509, Family, Parts
+from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
 from log.merkle.hashing import HASH_SIZE
@@ -26,6 +26,7 @@ from log.sequencer.head import Published
 from log.sequencer.loop import Sequencer
 from log.sequencer.plan import Blob
 from log.sequencer.pool import Placement
+from log.service.rfc6962 import CertificateReads, RangeLimits
 from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
 from log.storage import DataStore, Index
@@ -35,10 +36,11 @@ GZIP_LEVEL = 6  # data tiles hold hashes and signatures; higher levels cost time
 
 @dataclass(frozen=True, slots=True)
 class ReadLimits:
-    """Bounds of what reading keeps in memory."""
+    """Bounds of what reading keeps in memory, and of the longest answer."""
 
     gzip_cache_bytes: int = 32 << 20  # compressed full data tiles
     tile_cache_bytes: int = 16 << 20  # full hash tiles, 8 KiB each
+    ranges: RangeLimits = field(default_factory=RangeLimits)  # of get-entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,10 @@ class Log:
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
         self._tiles: dict[tuple[int, int], bytes] = {}
+        tree_head = next((vkey for vkey in identity.vkeys if vkey.type is KeyType.TREE_HEAD), None)
+        self.certificates = (
+            CertificateReads(self, tree_head, limits.ranges) if family is X509 and tree_head is not None else None
+        )
 
     @property
     def name(self) -> str:
@@ -139,6 +145,7 @@ class Log:
         """Return the condition of this moment."""
         now_ms = self._clock.wall_ms()
         head = self.published.head
+        self._head.settle()
         witnessed = self._head.note is not None
         return LogStatus(
             name=self.name,
@@ -165,6 +172,7 @@ class Log:
 
     async def witnessed(self) -> bytes | None:
         """Return the largest head that meets the log's policy, or None before the first."""
+        self._head.settle()
         return self._head.note
 
     async def entries(self, start: int, end: int, size: int) -> list[bytes]:

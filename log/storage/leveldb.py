@@ -33,6 +33,7 @@ except ImportError:  # from Python 3.13 on the same library has another name
     import plyvel_next as plyvel
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
+from log.merkle.tiles import TILE_BYTES
 from log.storage import Batch, check_key, check_range, complete_tiles, tile_runs
 from log.storage.folder import is_marked, mark
 
@@ -118,6 +119,8 @@ class LevelData:
         tile = self._db.get(key)
         if tile is None:
             raise StoreMissing(f"tile {key[1]}/{int.from_bytes(key[2:])} is absent")
+        if len(tile) != TILE_BYTES:
+            raise StorageError(f"tile {key[1]}/{int.from_bytes(key[2:])} has {len(tile)} bytes, not {TILE_BYTES}")
         return tile
 
 

@@ -37,8 +37,11 @@ async def serve(listener: socket.socket, size: int) -> None:
     async def never() -> None:
         await asyncio.Event().wait()
 
+    def announce() -> None:
+        print("listening on", server.url_of(listener, None), flush=True)
+
     app, failed = application(size), asyncio.create_task(never())
-    await server.serve(app, listener, 1, failed, lambda: print("listening on", server.url_of(listener), flush=True))
+    await server.serve(app, listener, 1, failed, announce)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import csv
 import json
 import textwrap
 from hashlib import sha256
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from log.errors import BadProof, BadSignature, LogError, NotFound
+from log.cli import main
+from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, Unreachable
 from tests.cli.test_operator import twinlog
 from tests.support.nodes import World, client, world
 
@@ -45,11 +47,19 @@ def _script(w: World, folder: Path) -> None:
     first = twinlog("submit", url, certificates, "--out", out, "--issuers", issuers)
     assert first.exit_code == 1
     assert "2 logged, 0 logged before, 2 refused" in first.output
-    [line] = (out / "refused.csv").read_text().splitlines()
-    assert line.startswith(sha256((certificates / "unlisted.der").read_bytes()).hexdigest())
-    assert "not signed by its issuer" in line
+    [junk, unlisted] = csv.reader((out / "refused.csv").read_text().splitlines())
+    assert junk[:2] == [str(certificates / "junk.crt"), ""]
+    assert "not a certificate" in junk[2]
+    assert unlisted[:2] == [
+        str(certificates / "unlisted.der"),
+        sha256((certificates / "unlisted.der").read_bytes()).hexdigest(),
+    ]
+    assert "not signed by its issuer" in unlisted[2]
     second = twinlog("submit", url, certificates / "one.pem", certificates / "two.der", "--out", out)
     assert (second.exit_code, second.output) == (0, "0 logged, 2 logged before, 0 refused\n")
+    assert not (out / "refused.csv").exists()
+    with pytest.raises(Unreachable):
+        twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
 
     one, proof = certificates / "one.pem", folder / "one.tlog-proof"
     provisional = twinlog("prove", url, one, "--newest", "-o", proof)
@@ -81,6 +91,8 @@ def _script(w: World, folder: Path) -> None:
     (folder / "unknown.der").write_bytes(issuer.certificate(4))
     with pytest.raises(NotFound):
         twinlog("prove", url, folder / "unknown.der")
+    with pytest.raises(Malformed, match=r"junk\.crt: not a certificate"):
+        twinlog("prove", url, certificates / "junk.crt")
 
     vkeys = [line.split(" ")[1] for line in policy.read_text().splitlines() if line.startswith("log ")]
     assert "2 entries" in twinlog("audit", url, "--vkey", vkeys[0], "--deep").output
@@ -90,3 +102,19 @@ def _script(w: World, folder: Path) -> None:
     assert "hk.twinlog.example/x509" in twinlog("get", url, "witnessed").output
     assert twinlog("get", url, "roots").output == "1 roots\n"
     assert bytes.fromhex(twinlog("get", url, "0").output.strip())[8:10] == b"\x00\x00"
+    with pytest.raises(NotFound, match="2 entries"):
+        twinlog("get", url, "2")
+    with pytest.raises(Unreachable):
+        twinlog("get", f"{url}-typo", "roots")
+    assert twinlog("get", url, "--family", "unknown").exit_code == 2
+    (folder / "spoilt.sct.json").write_text("{}")
+    spoilt = twinlog("upgrade", folder / "spoilt.sct.json", "--policy", policy)
+    assert (spoilt.exit_code, "not a receipt" in spoilt.output) == (1, True)
+    with pytest.raises(SystemExit, match="2"):
+        run_main("verify", proof, one, "--policy", folder / "nowhere.policy")
+
+
+def run_main(*arguments: str | Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["twinlog", *map(str, arguments)])
+        main()

@@ -70,8 +70,9 @@ def test_init_signs_an_empty_head_once(node: Path) -> None:
     names = {name for (name,) in stored.execute("SELECT name FROM head")}
     stored.close()
     assert names == {"log/hk.example/x509", "witness"}
-    audited = twinlog("audit", "--data", node, "--index")
-    assert "hk.example/x509: 0 entries" in audited.output
+    for named in (node, node.parent):  # the settings, or their folder
+        audited = twinlog("audit", "--data", named, "--index")
+        assert "hk.example/x509: 0 entries" in audited.output
 
 
 def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
@@ -87,6 +88,7 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ("heartbeats = 3\n", "heartbeats"),
         ("heartbeat_s = 0\n", "heartbeat_s"),
         ('bodies = "everyone"\n', "bodies"),
+        ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
         ("[limits]\nmax_chains = 1\n", "limits.max_chains"),
     ],
@@ -104,8 +106,13 @@ def test_the_environment_overrides_and_an_unknown_variable_is_an_error(
     monkeypatch.setenv("TWINLOG_KEYS_DIR", "elsewhere")
     twinlog("keygen", "--settings", node)
     assert (node.parent / "elsewhere" / "witness.pem").exists()
-    monkeypatch.setenv("TWINLOG_KEY_DIR", "typo")
-    with pytest.raises(SettingsError, match="TWINLOG_KEY_DIR"):
+    for name in ("TWINLOG_KEY_DIR", "TWINLOG_DATABASE"):  # TWINLOG_DATA itself names shared data
+        monkeypatch.setenv(name, "typo")
+        with pytest.raises(SettingsError, match=name):
+            twinlog("keygen", "--settings", node)
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TWINLOG_LIMITS", "no table")
+    with pytest.raises(SettingsError, match="limits"):
         twinlog("keygen", "--settings", node)
 
 
@@ -130,10 +137,18 @@ def test_a_second_signer_adds_a_line_and_the_first_one_stays(node: Path) -> None
     assert verified.exit_code == 0
 
 
-@pytest.mark.parametrize("line", ['listen = "0.0.0.0:0"\n', 'tls_key = "key.pem"\n'])
+@pytest.mark.parametrize("line", ['listen = "0.0.0.0:0"\n', 'listen = "127.0.0.1:0"\ntls_key = "key.pem"\n'])
 def test_plain_http_for_other_machines_is_refused_at_start(node: Path, line: str) -> None:
     twinlog("keygen", "--settings", node)
     twinlog("init", "--settings", node)
     node.write_text(line + node.read_text())
     with pytest.raises(SettingsError, match="tls_certificate"):
         twinlog("serve", "--settings", node)
+
+
+def test_a_node_never_witnesses_its_own_logs(node: Path) -> None:
+    printed = json.loads(twinlog("keygen", "--settings", node).output)
+    vkeys = json.dumps(printed["hk.example/x509"])
+    node.write_text(node.read_text() + f'[[witnessed]]\norigin = "hk.example/x509"\nvkeys = {vkeys}\n')
+    with pytest.raises(SettingsError, match="never witnesses its own"):
+        twinlog("init", "--settings", node)

@@ -70,6 +70,12 @@ def test_an_unknown_variable_is_an_error(path: Path, monkeypatch: pytest.MonkeyP
         settings.load(path)
 
 
+def test_a_variable_that_is_no_table_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINLOG_MONITOR_LIMITS", "no table")
+    with pytest.raises(SettingsError, match="limits"):
+        settings.load(path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [

@@ -1,6 +1,7 @@
 """The demonstration as whoever tries Twinlog starts it: it ends by itself, or by Ctrl-C, and leaves nothing behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 120.0  # for the whole story, on a busy machine
 END_S = 30.0  # from Ctrl-C to the end
 GONE_S = 5.0  # for the system to clear up what has ended
@@ -21,7 +23,7 @@ def demonstration(folder: Path, *options: str) -> Iterator[tuple[subprocess.Pope
     with out.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "log", "demo", "--dir", str(folder), *options],
-            cwd=Path(__file__).resolve().parents[2],
+            cwd=CHECKOUT,
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -65,16 +67,36 @@ def test_the_demonstration_ends_by_itself(tmp_path: Path) -> None:
         assert process.wait(WAIT_S) == 0, out.read_text(errors="replace")
         assert_gone(process.pid)
     said = out.read_text(errors="replace")
-    [verified] = [line for line in said.splitlines() if line.startswith("Verified with both nodes stopped: VERIFIED: ")]
+    [verified] = [line for line in said.splitlines() if "VERIFIED: logged as entry" in line]
     assert "gd.twinlog.example/witness" in verified
     assert "monitor.twinlog.example" in verified
     assert "failed" not in said
 
 
-def test_ctrl_c_ends_the_demonstration_and_all_that_it_started(tmp_path: Path) -> None:
+def follow_the_readme(folder: Path, said: str) -> str:
+    """Type the README's five commands, with what the demonstration printed; return all that they say."""
+    readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+    commands = [line[2:] for line in readme.splitlines() if line.startswith("$ .venv/bin/twinlog ")]
+    assert len(commands) == 5
+    [url] = re.findall(r"^HK: (http://[0-9.:]+)/ ", said, re.MULTILINE)
+    script = "\n".join(commands).replace(".venv/bin/twinlog", f"{sys.executable} -m log")
+    environment = {**os.environ, "D": str(folder), "U": f"{url}/x509", "PYTHONPATH": str(CHECKOUT)}
+    ran = subprocess.run(
+        ["bash", "-ec", script], check=False, cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_readme_holds_and_ctrl_c_ends_the_demonstration_and_all_that_it_started(tmp_path: Path) -> None:
     """A terminal sends Ctrl-C to the whole group: the nodes and the monitor get it too, at the same time."""
     with demonstration(tmp_path / "demo") as (process, out):
-        assert "VERIFIED" in says(process, out, "Running until Ctrl-C.")
+        said = says(process, out, "Running until Ctrl-C.")
+        assert "VERIFIED" in said
+        answers = follow_the_readme(tmp_path / "demo", said)
+        assert "1 logged, 0 logged before, 0 refused" in answers
+        assert "VERIFIED" in answers
+        assert "all in order" in answers
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(END_S) == 0, out.read_text(errors="replace")
         assert_gone(process.pid)

@@ -22,7 +22,7 @@ from tests.support.nodes import World, client, eventually, unguard, world
 
 MORE = 40  # submissions tried after the cut
 BATCH = 48
-CUT_LIMITS = {"linger_ms": 100, "body_timeout_s": 60}  # large batches; bodies may be held back
+CUT_LIMITS = {"linger_ms": 500, "body_timeout_s": 60}  # large batches; bodies may be held back
 AHEAD_BYTES = 48 << 10
 CUT_BYTES = 5_000  # of the batch that is cut, so many still fit: a few of its entries
 MIB = 1 << 20

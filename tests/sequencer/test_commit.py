@@ -167,7 +167,7 @@ async def test_data_is_durable_and_read_back_before_the_gate_is_asked_and_the_he
     assert journal.steps == ["gate", "truncate", "data", "read back", "gate", "head"]
     journal.steps.clear()
     await journal.committer.commit([submission(1)])
-    assert journal.steps == ["data", "read back", "gate", "head"]
+    assert journal.steps == ["gate", "data", "read back", "gate", "head"]
 
 
 async def test_a_shut_gate_leaves_the_log_as_it_was() -> None:

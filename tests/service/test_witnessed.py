@@ -330,3 +330,16 @@ async def test_our_own_heads_verify_under_every_key(engine: Engine) -> None:
     times = {line.timestamp_ms for line in opened.verified if line.timestamp_ms is not None}
     newest_ms = engine.running.published.head.timestamp_ms
     assert times == {newest_ms, newest_ms // 1000 * 1000}
+
+
+async def test_without_a_quorum_the_newest_head_is_the_witnessed_one() -> None:
+    engine = Engine(MemoryPlace(), policy=Policy((), (), (), "none"))
+    await engine.create()
+    await engine.start()
+    await engine.submit_some(3)
+    note = await engine.running.witnessed()
+    assert note == await engine.running.checkpoint()
+    assert engine.running.status().witnessed_size == 3
+    await engine.submit_some(1)
+    assert engine.running.status().witnessed_size == 4
+    await engine.stop()

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
+from log.merkle.tiles import TILE_BYTES
 from log.storage import Batch
 from log.storage.folder import MARKER
 from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
@@ -123,6 +124,14 @@ async def test_a_second_process_is_turned_away_at_once_and_harms_nothing(tmp_pat
             assert line(holder) == "committed"
     store = LevelData(tmp_path / "store")  # the kernel lets go of a killed process's lock
     assert await store.entries(0, 3 * BATCH_ROWS) == [big_row(i) for i in range(3 * BATCH_ROWS)]
+    await store.close()
+
+
+async def test_a_tile_of_another_length_is_an_error_and_not_served(tmp_path: Path) -> None:
+    store = LevelData(tmp_path / "data", create=True)
+    await store._db.write([(b"t" + bytes(9), bytes(TILE_BYTES - 32))], sync=True)
+    with pytest.raises(StorageError, match=f"tile 0/0 has {TILE_BYTES - 32} bytes"):
+        await store.hashes(0, 0, 1)
     await store.close()
 
 

@@ -16,13 +16,15 @@ from log.errors import Conflict, Denied, LogError, Malformed, NotFound, NotYet
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import GOVERNANCE, X509, Family, Parts, x509_parts
-from log.formats.note import Note, Signature
+from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.sct import SCT, digitally_signed
 from log.formats.tlog_proof import TlogProof
+from log.formats.tree_head import encode_tree_head_signature
 from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
+from log.service.rfc6962 import CertificateReads, RangeLimits
 
 START_MS = 1_700_000_000_000
 
@@ -72,6 +74,8 @@ class FakeLog(Refusing):
         self.guarded = True
         self.last_error = ""
         self.compressed = 0  # how often a tile was asked for as gzip
+        self.vkey = VKey.make(self.origin, KeyType.TREE_HEAD, b"a key of " + name.encode())
+        self.certificates = self.reads() if family is X509 else None
 
     def append(self, parts: Parts) -> tuple[int, int]:
         """Add an entry; return its index and its time."""
@@ -89,7 +93,35 @@ class FakeLog(Refusing):
 
     def note(self, size: int) -> bytes:
         text = Checkpoint(self.origin, size, Edge().grow(self._hashes(size))[0].root()).encode()
-        return Note(text, (Signature(self.origin, b"fake", sha256(text).digest()),)).encode()
+        line = encode_tree_head_signature(START_MS + size, sha256(text).digest())
+        return Note(text, (Signature(self.origin, self.vkey.key_id, line),)).encode()
+
+    def reads(self, limits: RangeLimits | None = None) -> CertificateReads:
+        """The shipped RFC 6962 reads over this log; they ask for what the next four give."""
+        return CertificateReads(self, self.vkey, limits or RangeLimits())
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+    async def find(self, key: bytes) -> tuple[int, bytes]:
+        for index, row in enumerate(self.rows):
+            if key in self.family.keys(row):
+                return index, row
+        raise NotFound("not in this log")
+
+    async def entries(self, start: int, end: int, size: int) -> list[bytes]:
+        self.refuse()
+        if end > size or size > len(self.rows):
+            raise NotFound("beyond the published tree")
+        return self.rows[start:end]
+
+    async def hashes(self, level: int, start: int, end: int, size: int) -> bytes:
+        height = TILE_HEIGHT * level
+        if end << height > size or size > len(self.rows):
+            raise NotFound("beyond the published tree")
+        leaves = self._hashes(end << height)
+        return b"".join(fold(leaves[i << height : (i + 1) << height]) for i in range(start, end))
 
     async def checkpoint(self) -> bytes:
         self.refuse()
