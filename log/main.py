@@ -1,17 +1,17 @@
 """The composition root: the only place where a node's objects are put together.
 
-`init` makes a node's state once; `build` opens it; `serve` runs it until a signal or a failed store ends it.
+`build` opens what `state` made once; `serve` runs it until a signal or a failed store ends it.
 """
 
 import asyncio
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from log import state
 from log.access import Bodies
 from log.api import server
 from log.api.app import Options, create_app
@@ -25,14 +25,12 @@ from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed
-from log.formats.family import FAMILIES, GOVERNANCE, X509, Family
+from log.formats.family import FAMILIES, GOVERNANCE
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
 from log.formats.policy import Policy
-from log.merkle.frontier import Frontier
 from log.node import trustlists
-from log.node import witness as witness_state
 from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey, GuardLimits
@@ -40,21 +38,17 @@ from log.node.halts import Halts
 from log.node.node import Node, NodeConfig
 from log.node.witness import NodeWitness
 from log.sequencer.clock import Clock
-from log.sequencer.commit import Committer, load_edge
+from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
-from log.sequencer.head import Published, decode_head, store_name
 from log.sequencer.loop import Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.intake import CertificateIntake, IntakeLimits
 from log.service.log import Identity, Log, ReadLimits
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
-from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
 from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
-from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 
 logger = logging.getLogger("twinlog.main")
 
@@ -66,98 +60,6 @@ EXIT_STOPPED = 0
 EXIT_SETTINGS = 2
 EXIT_STATE = 3
 EXIT_STORE = 4
-
-
-# --- keys and state, made once --------------------------------------------------------------------------------
-
-
-def keygen(settings: NodeSettings) -> None:
-    """Make every key file that the settings call for. `SettingsError` when one exists: none is overwritten."""
-    for table in settings.logs:
-        keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
-    keys.generate_witness_key(settings.keys_dir)
-
-
-def public_keys(settings: NodeSettings) -> dict[str, list[str]]:
-    """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
-    logs = {table.origin: [vkey.encode() for vkey in _log_keys(settings, table).vkeys] for table in settings.logs}
-    witness = keys.load_witness_key(settings.keys_dir, witness_name(settings)).vkey
-    return {**logs, witness.name: [witness.encode()]}
-
-
-def witness_name(settings: NodeSettings) -> str:
-    """Return the key name of the node's witness: that of the node, below the host of its first origin."""
-    return settings.logs[0].origin.partition("/")[0] + "/witness"
-
-
-async def init(settings: NodeSettings, clock: Clock) -> None:
-    """Create the stores, sign each log's empty head, write the witness marker. Refuses a state that exists."""
-    check_settings(settings)
-    heads = open_heads(settings, create=True)
-    try:
-        await witness_state.create(heads)
-        for table in settings.logs:
-            data, index = _open_stores(settings, table, create=True)
-            identity = SigningIdentity(table.origin, _log_keys(settings, table).signers)
-            await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
-            await index.close()
-            await data.close()
-    finally:
-        await heads.close()
-
-
-class OpenGate:
-    """The gate of a log that has no past yet: only `init` signs without asking."""
-
-    def admit(self, origin: str) -> None:
-        """Let everything in."""
-
-    def permit(self, origin: str) -> None:
-        """Let everything be signed."""
-
-
-def check_settings(settings: NodeSettings) -> None:
-    """Raise `SettingsError` for what must not be: a head store under the data folder, a node that witnesses itself."""
-    if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
-        raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
-    own = {table.origin for table in settings.logs}
-    if own & {entry.origin for entry in settings.witnessed}:
-        raise SettingsError("witnessed: a node never witnesses its own logs")
-
-
-@dataclass(frozen=True, slots=True)
-class StoppedLog:
-    """One log of a stopped node, for the auditor."""
-
-    reader: StoredTree
-    family: Family
-    vkeys: tuple[VKey, ...]
-    index: LevelIndex
-
-
-async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
-    """Open a stopped node's logs one after the other, changing nothing. `StoreLocked` while the node runs."""
-    heads = open_heads(settings, create=False)
-    try:
-        for table in settings.logs:
-            family, vkeys = FAMILIES[table.family], _log_keys(settings, table).vkeys
-            value = await heads.load(store_name(table.origin))
-            if value is None:
-                raise StateRefused(f"head store: no head for {table.origin}")
-            head = decode_head(value, table.origin, vkeys)
-            data, index = _open_stores(settings, table, create=False)
-            try:
-                published = Published(head, await load_edge(family, data, head.size), Frontier.empty())
-                yield StoppedLog(StoredTree(data, partial(_held, published)), family, vkeys, index)
-            finally:
-                await index.close()
-                await data.close()
-    finally:
-        await heads.close()
-
-
-def _held(published: Published) -> Published:
-    return published
 
 
 # --- a node out of its settings -------------------------------------------------------------------------------
@@ -175,10 +77,10 @@ class _Builder:
     """Holds what the parts of one node share while they are put together."""
 
     def __init__(self, settings: NodeSettings, clock: Clock) -> None:
-        check_settings(settings)
+        state.check_settings(settings)
         self._settings = settings
         self._clock = clock
-        self._heads = open_heads(settings, create=False)
+        self._heads = state.open_heads(settings, create=False)
         self._halts = Halts(self._heads)
         limits = settings.limits
         self._disk = Disk(settings.data_dir, limits.disk_watermark_bytes, clock)
@@ -197,8 +99,8 @@ class _Builder:
     async def node(self, url: str) -> Node:
         settings = self._settings
         self._authority = await load_authority(settings, self._heads)
-        loaded = {table.name: _log_keys(settings, table) for table in settings.logs}
-        witness_key = keys.load_witness_key(settings.keys_dir, witness_name(settings))
+        loaded = {table.name: state.log_keys(settings, table) for table in settings.logs}
+        witness_key = keys.load_witness_key(settings.keys_dir, state.witness_name(settings))
         keys.require_distinct([witness_key, *(signer for own in loaded.values() for signer in own.signers)])
         for table in settings.logs:
             await self._add_log(table, loaded[table.name])
@@ -238,7 +140,7 @@ class _Builder:
         settings, limits = self._settings, self._settings.limits
         family = FAMILIES[table.family]
         # The index is rebuilt from the entries, so a missing one is no lost state: it begins anew.
-        data, index = _open_stores(settings, table, create=False, create_index=True)
+        data, index = state.open_stores(settings, table, create=False, create_index=True)
         identity = SigningIdentity(table.origin, own.signers)
         sequencer = Sequencer(
             table.origin,
@@ -351,10 +253,6 @@ def _read(path: Path) -> bytes:
         raise SettingsError(f"{path}: {error.strerror}") from error
 
 
-def _log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
-    return keys.load_log_keys(settings.keys_dir, table.name, table.origin, scts=table.family == X509.name)
-
-
 async def _statement(origin: str, own: LogKeys, now_ms: int) -> bytes:
     """Return the identity of a log, signed by each of its keys."""
     text = IdentityStatement(origin, own.vkeys).encode()
@@ -366,20 +264,6 @@ def _policy(path: Path) -> Policy:
         return Policy.parse(_read(path))
     except Malformed as error:
         raise SettingsError(f"{path}: {error}") from error
-
-
-def open_heads(settings: NodeSettings, *, create: bool) -> SqliteHeads:
-    limits = HeadLimits(busy_timeout_ms=settings.limits.head_busy_ms)
-    return SqliteHeads(settings.heads_file, limits, create=create)
-
-
-def _open_stores(
-    settings: NodeSettings, table: LogTable, *, create: bool, create_index: bool = False
-) -> tuple[LevelData, LevelIndex]:
-    limits = LevelLimits(write_buffer_bytes=settings.limits.write_buffer_bytes)
-    folder = settings.data_dir / table.name
-    data = LevelData(folder / "data", limits, create=create)
-    return data, LevelIndex(folder / "index", limits, create=create or create_index)
 
 
 def _tls(settings: NodeSettings) -> Tls | None:

@@ -10,13 +10,15 @@ from collections.abc import Callable
 
 from log.client.witness import Answer, decide
 from log.crypto.notes import NoteSigner, cosign
-from log.errors import StateRefused
+from log.errors import StateRefused, Unavailable
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import Note, Signature, VKey
 from log.formats.witness_request import AddCheckpoint
 from monitor.judge import Head
 from monitor.logs import FollowedLog
 from monitor.store import Store
+
+CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged with the last time
 
 
 class OwnWitness:
@@ -54,7 +56,8 @@ class OwnWitness:
                 before = None if row is None else (row[0], row[1])
                 if not await asyncio.to_thread(self._store.swap_witness, before, head):
                     raise StateRefused(f"our own witness state of {followed.origin} was changed by somebody else")
-            return await cosign(parse_signed(head.note)[0].text, self._now_ms() // 1000, self._signer)
+            time_s = await self._time_s(followed.origin)
+            return await cosign(parse_signed(head.note)[0].text, time_s, self._signer)
 
     async def refresh(self, origin: str) -> bytes | None:
         """Return the note that we cosigned last under a cosignature of now, or None before the first."""
@@ -63,5 +66,16 @@ class OwnWitness:
             if row is None:
                 return None
             note = Note.parse(row[2])
-            line = await cosign(note.text, self._now_ms() // 1000, self._signer)
+            line = await cosign(note.text, await self._time_s(origin), self._signer)
             return note.with_signatures([*note.signatures, line]).encode()
+
+    async def _time_s(self, origin: str) -> int:
+        """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us.
+
+        `Unavailable` while our clock is more than a second behind our last cosignature.
+        """
+        now_s = self._now_ms() // 1000
+        time_s = await asyncio.to_thread(self._store.own_time, origin, now_s)
+        if time_s - now_s > CLOCK_BACK_S:
+            raise Unavailable(f"our clock is {time_s - now_s} s behind our last cosignature", reason="clock")
+        return time_s

@@ -60,6 +60,7 @@ MIGRATIONS = (
     CREATE TABLE witness (
         origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL
     ) STRICT;
+    CREATE TABLE own_time (origin TEXT PRIMARY KEY, time_s INTEGER NOT NULL) STRICT;
     CREATE TABLE cosigned (
         origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
         time_s INTEGER NOT NULL, note BLOB NOT NULL, PRIMARY KEY (origin, witness)
@@ -403,6 +404,16 @@ class Store:
                     (head.size, head.root, head.note, head.origin, *old),
                 )
             return made.rowcount == 1
+
+    def own_time(self, origin: str, now_s: int) -> int:
+        """Return the time to cosign a log's head with, now kept: `now_s`, and never before the last one."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO own_time VALUES (?, ?) ON CONFLICT DO UPDATE SET time_s = max(time_s, excluded.time_s)",
+                (origin, now_s),
+            )
+            row = database.execute("SELECT time_s FROM own_time WHERE origin = ?", (origin,)).fetchone()
+            return int(row[0])
 
     def keep_cosigned(self, origin: str, witness: str, vouched: Vouched) -> None:
         """Keep a head that a witness cosigned, unless a larger or later one is kept already."""

@@ -12,7 +12,7 @@ import httpx
 import typer
 from rich.progress import Progress
 
-from log import main
+from log import state
 from log.client import pem
 from log.client.audit import Report, audit, audit_index
 from log.client.http import HttpLog
@@ -214,7 +214,7 @@ def audit_log(
 
     async def local(settings: Path) -> None:
         loaded = NodeSettings.load(settings / "twinlog.toml" if settings.is_dir() else settings)
-        async for stored in main.stopped_logs(loaded):
+        async for stored in state.stopped_logs(loaded):
             _report(await audit(stored.reader, stored.family, stored.vkeys, deep=deep))
             if index:
                 print(f"  {await audit_index(stored.reader, stored.family, stored.index)} index keys")

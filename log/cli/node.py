@@ -12,7 +12,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from log import main
+from log import main, state
 from log.demo import run as demonstration
 from log.node.halts import Halts
 from log.sequencer.clock import SystemClock
@@ -30,14 +30,14 @@ def register(app: typer.Typer) -> None:
 def keygen(settings: Settings = Path("twinlog.toml")) -> None:
     """Make the key files that the settings call for, and print the public keys that others pin."""
     loaded = NodeSettings.load(settings)
-    main.keygen(loaded)
-    print(json.dumps(main.public_keys(loaded), indent=2))
+    state.keygen(loaded)
+    print(json.dumps(state.public_keys(loaded), indent=2))
 
 
 def init(settings: Settings = Path("twinlog.toml")) -> None:
     """Create a node's stores and sign each log's empty head. Once."""
     loaded = NodeSettings.load(settings)
-    asyncio.run(main.init(loaded, SystemClock()))
+    asyncio.run(state.init(loaded, SystemClock()))
     print(f"{loaded.node}: {len(loaded.logs)} logs created")
 
 
@@ -66,7 +66,7 @@ def halts(
     """Show why origins of a stopped node may not sign, with both notes; or clear one."""
 
     async def work() -> None:
-        heads = main.open_heads(NodeSettings.load(settings), create=False)
+        heads = state.open_heads(NodeSettings.load(settings), create=False)
         try:
             held = Halts(heads)
             await held.load()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from log import main
+from log import state
 from log.certs.trustlist import Issuer, TrustList
 from log.crypto import keys
 from log.crypto.keys import Kind
@@ -90,8 +90,8 @@ class Deployment:
         for site in self.sites.values():
             site.folder.mkdir(parents=True)
             self._write_settings(site, {}, None)  # enough for keygen: nobody else's keys are known yet
-            main.keygen(NodeSettings.load(site.settings))
-        public = {side: main.public_keys(NodeSettings.load(site.settings)) for side, site in self.sites.items()}
+            state.keygen(NodeSettings.load(site.settings))
+        public = {side: state.public_keys(NodeSettings.load(site.settings)) for side, site in self.sites.items()}
         cosigner, push = self._monitor_keys()
         signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
         for side, site in self.sites.items():
@@ -105,7 +105,7 @@ class Deployment:
                 ]
                 site.policy(family).write_text("\n".join(policy) + "\n", encoding="utf-8")
             self._write_settings(site, public, (cosigner, push), signers)
-            await main.init(NodeSettings.load(site.settings), SystemClock())
+            await state.init(NodeSettings.load(site.settings), SystemClock())
         self._write_monitor(public)
         _monitor("init", self.monitor_settings)
 

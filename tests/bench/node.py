@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from log import main
+from log import state
 from log.certs.trustlist import Issuer, TrustList
 from log.crypto import keys
 from log.crypto.keys import Kind
@@ -61,14 +61,14 @@ class LoneNode:
             f"signers = {json.dumps([signer.vkey.encode()])}",
         ]
         (self.folder / "twinlog.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        main.keygen(self.settings)
-        logs = "".join(f"log {vkey}\n" for vkey in main.public_keys(self.settings)[ORIGIN])
+        state.keygen(self.settings)
+        logs = "".join(f"log {vkey}\n" for vkey in state.public_keys(self.settings)[ORIGIN])
         (self.folder / "x509.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
-        await main.init(self.settings, SystemClock())
+        await state.init(self.settings, SystemClock())
 
     async def size(self) -> int:
         """Return how many entries the log of the stopped node has."""
-        sizes = [stored.reader.published().head.size async for stored in main.stopped_logs(self.settings)]
+        sizes = [stored.reader.published().head.size async for stored in state.stopped_logs(self.settings)]
         return sizes[0]
 
     async def start(self) -> "Server":

@@ -2,7 +2,7 @@
 
 import time
 
-from log import main
+from log import state
 from log.client.audit import audit
 from tests.bench import limits
 from tests.bench.cpu import Watch
@@ -18,7 +18,7 @@ async def whole(ground: Ground) -> Result:
     rates, cpu = [], 0.0
     watch = Watch(None)
     for _ in range(ground.scale.repeats):
-        async for stored in main.stopped_logs(node.settings):
+        async for stored in state.stopped_logs(node.settings):
             began, cpu_began = time.perf_counter(), time.process_time()
             report = await audit(stored.reader, stored.family, stored.vkeys)
             rates.append(report.entries / (time.perf_counter() - began))

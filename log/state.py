@@ -1,0 +1,130 @@
+"""A node's keys and state on disk: made once, then opened by `main`, and by the auditor while the node is stopped."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+
+from log.crypto import keys
+from log.crypto.keys import LogKeys
+from log.errors import SettingsError, StateRefused
+from log.formats.family import FAMILIES, X509, Family
+from log.formats.note import VKey
+from log.merkle.frontier import Frontier
+from log.node import witness as witness_state
+from log.sequencer.clock import Clock
+from log.sequencer.commit import Committer, Identity, load_edge
+from log.sequencer.head import Published, decode_head, store_name
+from log.service.tree import StoredTree
+from log.settings import LogTable, NodeSettings
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+
+
+def keygen(settings: NodeSettings) -> None:
+    """Make every key file that the settings call for. `SettingsError` when one exists: none is overwritten."""
+    for table in settings.logs:
+        keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
+    keys.generate_witness_key(settings.keys_dir)
+
+
+def public_keys(settings: NodeSettings) -> dict[str, list[str]]:
+    """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
+    logs = {table.origin: [vkey.encode() for vkey in log_keys(settings, table).vkeys] for table in settings.logs}
+    witness = keys.load_witness_key(settings.keys_dir, witness_name(settings)).vkey
+    return {**logs, witness.name: [witness.encode()]}
+
+
+def witness_name(settings: NodeSettings) -> str:
+    """Return the key name of the node's witness: that of the node, below the host of its first origin."""
+    return settings.logs[0].origin.partition("/")[0] + "/witness"
+
+
+async def init(settings: NodeSettings, clock: Clock) -> None:
+    """Create the stores, sign each log's empty head, write the witness marker. Refuses a state that exists."""
+    check_settings(settings)
+    heads = open_heads(settings, create=True)
+    try:
+        await witness_state.create(heads)
+        for table in settings.logs:
+            data, index = open_stores(settings, table, create=True)
+            identity = Identity(table.origin, log_keys(settings, table).signers)
+            await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
+            await index.close()
+            await data.close()
+    finally:
+        await heads.close()
+
+
+class OpenGate:
+    """The gate of a log that has no past yet: only `init` signs without asking."""
+
+    def admit(self, origin: str) -> None:
+        """Let everything in."""
+
+    def permit(self, origin: str) -> None:
+        """Let everything be signed."""
+
+
+def check_settings(settings: NodeSettings) -> None:
+    """Raise `SettingsError` for what must not be: a head store under the data folder, a node that witnesses itself."""
+    if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
+        raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
+    own = {table.origin for table in settings.logs}
+    if own & {entry.origin for entry in settings.witnessed}:
+        raise SettingsError("witnessed: a node never witnesses its own logs")
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedLog:
+    """One log of a stopped node, for the auditor."""
+
+    reader: StoredTree
+    family: Family
+    vkeys: tuple[VKey, ...]
+    index: LevelIndex
+
+
+async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
+    """Open a stopped node's logs one after the other, changing nothing. `StoreLocked` while the node runs."""
+    heads = open_heads(settings, create=False)
+    try:
+        for table in settings.logs:
+            family, vkeys = FAMILIES[table.family], log_keys(settings, table).vkeys
+            value = await heads.load(store_name(table.origin))
+            if value is None:
+                raise StateRefused(f"head store: no head for {table.origin}")
+            head = decode_head(value, table.origin, vkeys)
+            data, index = open_stores(settings, table, create=False)
+            try:
+                published = Published(head, await load_edge(family, data, head.size), Frontier.empty())
+                yield StoppedLog(StoredTree(data, partial(_held, published)), family, vkeys, index)
+            finally:
+                await index.close()
+                await data.close()
+    finally:
+        await heads.close()
+
+
+def _held(published: Published) -> Published:
+    return published
+
+
+def log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
+    """Load the keys of one log. `SettingsError` names the file that is missing, open to others, or no key."""
+    return keys.load_log_keys(settings.keys_dir, table.name, table.origin, scts=table.family == X509.name)
+
+
+def open_heads(settings: NodeSettings, *, create: bool) -> SqliteHeads:
+    """Open the head store; `StateRefused` when it is missing and not to be created."""
+    limits = HeadLimits(busy_timeout_ms=settings.limits.head_busy_ms)
+    return SqliteHeads(settings.heads_file, limits, create=create)
+
+
+def open_stores(
+    settings: NodeSettings, table: LogTable, *, create: bool, create_index: bool = False
+) -> tuple[LevelData, LevelIndex]:
+    """Open the two stores of one log: the data first, so that a wrong folder is told before an index is made in it."""
+    limits = LevelLimits(write_buffer_bytes=settings.limits.write_buffer_bytes)
+    folder = settings.data_dir / table.name
+    data = LevelData(folder / "data", limits, create=create)
+    return data, LevelIndex(folder / "index", limits, create=create or create_index)
