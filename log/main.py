@@ -6,7 +6,6 @@
 import asyncio
 import logging
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,10 +50,6 @@ from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore
 
 logger = logging.getLogger("twinlog.main")
-
-# Signature checks run in a thread and take the interpreter's lock back after each. At Python's 5 ms they would
-# wait for the event loop most of the time: a fifth more submissions a second, measured by `tests.bench`.
-SWITCH_INTERVAL_S = 0.0005
 
 EXIT_STOPPED = 0
 EXIT_SETTINGS = 2
@@ -297,7 +292,6 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
 
     `announce` gets the URL once every log has recovered and the socket answers.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     with server.listen(settings.listen) as listener:
         return await _serve(settings, clock, listener, announce)
 
