@@ -34,7 +34,7 @@ class HttpLimits:
     """Bounds of the HTTP side; a lane's number is requests in progress at once."""
 
     max_body_bytes: int = 512 << 10  # of one request
-    max_held_bytes: int = 64 << 20  # of all request bodies together
+    max_held_bytes: int = 64 << 20  # of the request bodies of one lane together
     body_timeout_s: float = 10.0  # from the head of a request to the end of its body
     busy_retry_s: int = 1  # Retry-After when a lane is full
     read: int = 1024
@@ -77,7 +77,7 @@ class Bodies:
         """Return the whole body; give it back with `release`.
 
         `TooLarge` over the limit, at once where the length is declared; `Malformed` when it ends early or
-        takes too long; `Unavailable` when all bodies together are too much. On an error nothing is held.
+        takes too long; `Unavailable` when the bodies held here are too much together. On an error nothing is held.
         """
         self._check_declared(headers)
         chunks: list[bytes] = []
