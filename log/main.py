@@ -17,9 +17,10 @@ from log.api.app import Options, create_app
 from log.api.limits import HttpLimits
 from log.api.server import Tls
 from log.authority import Authority, FileAuthority
-from log.certs.chain import ChainChecker, Window
-from log.certs.chain import Limits as ChainLimits
 from log.certs.trustlist import TrustList
+from log.checking.messages import Rules
+from log.checking.pool import Pool
+from log.checking.pool import PoolLimits as CheckingLimits
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import sign_statement
@@ -87,6 +88,7 @@ class _Builder:
             GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms),
         )
         self._authority: Authority = FileAuthority()
+        self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
         self._logs: list[Log] = []
         self._intakes: dict[str, CertificateIntake] = {}
         self._node: Node | None = None
@@ -128,6 +130,7 @@ class _Builder:
             self._heads,
             governance,
             self._disk,
+            self._checks,
         )
         return self._node
 
@@ -193,19 +196,19 @@ class _Builder:
         )
         self._logs.append(hosted)
         if scts is not None:
-            checker = ChainChecker(
-                self._authority.at(self._clock.wall_ms()).anchors(),
-                allow_precert_signing=table.precert_signing,
-                window=None if table.window is None else Window(*table.window),
-                limits=ChainLimits(max_chain=limits.max_chain),
-            )
+            self._checks.admit(self._rules(table))
             self._intakes[table.name] = CertificateIntake(
-                hosted,
-                scts,
-                lambda: checker,
-                self._clock,
-                IntakeLimits(limits.max_rate_per_s, limits.max_checking),
+                hosted, scts, self._checks, self._clock, IntakeLimits(limits.max_rate_per_s)
             )
+
+    def _rules(self, table: LogTable) -> Rules:
+        return Rules(
+            table.name,
+            tuple((each.certificate, each.weak_hash) for each in self._authority.at(self._clock.wall_ms()).anchors()),
+            table.precert_signing,
+            table.window,
+            self._settings.limits.max_chain,
+        )
 
     def _genesis(self) -> JSON:
         """Return what the first governance entry says: who this node is, by which keys."""

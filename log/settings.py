@@ -91,6 +91,7 @@ class LimitsTable(Table):
     max_body_bytes: Positive = 512 << 10
     max_chain: Positive = 10
     max_rate_per_s: Positive = 20_000
+    checkers: Positive = 1
     max_checking: Positive = 4096
     max_held_bytes: Positive = 64 << 20
     body_timeout_s: Positive = 10

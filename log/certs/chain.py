@@ -5,9 +5,8 @@ next, and the last must be an anchor byte for byte, or be signed by one. Every i
 Validity, name constraints, path lengths, key usages and critical extensions are not looked at: admission is
 not recognition, and what breaks those rules is what auditors look for.
 
-Two phases. `prepare` parses and refuses what can be refused by looking: cheap, for the event loop. `verify`
-checks signatures: for a thread, where `cryptography` and libcrypto let the GIL go. Links between issuers that
-have been verified once are remembered, so that a usual submission costs one signature check.
+What can be refused by looking is refused before any signature is checked. Links between issuers that have been
+verified once are remembered, so that a usual submission costs one signature check.
 
 The reasons of `Refused` are stable words: bad-signature, chain-too-long, explicit-parameters, md5, not-a-ca,
 outside-window, poison, precert-signing, too-large, unknown-root, weak-hash, wrong-endpoint; issuer-key,
@@ -15,7 +14,6 @@ suite-unavailable and unsupported-suite come from `log.crypto.suites`. What cann
 """
 
 import datetime as dt
-import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,20 +76,6 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """A submission that looks right: only its signatures are open."""
-
-    precert: bool
-    path: tuple[Step, ...]  # as submitted, leaf first
-    ends: tuple[Step, ...]  # anchors, one of which must have signed the last certificate; () when that is one
-
-    @property
-    def leaf(self) -> Certificate:
-        """The certificate or precertificate that is to be logged."""
-        return self.path[0].certificate
-
-
-@dataclass(frozen=True, slots=True)
 class Admitted:
     """A submission that this log takes."""
 
@@ -103,7 +87,7 @@ class Admitted:
 
 
 class ChainChecker:
-    """Checks chains against a fixed set of anchors. Any thread may call it; a new set means a new checker."""
+    """Checks chains against a fixed set of anchors, for one thread; a new set means a new checker."""
 
     def __init__(
         self,
@@ -137,16 +121,24 @@ class ChainChecker:
         self._issuers = _Memory[bytes, Step](self._limits.cached_issuers)
         self._links = _Memory[tuple[bytes, bytes], bool](self._limits.cached_links)
 
-    @property
-    def anchors(self) -> tuple[bytes, ...]:
-        """Every anchor, DER, once: the answer of get-roots."""
-        return tuple(step.certificate.der for step in self._anchors.values())
+    def check(self, chain: Sequence[bytes], precert: bool) -> Admitted:
+        """Return the entry that a submission (DER, leaf first) becomes. Computes only.
 
-    def prepare(self, chain: Sequence[bytes], precert: bool) -> Pending:
-        """Parse a submission (DER, leaf first) and refuse what needs no signature to refuse.
-
-        Raises `Malformed` and `Refused`.
+        Raises `Malformed`; `Refused`; `SuiteUnavailable`, a kind of it, when this machine lacks a suite.
         """
+        path = self._path(chain, precert)
+        ends = self._ends(path)
+        if ends:
+            path = (*path, self._find_end(path, ends))
+        for n in range(len(path) - 1):
+            self._check_link(path, n)
+        for step in path[1:]:
+            if step.anchor is None:
+                self._issuers.put(step.digest, step)
+        return self._admit(precert, path)
+
+    def _path(self, chain: Sequence[bytes], precert: bool) -> tuple[Step, ...]:
+        """Parse a submission and refuse what needs no signature to refuse."""
         if not chain:
             raise Malformed("the chain is empty")
         if len(chain) > self._limits.max_chain:
@@ -156,22 +148,7 @@ class ChainChecker:
         self._check_window(path[0].certificate)
         for n, (signed, issuer) in enumerate(pairwise(path)):
             _check_issuer(n, signed, issuer)
-        return Pending(precert, path, self._ends(path))
-
-    def verify(self, pending: Pending) -> Admitted:
-        """Check the signatures of a prepared submission and make its entry. Computes only.
-
-        Raises `Refused`; `SuiteUnavailable`, a kind of it, when this machine lacks a suite.
-        """
-        path = pending.path
-        if pending.ends:
-            path = (*path, self._find_end(pending))
-        for n in range(len(path) - 1):
-            self._check_link(path, n)
-        for step in path[1:]:
-            if step.anchor is None:
-                self._issuers.put(step.digest, step)
-        return self._admit(pending.precert, path)
+        return path
 
     def _step(self, der: bytes, n: int) -> Step:
         digest = sha256(der).digest()
@@ -203,13 +180,13 @@ class ChainChecker:
             raise Refused("the chain does not end at a listed issuer", "unknown-root")
         return ends
 
-    def _find_end(self, pending: Pending) -> Step:
+    def _find_end(self, path: tuple[Step, ...], ends: tuple[Step, ...]) -> Step:
         """Return the anchor that signed the last certificate: several may have its issuer's name."""
         refusals = []
-        for end in pending.ends:
+        for end in ends:
             try:
-                _check_issuer(len(pending.path) - 1, pending.path[-1], end)
-                self._check_link((*pending.path, end), len(pending.path) - 1)
+                _check_issuer(len(path) - 1, path[-1], end)
+                self._check_link((*path, end), len(path) - 1)
             except Refused as e:
                 refusals.append(e)
             else:
@@ -306,20 +283,16 @@ def _date(time_ms: int) -> str:
 
 
 class _Memory(Generic[_Key, _Value]):
-    """The `limit` values put last, shared by threads. Looking up takes no lock: it is one step for all threads."""
+    """The `limit` values put last."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
         self._values: OrderedDict[_Key, _Value] = OrderedDict()
 
     def get(self, key: _Key) -> _Value | None:
         return self._values.get(key)
 
     def put(self, key: _Key, value: _Value) -> None:
-        if key in self._values:
-            return
-        with self._lock:
-            self._values[key] = value
-            if len(self._values) > self._limit:
-                self._values.popitem(last=False)
+        self._values[key] = value
+        if len(self._values) > self._limit:
+            self._values.popitem(last=False)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from log.checking.pool import Pool
 from log.crypto.notes import Verified, open_note, verify_note
 from log.crypto.sm2 import sm2_available
 from log.errors import (
@@ -64,6 +65,7 @@ class Node:
         heads: HeadStore,
         governance: Sequence[Governance],
         disk: Disk,
+        checks: Pool,
     ) -> None:
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
@@ -74,6 +76,7 @@ class Node:
         self._heads = heads
         self._governance = governance
         self._disk = disk
+        self._checks = checks
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
@@ -92,6 +95,7 @@ class Node:
         """Recover every log, then begin to sequence. `StateRefused` when any state is not what it must be."""
         await self._halts.load()
         await self.witness.load()
+        await self._checks.start()
         for hosted in self.logs.values():
             await hosted.start()
         self._tasks = [
@@ -113,6 +117,7 @@ class Node:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(hosted.stop() for hosted in self.logs.values()))
+        await self._checks.stop()
         await self._heads.close()
 
     def fail(self, error: LogError) -> None:
@@ -226,6 +231,8 @@ class Node:
             self._disk.check()
         except LogError as error:
             problems.append(str(error))
+        if not self._checks.working():
+            problems.append("no process checks chains now")
         if self.failure is not None:
             problems.append(str(self.failure))
         body = {

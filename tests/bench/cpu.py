@@ -9,8 +9,13 @@ from pathlib import Path
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def of_process(pid: int) -> float:
-    """Return the CPU-seconds that a process has used, all its threads together."""
+def of_server(pid: int) -> float:
+    """Return the CPU-seconds that a process and its children have used, all their threads together."""
+    task = Path(f"/proc/{pid}/task/{pid}/children")  # a node starts its children from its first thread
+    return _of_process(pid) + sum(_of_process(int(child)) for child in task.read_text(encoding="utf-8").split())
+
+
+def _of_process(pid: int) -> float:
     # The name in brackets may hold spaces; the numbers begin after the last bracket (proc(5)).
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
@@ -63,7 +68,7 @@ class Watch:
         self._begin = self._now()
 
     def _now(self) -> tuple[float, float, float, float]:
-        server = 0.0 if self._server is None else of_process(self._server)
+        server = 0.0 if self._server is None else of_server(self._server)
         return time.monotonic(), server, of_tool(), of_machine()
 
     def stop(self) -> Spent:

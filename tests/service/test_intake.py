@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from log.certs.chain import Anchor, ChainChecker
+from log.checking.messages import Rules
+from log.checking.pool import Pool, PoolLimits
 from log.crypto.ecdsa import EcdsaSigner, EcdsaVerifier
 from log.demo.ca import MassIssuer
-from log.errors import Malformed, RateLimited, Refused, SettingsError, Unavailable
+from log.errors import Malformed, RateLimited, Refused, SettingsError
 from log.formats.family import X509
 from log.formats.note import KeyType
 from log.formats.sct import split_digitally_signed
@@ -25,6 +26,7 @@ class Desk:
     """An engine with its intake, over restarts."""
 
     engine: Engine
+    checks: Pool
     limits: IntakeLimits = field(default_factory=IntakeLimits)
 
     def intake(self) -> CertificateIntake:
@@ -32,9 +34,9 @@ class Desk:
         assert isinstance(signer.signer, EcdsaSigner)
         log_id = self.engine.running.identity.log_id
         assert log_id is not None
-        checker = ChainChecker([Anchor(ISSUER.issuers[-1])], allow_precert_signing=False)
+        self.checks.admit(Rules(self.engine.running.name, ((ISSUER.issuers[-1], False),), False, None, 10))
         scts = SctIssuer(log_id, signer.signer)
-        return CertificateIntake(self.engine.running, scts, lambda: checker, self.engine.clock, self.limits)
+        return CertificateIntake(self.engine.running, scts, self.checks, self.engine.clock, self.limits)
 
 
 @pytest.fixture
@@ -42,7 +44,10 @@ async def desk() -> AsyncIterator[Desk]:
     engine = Engine(MemoryPlace())
     await engine.create()
     await engine.start()
-    yield Desk(engine)
+    checks = Pool(PoolLimits())
+    await checks.start()
+    yield Desk(engine, checks)
+    await checks.stop()
     await engine.audited()
     await engine.stop()
 
@@ -117,17 +122,6 @@ async def test_over_the_rate_is_an_answer(desk: Desk) -> None:
     await intake.add_chain(ISSUER.chain(2), precert=False)
     with pytest.raises(RateLimited):
         await intake.add_chain(ISSUER.chain(3), precert=False)
-
-
-async def test_chains_that_wait_for_their_check_are_bounded(desk: Desk) -> None:
-    desk.limits = IntakeLimits(max_checking=2, check_batch=1)
-    intake = desk.intake()
-    chains = [ISSUER.chain(n) for n in range(6)]
-    answers = await asyncio.gather(
-        *(intake.add_chain(chain, precert=False) for chain in chains), return_exceptions=True
-    )
-    assert sum(isinstance(answer, Unavailable) for answer in answers) == 4
-    assert desk.engine.size == 2
 
 
 async def test_get_roots_is_every_certificate_that_admits(desk: Desk) -> None:

@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from log.checking.pool import Pool, PoolLimits
 from log.client.witness import Answer
 from log.crypto.notes import NoteSigner, cosign, sign_note
 from log.errors import LogError
@@ -115,7 +116,7 @@ class Side:
         witness = NodeWitness(WITNESS, known, store, guard, halts, self.clock, self._fail)
         governance = [Governance(logs[1], b"hk", {"node": "hk"}, self.anchors, 0)] if self.governed else []
         config = NodeConfig(NODE, "http://hk.example", 10_000, {})
-        self.node = Node(config, logs, {}, witness, guard, halts, store, governance, disk)
+        self.node = Node(config, logs, {}, witness, guard, halts, store, governance, disk, Pool(PoolLimits()))
         await self.node.start()
         return self.node
 

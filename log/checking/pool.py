@@ -1,0 +1,193 @@
+"""The node's side of checking: starts the processes, shares the chains out, replaces a process that ended."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from log.checking.messages import Admit, Check, Frames, Refuse, Rules, decode_answer, frame
+from log.errors import Unavailable
+from log.formats.family import Parts
+
+logger = logging.getLogger(__name__)
+
+_WORKER = "log.checking.worker"
+_ROOT = Path(__file__).parents[2]  # where `log` is imported from
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How much may be checked at once."""
+
+    processes: int = 1
+    max_checking: int = 4096  # chains that wait for their check, in all processes together
+    restart_s: float = 1.0  # before a process is replaced that ended without having answered anything
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A submission that its log takes."""
+
+    parts: Parts
+    certificates: tuple[tuple[bytes, bytes], ...]  # (SHA-256, DER) of each behind the leaf, anchor last
+
+
+class Pool:
+    """All checking processes of a node."""
+
+    def __init__(self, limits: PoolLimits) -> None:
+        self._limits = limits
+        self._rules: dict[str, Rules] = {}
+        self._anchors: dict[str, dict[bytes, bytes]] = {}
+        self._workers: list[_Worker] = []
+        self._keepers: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
+        self._number = 0
+        self._waiting = 0
+
+    def working(self) -> bool:
+        """Say whether any process is there to check a chain."""
+        return any(not worker.ended.is_set() for worker in self._workers)
+
+    def admit(self, rules: Rules) -> None:
+        """Check the chains of a log by these rules from now on."""
+        self._rules[rules.log] = rules
+        self._anchors[rules.log] = {sha256(certificate).digest(): certificate for certificate, _ in rules.anchors}
+        for worker in self._workers:
+            worker.send(rules)
+
+    def anchors(self, log: str) -> Mapping[bytes, bytes]:
+        """Return the certificates (SHA-256 -> DER) under which a log admits."""
+        return self._anchors[log]
+
+    async def start(self) -> None:
+        """Start the processes; they are ready some tenths of a second later, and what comes before waits."""
+        for _ in range(self._limits.processes):
+            self._keepers.append(asyncio.create_task(self._keep(await self._spawn()), name="checking"))
+
+    async def stop(self) -> None:
+        """Let the processes end. What still waits is answered with `Unavailable`."""
+        self._stopping.set()
+        for worker in self._workers:
+            worker.close()
+        await asyncio.gather(*self._keepers)
+
+    async def check(self, log: str, chain: Sequence[bytes], precert: bool) -> Checked:
+        """Return what a chain (DER, leaf first) is admitted as.
+
+        `Malformed`, `Refused` and its kinds as `log.certs.chain` raises them; `Unavailable` when too many wait,
+        or when the process ended before it answered.
+        """
+        if self._waiting >= self._limits.max_checking:
+            raise Unavailable("too many chains wait for their check", reason="pool-full")
+        working = (worker for worker in self._workers if not worker.ended.is_set())
+        worker = min(working, key=lambda each: each.busy, default=None)
+        if worker is None:
+            raise Unavailable("no process checks chains now", 1, "checking")
+        self._number += 1
+        self._waiting += 1
+        try:
+            answer = await worker.ask(Check(self._number, log, chain, precert))
+        finally:
+            self._waiting -= 1
+        if isinstance(answer, Refuse):
+            raise answer.error()
+        anchors = self._anchors[log]
+        behind = zip(answer.digests, (*chain[1:], None), strict=False)
+        return Checked(
+            Parts(answer.head, answer.tail),
+            tuple((digest, anchors[digest] if certificate is None else certificate) for digest, certificate in behind),
+        )
+
+    async def _spawn(self) -> "_Worker":
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", _WORKER, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, cwd=_ROOT
+            )
+        _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process), sock=ours)
+        for each in self._rules.values():
+            worker.send(each)
+        self._workers.append(worker)
+        return worker
+
+    async def _keep(self, worker: "_Worker") -> None:
+        """Replace a process that ends, until the pool stops."""
+        while True:
+            await worker.ended.wait()
+            code = await worker.process.wait()
+            self._workers.remove(worker)
+            if not self._stopping.is_set():
+                logger.error("a checking process ended with %d; another takes its place", code)
+                if not worker.answered:
+                    await self._pause()
+            if self._stopping.is_set():
+                return
+            worker = await self._spawn()
+            if self._stopping.is_set():
+                worker.close()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), self._limits.restart_s)
+
+
+class _Worker(asyncio.Protocol):
+    """One process, and the chains that it has not answered yet."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.ended = asyncio.Event()
+        self.answered = False  # whether it ever did
+        self._frames = Frames()
+        self._waiting: dict[int, asyncio.Future[Admit | Refuse]] = {}
+        self._transport: asyncio.WriteTransport | None = None
+
+    @property
+    def busy(self) -> int:
+        """The number of chains that wait for this process."""
+        return len(self._waiting)
+
+    def send(self, message: Rules | Check) -> None:
+        """Send a message; what the socket does not take yet is bounded by what may wait."""
+        if self._transport is None:
+            raise AssertionError("a message before the connection was made")
+        self._transport.write(frame(message))
+
+    async def ask(self, check: Check) -> Admit | Refuse:
+        """Return the answer; `Unavailable` when the process ends without one."""
+        future: asyncio.Future[Admit | Refuse] = asyncio.get_running_loop().create_future()
+        self._waiting[check.number] = future
+        self.send(check)
+        try:
+            return await future
+        finally:
+            self._waiting.pop(check.number, None)
+
+    def close(self) -> None:
+        """Close our end, at which the process ends."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # a socket's; uvloop's are no subclass
+
+    def data_received(self, data: bytes) -> None:
+        self.answered = True
+        for body in self._frames.feed(data):
+            answer = decode_answer(body)
+            future = self._waiting.get(answer.number)
+            if future is not None and not future.done():
+                future.set_result(answer)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.ended.set()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(Unavailable("the process that checked this chain ended", 1, "checking"))
