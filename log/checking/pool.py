@@ -52,8 +52,8 @@ class Pool:
         self._waiting = 0
 
     def working(self) -> bool:
-        """Say whether any process is there to check a chain."""
-        return any(not worker.ended.is_set() for worker in self._workers)
+        """Say whether any process is there to check a chain, or there is no log to check for."""
+        return not self._rules or any(not worker.ended.is_set() for worker in self._workers)
 
     def admit(self, rules: Rules) -> None:
         """Check the chains of a log by these rules from now on."""
@@ -67,8 +67,8 @@ class Pool:
         return self._anchors[log]
 
     async def start(self) -> None:
-        """Start the processes; they are ready some tenths of a second later, and what comes before waits."""
-        for _ in range(self._limits.processes):
+        """Start the processes, if there is a log to check for; what comes before they are ready waits."""
+        for _ in range(self._limits.processes if self._rules else 0):
             self._keepers.append(asyncio.create_task(self._keep(await self._spawn()), name="checking"))
 
     async def stop(self) -> None:

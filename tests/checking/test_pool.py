@@ -133,10 +133,20 @@ async def test_a_process_that_is_killed_is_replaced_and_what_it_held_is_answered
 
 async def test_without_any_process_the_answer_is_to_come_again() -> None:
     pool = Pool(PoolLimits())
+    pool.admit(RULES)
     assert not pool.working()
     with pytest.raises(Unavailable) as refused:
         await pool.check("x509", [ROOT], precert=False)
     assert refused.value.retry_after_s == 1
+
+
+async def test_a_node_without_logs_of_certificates_starts_no_process() -> None:
+    before = children()
+    pool = Pool(PoolLimits())
+    await pool.start()
+    assert children() == before
+    assert pool.working()
+    await pool.stop()
 
 
 async def test_a_process_that_ends_at_once_is_replaced_after_a_pause(
