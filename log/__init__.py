@@ -10,6 +10,7 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     access       who may do what: one pure decision
     client       a log from outside: reader, prover, verifier, witness's decision, auditor, submitter
     storage      three stores told apart by trust; LevelDB, SQLite, memory
+    checking     chains are checked in processes beside the node                    start at checking/pool.py
     authority    who is listed and whose keys count, as of a date
     sequencer    from submissions to a signed, published tree                       start at sequencer/commit.py
     service      one log as method calls: reads, cosignatures, certificates in

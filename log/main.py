@@ -190,6 +190,7 @@ class _Builder:
             ReadLimits(
                 limits.gzip_cache_bytes,
                 limits.tile_cache_bytes,
+                limits.proof_cache_bytes,
                 RangeLimits(limits.max_get_entries, limits.max_get_entries_bytes),
             ),
             self._fail,

@@ -111,6 +111,7 @@ class LimitsTable(Table):
     index_sync_ms: Positive = 1000
     gzip_cache_bytes: Positive = 32 << 20
     tile_cache_bytes: Positive = 16 << 20
+    proof_cache_bytes: Positive = 64 << 20
     write_buffer_bytes: Positive = 16 << 20
     disk_watermark_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     head_busy_ms: Positive = 5000

@@ -22,7 +22,6 @@ from log.api.limits import HttpLimits
 from log.api.metrics import Metrics
 from log.api.reply import Reply
 from log.api.route import (
-    BY_HASH,
     CONSISTENCY,
     COSIGNED,
     COUNTERS,
@@ -53,7 +52,6 @@ COLD = (
     Route("GET", "/{log}/ct/v1/get-roots", submit.get_roots, ROOTS),
     Route("GET", "/{log}/ct/v1/get-sth", rfc6962.get_sth, STH),
     Route("GET", "/{log}/ct/v1/get-sth-consistency", rfc6962.get_sth_consistency, CONSISTENCY),
-    Route("GET", "/{log}/ct/v1/get-proof-by-hash", rfc6962.get_proof_by_hash, BY_HASH),
     Route("GET", "/{log}/ct/v1/get-entries", rfc6962.get_entries, RANGE),
     Route("GET", "/{log}/ct/v1/get-entry-and-proof", rfc6962.get_entry_and_proof, ENTRY_PROOF),
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),

@@ -11,11 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from log.api import handlers_read as read
+from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
 from log.api.front import Front
 from log.api.limits import Receive
 from log.api.reply import PREFLIGHT, Reply
-from log.api.route import CHAIN, ENTRIES, ISSUER, NOTE, PROOF, TILE, Route
+from log.api.route import BY_HASH, CHAIN, ENTRIES, ISSUER, NOTE, PROOF, TILE, Route
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
@@ -30,6 +31,7 @@ HOT = (
     Route("GET", "/{log}/tile/{level}/{number:path}", read.hash_tile, TILE),
     Route("GET", "/{log}/issuer/{fingerprint}", read.issuer, ISSUER),
     Route("GET", "/{log}/tlog-proof", read.tlog_proof, PROOF),
+    Route("GET", "/{log}/ct/v1/get-proof-by-hash", rfc6962.get_proof_by_hash, BY_HASH),
     Route("POST", "/{log}/ct/v1/add-chain", submit.add_chain, CHAIN),
     Route("POST", "/{log}/ct/v1/add-pre-chain", submit.add_pre_chain, CHAIN),
 )

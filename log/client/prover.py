@@ -34,6 +34,11 @@ async def root(reader: LogReader, size: int) -> bytes:
     return proof.fold_root(size, await read_spans(reader, proof.root_spans(size), size))
 
 
+async def subtree(reader: LogReader, start: int, end: int, size: int) -> bytes:
+    """Return the hash of a subtree that RFC 6962 names, over the leaves [start, end) of a tree of `size`."""
+    return proof.fold_subtree(start, end, await read_spans(reader, proof.subtree_spans(start, end), size))
+
+
 async def read_spans(reader: LogReader, spans: Sequence[Span], size: int) -> list[bytes]:
     """Return the hashes of perfect subtrees, in the order of `spans`; every tile is read once, in one run."""
     runs = [tiles.locate(span) for span in spans]

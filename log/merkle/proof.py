@@ -46,6 +46,16 @@ def fold_root(size: int, hashes: Sequence[bytes]) -> bytes:
     return _fold([(0, size)], hashes)[0] if size else EMPTY_ROOT
 
 
+def subtree_spans(start: int, end: int) -> list[Span]:
+    """Return the perfect subtrees of a subtree that RFC 6962 names, perfect or ragged, largest first."""
+    return _perfect(start, end)
+
+
+def fold_subtree(start: int, end: int, hashes: Sequence[bytes]) -> bytes:
+    """Return MTH(D[start:end]) from the hashes of `subtree_spans(start, end)`."""
+    return _fold([(start, end)], hashes)[0]
+
+
 # --- inclusion --------------------------------------------------------------------------------------------
 
 
@@ -59,6 +69,25 @@ def inclusion_spans(index: int, size: int) -> list[Span]:
 def fold_inclusion(index: int, size: int, hashes: Sequence[bytes]) -> list[bytes]:
     """Return PATH(index, D[size]), leaf side first, from the hashes of `inclusion_spans(index, size)`."""
     return _fold(_path(index, size), hashes)
+
+
+def siblings(index: int, size: int) -> list[tuple[int, int]]:
+    """Return the subtrees of PATH(index, D[size]) in its order, as (height, number): 0 <= index < size.
+
+    Such a one holds the leaves from number << height to (number + 1) << height, or to the end of the tree.
+    """
+    if not 0 <= index < size:
+        raise AssertionError(f"no leaf {index} in a tree of {size}")
+    found = []
+    height, last = 0, size - 1
+    while last:
+        sibling = index ^ 1
+        if sibling <= last:  # else the node is the last of its height and rises as it is
+            found.append((height, sibling))
+        index >>= 1
+        last >>= 1
+        height += 1
+    return found
 
 
 def root_from_inclusion(index: int, size: int, leaf: bytes, proof: Sequence[bytes]) -> bytes:

@@ -129,6 +129,16 @@ def fold(hashes: bytes | Sequence[bytes]) -> bytes:
     return _fold(nodes)
 
 
+def heights(tile: bytes) -> tuple[bytes, ...]:
+    """Return the hashes of a full tile and of the nodes above them: 256, 128, … 2; what they fold to is not there."""
+    nodes = split_hashes(tile)
+    found = []
+    while len(nodes) > 1:
+        found.append(b"".join(nodes))
+        nodes = _parents(nodes)
+    return tuple(found)
+
+
 def _parents(nodes: Sequence[bytes]) -> list[bytes]:
     """Return one level up. A node without a right neighbour rises as it is (RFC 6962 §2.1: no padding)."""
     pairs = iter(nodes)

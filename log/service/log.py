@@ -10,8 +10,9 @@ import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
-from log.client.prover import inclusion, root
+from log.client.prover import root, subtree
 from log.errors import LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
@@ -26,6 +27,7 @@ from log.sequencer.head import Published
 from log.sequencer.loop import Sequencer
 from log.sequencer.plan import Blob
 from log.sequencer.pool import Placement
+from log.service.proofs import Proofs, Sources
 from log.service.rfc6962 import CertificateReads, RangeLimits
 from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
@@ -40,6 +42,7 @@ class ReadLimits:
 
     gzip_cache_bytes: int = 32 << 20  # compressed full data tiles
     tile_cache_bytes: int = 16 << 20  # full hash tiles, 8 KiB each
+    proof_cache_bytes: int = 64 << 20  # full hash tiles with the nodes above them, 16 KiB each
     ranges: RangeLimits = field(default_factory=RangeLimits)  # of get-entries
 
 
@@ -106,6 +109,7 @@ class Log:
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
         self._tiles: dict[tuple[int, int], bytes] = {}
+        self._proofs = Proofs(Sources(self._full_tile, partial(subtree, self._tree)), limits.proof_cache_bytes)
         tree_head = next((vkey for vkey in identity.vkeys if vkey.type is KeyType.TREE_HEAD), None)
         self.certificates = (
             CertificateReads(self, tree_head, limits.ranges) if family is X509 and tree_head is not None else None
@@ -262,9 +266,16 @@ class Log:
         size = 0 if note is None else Checkpoint.parse(Note.parse(note).text).size
         if note is None or size <= index:
             raise NotYet(f"entry {index} is logged; its witnesses have vouched for {size} entries so far")
-        hashes = await inclusion(self, index, size)
+        hashes = await self.inclusion(index, size)
         extra = None if self._extra is None else await self._extra(row, index)
         return TlogProof(index, tuple(hashes), note, extra).encode()
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the inclusion proof of an entry, 0 <= index < size <= the published size."""
+        return await self._proofs.inclusion(index, size, self.size)
+
+    async def _full_tile(self, level: int, n: int) -> bytes:
+        return await self.hashes(level, n * TILE_WIDTH, (n + 1) * TILE_WIDTH, self.size)
 
     async def root_at(self, size: int) -> bytes:
         """Return the root of the first `size` entries; 0 <= size <= the published size."""

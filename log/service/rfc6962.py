@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from log.client import LogReader
-from log.client.prover import consistency, inclusion
+from log.client.prover import consistency
 from log.errors import Malformed, NotFound, StoreMissing
 from log.formats.family import LEAF_KEY
 from log.formats.note import VKey
@@ -38,6 +38,10 @@ class Tree(LogReader, Protocol):
 
     async def find(self, key: bytes) -> tuple[int, bytes]:
         """Return (index, row) of the published entry with an index key, or raise `NotFound`."""
+        ...
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        """Return the inclusion proof of an entry, 0 <= index < size <= the published size."""
         ...
 
 
@@ -72,7 +76,7 @@ class CertificateReads:
         index, _ = await self._tree.find(LEAF_KEY + leaf)
         if index >= tree_size:
             raise NotFound(f"not among the first {tree_size} entries of this log")
-        return index, await inclusion(self._tree, index, tree_size)
+        return index, await self._tree.inclusion(index, tree_size)
 
     async def entries(self, start: int, end: int) -> tuple[list[LeafEntry], bool]:
         """Return entries from `start` to `end` at most (inclusive), and whether that answer is for ever.
@@ -94,7 +98,7 @@ class CertificateReads:
             raise Malformed(f"leaf_index = {index} is not in a tree of tree_size = {tree_size}")
         self._within("tree_size", tree_size)
         entries = await self._read(index, index + 1, tree_size)
-        return entries[0], await inclusion(self._tree, index, tree_size)
+        return entries[0], await self._tree.inclusion(index, tree_size)
 
     def _within(self, name: str, size: int) -> None:
         if size > self._tree.size:

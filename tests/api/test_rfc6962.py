@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from log import main
 from log.access import Bodies
 from log.api.app import COLD, Options, create_app
-from log.api.edge import Asgi
+from log.api.edge import HOT, Asgi
 from log.demo.ca import ALGORITHMS, Chain, Precert
 from log.demo.deployment import Anchors, Deployment
 from log.errors import Malformed
@@ -617,7 +617,7 @@ async def test_openapi_names_what_each_must_be_asked_with(app: Asgi) -> None:
         "get-entries": {"start", "end"},
         "get-entry-and-proof": {"leaf_index", "tree_size"},
     }
-    assert {route.pattern.rpartition("/")[2] for route in COLD} >= set(ENDPOINTS)
+    assert {route.pattern.rpartition("/")[2] for route in (*COLD, *HOT)} >= set(ENDPOINTS)
 
 
 def test_a_head_is_re_encoded_only_by_the_line_of_the_key_asked_for() -> None:

@@ -56,6 +56,19 @@ def test_every_inclusion_proof_is_the_rfcs_and_pymerkles_and_verifies() -> None:
             proof.verify_inclusion(index, size, LEAVES[index], found, ROOTS[size])
 
 
+def test_the_siblings_of_a_leaf_are_the_subtrees_of_its_proof() -> None:
+    for size in range(1, COUNT + 1):
+        for index in range(size):
+            bounds = [(n << height, min(n + 1 << height, size)) for height, n in proof.siblings(index, size)]
+            assert [rfc6962.mth(ENTRIES[start:end]) for start, end in bounds] == rfc6962.path(index, ENTRIES[:size])
+            for start, end in bounds:
+                hashes = read(proof.subtree_spans(start, end))
+                assert proof.fold_subtree(start, end, hashes) == rfc6962.mth(ENTRIES[start:end])
+    for index, size in ((-1, 1), (1, 1), (0, 0)):
+        with pytest.raises(AssertionError):
+            proof.siblings(index, size)
+
+
 def test_every_consistency_proof_is_the_rfcs_and_verifies() -> None:
     for size in range(1, COUNT + 1):
         for old in range(1, size + 1):

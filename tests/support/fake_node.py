@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from log.client.prover import inclusion
 from log.errors import Conflict, Denied, LogError, Malformed, NotFound, NotYet
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint, parse_signed
@@ -109,6 +110,9 @@ class FakeLog(Refusing):
             if key in self.family.keys(row):
                 return index, row
         raise NotFound("not in this log")
+
+    async def inclusion(self, index: int, size: int) -> list[bytes]:
+        return await inclusion(self, index, size)
 
     async def entries(self, start: int, end: int, size: int) -> list[bytes]:
         self.refuse()

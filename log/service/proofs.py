@@ -1,0 +1,65 @@
+"""Inclusion proofs by the thousand: the nodes inside full tiles are computed once, then looked up.
+
+`log.client.prover` plans, reads and folds for any reader and any proof. A node is asked for one inclusion proof
+after the other over the same tree, whose perfect subtrees never change: so it remembers their hashes. What is
+remembered is bounded, and derived from tiles: it is nothing that a proof has to trust.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from log.merkle.hashing import HASH_SIZE
+from log.merkle.proof import siblings
+from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, heights
+
+EXPANDED_BYTES = 2 * TILE_WIDTH * HASH_SIZE  # of the nodes in one full tile
+MAX_OTHERS = 4096  # remembered hashes of nodes outside full tiles, about 200 bytes each
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where hashes come from. All are asked below the published size only."""
+
+    tile: Callable[[int, int], Awaitable[bytes]]  # (level, n) -> a full tile
+    root: Callable[[int, int, int], Awaitable[bytes]]  # (start, end, size) -> hash over these leaves
+
+
+class Proofs:
+    """The inclusion proofs of one log."""
+
+    def __init__(self, sources: Sources, cache_bytes: int) -> None:
+        self._sources = sources
+        self._limit = max(1, cache_bytes // EXPANDED_BYTES)
+        self._tiles: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()  # heights 0 to 7 of a tile
+        self._others: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # by leaves [start, end)
+
+    async def inclusion(self, index: int, size: int, published: int) -> list[bytes]:
+        """Return PATH(index, D[size]), leaf side first; 0 <= index < size <= published, the tree there is."""
+        found = []
+        for height, number in siblings(index, size):
+            level, inside = divmod(height, TILE_HEIGHT)
+            n = number >> TILE_HEIGHT - inside
+            end = number + 1 << height
+            if (n + 1) << TILE_HEIGHT * (level + 1) <= published and end <= size:
+                tile = self._tiles.get((level, n)) or await self._expand(level, n)
+                at = (number & (TILE_WIDTH >> inside) - 1) * HASH_SIZE
+                found.append(tile[inside][at : at + HASH_SIZE])
+            else:
+                found.append(await self._other(number << height, min(end, size), size))
+        return found
+
+    async def _expand(self, level: int, n: int) -> tuple[bytes, ...]:
+        expanded = heights(await self._sources.tile(level, n))
+        self._tiles[level, n] = expanded
+        if len(self._tiles) > self._limit:
+            self._tiles.popitem(last=False)
+        return expanded
+
+    async def _other(self, start: int, end: int, size: int) -> bytes:
+        known = self._others.get((start, end))
+        if known is None:
+            known = self._others[start, end] = await self._sources.root(start, end, size)
+            if len(self._others) > MAX_OTHERS:
+                self._others.popitem(last=False)
+        return known
