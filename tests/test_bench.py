@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from log.certs import certificate
 from log.formats.text import b64decode
 from tests.bench import __main__ as program
-from tests.bench import limits, load, machine, requests, row_audit, row_vouch, wrk
+from tests.bench import cpu, limits, load, machine, requests, row_audit, row_proof_reads, row_vouch, wrk
 from tests.bench.client import Connection, Job, Outcome, run
 from tests.bench.ground import Ground, Scale
 from tests.bench.rows import Result, Row
@@ -35,9 +36,16 @@ TIME = Row("a_time", "ms", 100, "a limit", nothing)
 def test_the_rows_are_those_of_the_design_with_their_goals() -> None:
     assert {row.name: (row.unit, row.goal) for row in ROWS} == {
         "add_chain_p256": ("/s", 3000),
+        "add_chain_rsa2048": ("/s", None),
+        "add_chain_sm2": ("/s", 3000),
         "add_chain_p99_at_1000": ("ms", 100),
         "tile_reads": ("/s", 20_000),
+        "proof_reads": ("/s", 10_000),
+        "get_entries": ("/s", None),
         "audit": ("/s", 100_000),
+        "start_1m": ("s", 1),
+        "memory_1m": ("MB", 300),
+        "growth_1m": ("ratio", 1.2),
         "vouch_p99": ("s", 5),
     }
 
@@ -54,6 +62,12 @@ def test_percentiles_are_values_that_happened() -> None:
 def test_a_rate_must_be_over_its_goal_and_a_time_under_it() -> None:
     assert [RATE.reached(Result(value, 1, "")) for value in (100, 99.9, None)] == [True, False, False]
     assert [TIME.reached(Result(value, 1, "")) for value in (100, 100.1, None)] == [True, False, False]
+
+
+def test_a_row_without_a_goal_says_so_and_fails_only_where_it_has_no_figure() -> None:
+    row = replace(RATE, goal=None)
+    assert [row.reached(Result(value, 1, "")) for value in (1, None)] == [True, False]
+    assert "(no goal set)" in next(iter(row.lines(Result(50, 200, ""))))
 
 
 def test_a_row_as_json_has_the_keys_of_the_contract_first() -> None:
@@ -235,3 +249,19 @@ async def test_the_audit_row_fills_a_log_through_its_sequencer_and_audits_it(tmp
     assert result.value
     assert result.limit
     assert "300 entries of 1500 bytes" in result.detail
+
+
+async def test_the_proof_row_asks_a_real_node_and_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_proof_reads, "TILES", 2)
+    result = await row_proof_reads.reads(Ground(tmp_path, TINY))
+    assert result.value, result.detail
+    assert "20 leaves of 300" in result.detail
+
+
+async def test_memory_is_of_the_node_and_of_its_checking_process(tmp_path: Path) -> None:
+    server = await (await Ground(tmp_path, TINY).empty_node("alone")).start()
+    try:
+        assert len(cpu.family(server.pid)) == 2
+        assert cpu.of_server(server.pid) > 0
+    finally:
+        await server.stop()

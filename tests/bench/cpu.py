@@ -11,8 +11,13 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def of_server(pid: int) -> float:
     """Return the CPU-seconds that a process and its children have used, all their threads together."""
-    task = Path(f"/proc/{pid}/task/{pid}/children")  # a node starts its children from its first thread
-    return _of_process(pid) + sum(_of_process(int(child)) for child in task.read_text(encoding="utf-8").split())
+    return sum(_of_process(each) for each in family(pid))
+
+
+def family(pid: int) -> list[int]:
+    """Return the process ids of a server and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")  # a node starts them from its first thread
+    return [pid, *map(int, children.read_text(encoding="utf-8").split())]
 
 
 def _of_process(pid: int) -> float:

@@ -25,7 +25,8 @@ class Scale:
 
     seconds: float = 10.0  # of one measurement
     repeats: int = 3  # measurements of a rate; the median counts
-    entries: int = 204_800  # of the big log: 800 full tiles of hashes
+    entries: int = 1_000_000  # of the big log
+    few_entries: int = 100_000  # of the log that it is compared with
     entry_bytes: int = 1500  # its certificates with what stands around them
     connections: int = 256  # of a closed loop
     rate: float = 1000.0  # requests a second of the latency row
@@ -43,20 +44,24 @@ class Ground:
     fill_rate: float = 0.0  # entries a second at which the big log was filled
     _big: LoneNode | None = None
 
-    async def empty_node(self, name: str) -> LoneNode:
-        """Make a new node of its own that admits `chains`."""
+    async def empty_node(self, name: str, chains: Chains | None = None) -> LoneNode:
+        """Make a new node of its own that admits these chains, or else `chains`."""
         node = LoneNode(self.folder / name)
-        await node.create(self.chains.root)
+        await node.create((chains or self.chains).root)
+        return node
+
+    async def node_of(self, name: str, entries: int) -> LoneNode:
+        """Make a new node whose log holds so many entries, put in through its sequencer."""
+        node = await self.empty_node(name)
+        await fill(node, entries, self.scale.entry_bytes)
         return node
 
     async def big_node(self) -> LoneNode:
         """Return the stopped node whose log is big, filled through the sequencer when it is first asked for."""
         if self._big is None:
-            node = await self.empty_node("big")
             began = time.monotonic()
-            await fill(node, self.scale.entries, self.scale.entry_bytes)
+            self._big = await self.node_of("big", self.scale.entries)
             self.fill_rate = self.scale.entries / (time.monotonic() - began)
-            self._big = node
         return self._big
 
     @asynccontextmanager
@@ -69,13 +74,21 @@ class Ground:
         finally:
             await server.stop()
 
-    async def closed(self, server: Server, requests: Path, *, again: bool, seconds: float | None = None) -> Load:
+    async def closed(
+        self,
+        server: Server,
+        requests: Path,
+        *,
+        again: bool,
+        seconds: float | None = None,
+        connections: int | None = None,
+    ) -> Load:
         """Load a server in a closed loop for one measurement."""
         return await load.closed(
             server.port,
             requests,
             again=again,
-            connections=self.scale.connections,
+            connections=connections or self.scale.connections,
             seconds=seconds or self.scale.seconds,
         )
 

@@ -4,14 +4,18 @@ import os
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import plyvel
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from log.crypto.sm2 import Sm2Key, Sm2PrivateKey
+from log.demo.ca import Suite
 from tests.bench.stats import median
 
 MESSAGE_BYTES = 600  # about a TBSCertificate of the mass issuer
@@ -20,17 +24,30 @@ ENTRY_BYTES = 1500
 BATCH_ENTRIES = 10  # what a commit takes at 1,000/s and a linger of 10 ms
 
 
-def verify_rate(seconds: float, threads: int) -> float:
-    """Return P-256 verifications a second on so many threads, by the clock on the wall."""
-    private = ec.generate_private_key(ec.SECP256R1())
-    algorithm, message = ec.ECDSA(SHA256()), bytes(MESSAGE_BYTES)
-    signature, public = private.sign(message, algorithm), private.public_key()
+def verifier(suite: Suite) -> Callable[[], object]:
+    """Return the check of one signature as the library does it: `cryptography`'s, or of SM2 libcrypto's."""
+    message = bytes(MESSAGE_BYTES)
+    if suite == "sm2":
+        secret = Sm2PrivateKey.generate()
+        return partial(Sm2Key(secret.spki()).verify, message, secret.sign(message))
+    if suite == "rsa2048":
+        rsa_key = rsa.generate_private_key(65537, 2048)
+        signature = rsa_key.sign(message, padding.PKCS1v15(), SHA256())
+        return partial(rsa_key.public_key().verify, signature, message, padding.PKCS1v15(), SHA256())
+    key = ec.generate_private_key(ec.SECP256R1())
+    algorithm = ec.ECDSA(SHA256())
+    return partial(key.public_key().verify, key.sign(message, algorithm), message, algorithm)
+
+
+def verify_rate(suite: Suite, seconds: float, threads: int) -> float:
+    """Return verifications a second on so many threads, by the clock on the wall."""
+    verify = verifier(suite)
 
     def work() -> int:
         count, end = 0, time.monotonic() + seconds
         while time.monotonic() < end:
             for _ in range(50):
-                public.verify(signature, message, algorithm)
+                verify()
             count += 50
         return count
 
@@ -40,10 +57,10 @@ def verify_rate(seconds: float, threads: int) -> float:
         return sum(counts) / (time.monotonic() - began)
 
 
-def verify_rate_per_core(seconds: float) -> float:
-    """Return P-256 verifications a CPU-second of one thread."""
+def verify_rate_per_core(suite: Suite, seconds: float) -> float:
+    """Return verifications a CPU-second of one thread."""
     cpu, wall = time.process_time(), time.monotonic()
-    rate = verify_rate(seconds, 1)
+    rate = verify_rate(suite, seconds, 1)
     return rate * (time.monotonic() - wall) / (time.process_time() - cpu)
 
 

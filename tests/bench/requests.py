@@ -6,7 +6,7 @@ A record is its length as eight decimal digits and then the request as it goes o
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from log.demo.ca import MassIssuer
+from log.demo.ca import MassIssuer, Suite
 from log.formats.text import b64encode
 
 LENGTH_DIGITS = 8
@@ -42,8 +42,8 @@ def post(path: str, body: bytes) -> bytes:
 class Chains:
     """add-chain requests of one CA, no certificate twice."""
 
-    def __init__(self) -> None:
-        self._issuer = MassIssuer("p256")
+    def __init__(self, suite: Suite = "p256") -> None:
+        self._issuer = MassIssuer(suite)
         self._behind = "".join(f',"{b64encode(der)}"' for der in self._issuer.issuers)
         self._made = 0
 

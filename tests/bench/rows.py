@@ -27,8 +27,8 @@ class Row:
     """One line of design.md section 7."""
 
     name: str
-    unit: str  # /s, ms or s
-    goal: float
+    unit: str  # /s, ms, s, MB or ratio
+    goal: float | None  # None: measured, with no goal set
     limit_is: str  # what is measured as the machine's limit
     run: Callable[[Ground], Awaitable[Result]]
 
@@ -39,8 +39,8 @@ class Row:
 
     def reached(self, result: Result) -> bool:
         """Say whether the result meets the goal."""
-        if result.value is None:
-            return False
+        if result.value is None or self.goal is None:
+            return result.value is not None
         return result.value >= self.goal if self.is_rate else result.value <= self.goal
 
     def to_json(self, result: Result) -> dict[str, Any]:
@@ -58,16 +58,21 @@ class Row:
 
     def lines(self, result: Result) -> Iterable[str]:
         """Yield the row as it is printed."""
-        sign = ">=" if self.is_rate else "<="
-        verdict = "reached" if self.reached(result) else "NOT REACHED"
         figure = "failed" if result.value is None else _shown(result.value, self.unit)
-        yield f"{self.name}: {figure} (to reach: {sign} {_shown(self.goal, self.unit)}): {verdict}"
+        yield f"{self.name}: {figure} {self._verdict(result)}"
         if result.limit is not None:
             ratio = "" if result.ratio is None else f"; ratio {result.ratio:.3g}"
             yield f"    limit {_shown(result.limit, self.unit)}: {self.limit_is}{ratio}"
         yield f"    {result.detail}"
         if result.why and not self.reached(result):
             yield f"    why: {result.why}"
+
+    def _verdict(self, result: Result) -> str:
+        if self.goal is None:
+            return "(no goal set)"
+        sign = ">=" if self.is_rate else "<="
+        verdict = "reached" if self.reached(result) else "NOT REACHED"
+        return f"(to reach: {sign} {_shown(self.goal, self.unit)}): {verdict}"
 
 
 def _rounded(number: float | None) -> float | None:
