@@ -40,6 +40,13 @@ async def test_a_node_held_still_over_a_clock_jump_signs_nothing_until_the_guard
         set_clock(w.site().folder, wall_ms=-BEHIND_MS)
         node, monitor = await w.start(module=MODULE), await w.start_monitor()
         await w.healthy(http)
+
+        async def past_the_empty_heads() -> bool:
+            # `init` signed those by the machine's clock: until the node's is past them, its heads run ahead of it.
+            heads = [w.stored_head(family=family) for family in ("x509", "governance")]
+            return max(head.timestamp_ms for head in heads) <= now_ms() - BEHIND_MS
+
+        await eventually("the node's clock is past its last heads", past_the_empty_heads)
         stop = asyncio.Event()
         load = asyncio.create_task(w.promises.load(http, w.site().url, stop, workers=4))
 

@@ -34,7 +34,6 @@ class Desk:
         assert isinstance(signer.signer, EcdsaSigner)
         log_id = self.engine.running.identity.log_id
         assert log_id is not None
-        self.checks.admit(Rules(self.engine.running.name, ((ISSUER.issuers[-1], False),), False, None, 10))
         scts = SctIssuer(log_id, signer.signer)
         return CertificateIntake(self.engine.running, scts, self.checks, self.engine.clock, self.limits)
 
@@ -45,6 +44,7 @@ async def desk() -> AsyncIterator[Desk]:
     await engine.create()
     await engine.start()
     checks = Pool(PoolLimits())
+    checks.admit(Rules(engine.running.name, ((ISSUER.issuers[-1], False),), False, None, 10))
     await checks.start()
     yield Desk(engine, checks)
     await checks.stop()
