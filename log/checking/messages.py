@@ -19,7 +19,7 @@ _LENGTH_SIZE = 4
 class Rules(msgspec.Struct, frozen=True, tag=True):
     """What a log admits. Times in POSIX milliseconds."""
 
-    log: str
+    log_name: str
     anchors: tuple[tuple[bytes, bool], ...]  # DER; whether SHA-1 is admitted below it
     precert_signing: bool
     window: tuple[int, int] | None
@@ -30,7 +30,7 @@ class Check(msgspec.Struct, frozen=True, tag=True):
     """A submission: DER certificates, leaf first."""
 
     number: int  # chosen by the node; the answer bears it
-    log: str
+    log_name: str
     chain: Sequence[bytes]
     precert: bool
 

@@ -57,14 +57,14 @@ class Pool:
 
     def admit(self, rules: Rules) -> None:
         """Check the chains of a log by these rules from now on."""
-        self._rules[rules.log] = rules
-        self._anchors[rules.log] = {sha256(certificate).digest(): certificate for certificate, _ in rules.anchors}
+        self._rules[rules.log_name] = rules
+        self._anchors[rules.log_name] = {sha256(certificate).digest(): certificate for certificate, _ in rules.anchors}
         for worker in self._workers:
             worker.send(rules)
 
-    def anchors(self, log: str) -> Mapping[bytes, bytes]:
+    def anchors(self, log_name: str) -> Mapping[bytes, bytes]:
         """Return the certificates (SHA-256 -> DER) under which a log admits."""
-        return self._anchors[log]
+        return self._anchors[log_name]
 
     async def start(self) -> None:
         """Start the processes, if there is a log to check for; what comes before they are ready waits."""
@@ -78,7 +78,7 @@ class Pool:
             worker.close()
         await asyncio.gather(*self._keepers)
 
-    async def check(self, log: str, chain: Sequence[bytes], precert: bool) -> Checked:
+    async def check(self, log_name: str, chain: Sequence[bytes], precert: bool) -> Checked:
         """Return what a chain (DER, leaf first) is admitted as.
 
         `Malformed`, `Refused` and its kinds as `log.certs.chain` raises them; `Unavailable` when too many wait,
@@ -93,12 +93,12 @@ class Pool:
         self._number += 1
         self._waiting += 1
         try:
-            answer = await worker.ask(Check(self._number, log, chain, precert))
+            answer = await worker.ask(Check(self._number, log_name, chain, precert))
         finally:
             self._waiting -= 1
         if isinstance(answer, Refuse):
             raise answer.error()
-        anchors = self._anchors[log]
+        anchors = self._anchors[log_name]
         behind = zip(answer.digests, (*chain[1:], None), strict=False)
         return Checked(
             Parts(answer.head, answer.tail),

@@ -41,13 +41,13 @@ class Worker:
         """Return the frame that answers a message; b"" for rules."""
         order = decode_order(body)
         if isinstance(order, Rules):
-            self._checkers[order.log] = _checker(order)
+            self._checkers[order.log_name] = _checker(order)
             return b""
         return frame(self._check(order))
 
     def _check(self, order: Check) -> Admit | Refuse:
         try:
-            admitted = self._checkers[order.log].check(order.chain, order.precert)
+            admitted = self._checkers[order.log_name].check(order.chain, order.precert)
         except Exception as error:  # noqa: BLE001 - one chain's bug must not strand the others; the node logs it
             return Refuse.of(order.number, error)
         parts = admitted.parts
