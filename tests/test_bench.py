@@ -207,6 +207,14 @@ async def test_an_answer_other_than_200_is_an_error(tmp_path: Path, slow: tuple[
     assert dict(outcome.errors) == {"status 503: hello": 3}
 
 
+async def test_what_clients_of_their_own_saw_comes_back_with_its_errors(tmp_path: Path, slow: tuple[Slow, int]) -> None:
+    server, port = slow
+    server.status = b"503 Service Unavailable"
+    outcome = await load.spread(Job(port, paths(tmp_path, 4), connections=2, seconds=0.2, rate=20))
+    assert (outcome.latencies_ms, outcome.kept) == ([], [])
+    assert dict(outcome.errors) == {"status 503: hello": 4}
+
+
 def test_what_several_clients_saw_is_one_outcome() -> None:
     one = Outcome(1.0, [1.0, 2.0], Counter({"no answer": 1}), [(2.0, "b")])
     two = Outcome(2.0, [3.0], Counter({"no answer": 2}), [(1.0, "a")])

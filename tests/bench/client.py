@@ -13,7 +13,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
 from typing import cast
@@ -194,7 +194,9 @@ async def run(job: Job) -> Outcome:
 def main() -> None:
     """Do the job on standard input."""
     job = Job(**json.load(sys.stdin))
-    json.dump(asdict(uvloop.run(run(job))), sys.stdout)
+    outcome = uvloop.run(run(job))
+    # `asdict` would count the items of a Counter instead of copying them.
+    json.dump({name: getattr(outcome, name) for name in Outcome.__slots__}, sys.stdout)
 
 
 if __name__ == "__main__":
