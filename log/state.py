@@ -6,9 +6,9 @@ from functools import partial
 
 from log.crypto import keys
 from log.crypto.keys import LogKeys
-from log.errors import SettingsError, StateRefused
+from log.errors import Malformed, SettingsError, StateRefused
 from log.formats.family import FAMILIES, X509, Family
-from log.formats.note import VKey
+from log.formats.note import KeyType, VKey
 from log.merkle.frontier import Frontier
 from log.node import witness as witness_state
 from log.sequencer.clock import Clock
@@ -66,12 +66,34 @@ class OpenGate:
 
 
 def check_settings(settings: NodeSettings) -> None:
-    """Raise `SettingsError` for what must not be: a head store under the data folder, a node that witnesses itself."""
+    """Raise `SettingsError` for what must not be.
+
+    A head store under the data folder, a node that witnesses itself, a key that is none or of another type.
+    """
     if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
     own = {table.origin for table in settings.logs}
     if own & {entry.origin for entry in settings.witnessed}:
         raise SettingsError("witnessed: a node never witnesses its own logs")
+    for guard in settings.guards:
+        _check_key("guards: cosigner", guard.cosigner, KeyType.COSIGNATURE)
+        _check_key("guards: push", guard.push, KeyType.ED25519)
+    for side in settings.trustlists:
+        for signer in side.signers:
+            _check_key("trustlists: signers", signer, KeyType.ED25519)
+    for entry in settings.witnessed:
+        for vkey in entry.vkeys:
+            _check_key("witnessed: vkeys", vkey)
+
+
+def _check_key(where: str, text: str, wanted: KeyType | None = None) -> None:
+    """A key of a type that never signs what it is named for would only be waited for."""
+    try:
+        found = VKey.parse(text).type
+    except Malformed as error:
+        raise SettingsError(f"{where}: {text}: {error}") from error
+    if wanted is not None and found is not wanted:
+        raise SettingsError(f"{where}: {text}: not a key of type 0x{wanted:02x}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,38 @@ def test_plain_http_for_other_machines_is_refused_at_start(node: Path, line: str
         twinlog("serve", "--settings", node)
 
 
+GUARD = '[[guards]]\nname = "monitor"\ncosigner = "{}"\npush = "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("place", "which"),
+    [
+        ("trustlists: signers", "placeholder"),
+        ("trustlists: signers", "witness"),
+        ("guards: cosigner", "placeholder"),
+        ("guards: cosigner", "signer"),
+        ("guards: push", "witness"),
+        ("witnessed: vkeys", "placeholder"),
+    ],
+)
+def test_a_key_that_is_none_or_of_another_type_is_a_wrong_setting(node: Path, place: str, which: str) -> None:
+    printed = json.loads(twinlog("keygen", "--settings", node).output)
+    text = node.read_text()
+    signer = text.split('signers = ["')[1].split('"')[0]
+    keys = {"placeholder": "hk.authority.example+…", "signer": signer, "witness": printed["hk.example/witness"][0]}
+    wrong = keys[which]
+    tables = {
+        "trustlists: signers": text.replace(signer, wrong),
+        "guards: cosigner": text.replace("guards = []\n", "") + GUARD.format(wrong, signer),
+        "guards: push": text.replace("guards = []\n", "") + GUARD.format(keys["witness"], wrong),
+        "witnessed: vkeys": text + f'[[witnessed]]\norigin = "gd.example/x509"\nvkeys = ["{wrong}"]\n',
+    }
+    node.write_text(tables[place])
+    with pytest.raises(SettingsError, match=place):
+        twinlog("init", "--settings", node)
+    assert not (node.parent / "heads").exists()
+
+
 def test_a_node_never_witnesses_its_own_logs(node: Path) -> None:
     printed = json.loads(twinlog("keygen", "--settings", node).output)
     vkeys = json.dumps(printed["hk.example/x509"])
