@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from log.certs.chain import Anchor
-from log.certs.trustlist import Status, TrustList, strictest
+from log.certs.trustlist import TrustList
+from log.certs.trustlist_rows import Status, strictest
 from log.formats.note import VKey
 
 

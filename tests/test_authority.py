@@ -5,7 +5,8 @@ from hashlib import sha256
 
 from log.authority import Authority, FileAuthority
 from log.certs.chain import Anchor
-from log.certs.trustlist import CertType, Issuer, Status, TrustList
+from log.certs.trustlist import TrustList
+from log.certs.trustlist_rows import CertType, Issuer, Status
 from log.demo import ca
 from tests.support.odd_certificates import NOW_MS, world
 

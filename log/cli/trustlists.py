@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from log.certs import certificate, trustlist
-from log.certs.trustlist import Issuer, TrustList
+from log.certs.trustlist import TrustList
+from log.certs.trustlist_rows import Issuer
 from log.client import pem
 from log.crypto import keys
 from log.crypto.keys import Kind

@@ -15,7 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from log import state
-from log.certs.trustlist import Issuer, TrustList
+from log.certs.trustlist import TrustList
+from log.certs.trustlist_rows import Issuer
 from log.crypto import keys
 from log.crypto.keys import Kind
 from log.crypto.notes import NoteSigner, sign_note

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log.certs.trustlist import CertType, Issuer, Status, TrustList, note_text, recognised, strictest, verify
+from log.certs.trustlist import TrustList, note_text, recognised, verify
+from log.certs.trustlist_rows import CertType, Issuer, Status, strictest
 from log.demo import ca
 from log.errors import BadSignature, Malformed, PolicyNotMet, VerificationError
 from log.formats import jcs

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from log.certs.trustlist import Issuer, TrustList
+from log.certs.trustlist import TrustList
+from log.certs.trustlist_rows import Issuer
 from log.crypto import keys
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
