@@ -37,6 +37,9 @@ class TrustList:
     published_ms: int
     issuers: tuple[Issuer, ...]
     types: tuple[CertType, ...]
+    # What actions of governance suspend; no part of the file, since it holds until another action lifts it.
+    suspended_issuers: frozenset[str] = frozenset()  # ids; a root takes those below it along
+    suspended_types: frozenset[tuple[str, str]] = frozenset()  # id of the type, id of the issuer
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
@@ -92,11 +95,7 @@ class TrustList:
         if issuer is not None:
             listed = self.issuer(issuer)
             rows = [row for row in rows if listed is not None and row.issuer_id == listed.id]
-        found = (
-            strictest((row.status(date_ms, self.published_ms), self._path_status(self._by_id[row.issuer_id], date_ms)))
-            for row in rows
-        )
-        return best(found)
+        return best(strictest((self._row_status(row, date_ms), self._path_of(row, date_ms))) for row in rows)
 
     def types_of(self, policies: Sequence[str], issuer: bytes) -> tuple[CertType, ...]:
         """Return the types that a certificate with these policies can be of, given who issued it (SHA-256)."""
@@ -107,11 +106,21 @@ class TrustList:
             if listed is not None and row.issuer_id == listed.id and not set(policies).isdisjoint(row.policy_oids)
         )
 
+    def _row_status(self, row: CertType, date_ms: int) -> Status:
+        said = row.status(date_ms, self.published_ms)
+        suspended = (row.id, row.issuer_id) in self.suspended_types
+        return strictest((said, Status.SUSPENDED)) if suspended else said
+
+    def _path_of(self, row: CertType, date_ms: int) -> Status:
+        return self._path_status(self._by_id[row.issuer_id], date_ms)
+
     def _path_status(self, issuer: Issuer, date_ms: int) -> Status:
         root = self._by_id[issuer.root_id]
         if root.withdrawn_ms is not None and date_ms >= root.withdrawn_ms:
             return Status.WITHDRAWN
-        return issuer.status(date_ms, self.published_ms)
+        said = issuer.status(date_ms, self.published_ms)
+        suspended = not self.suspended_issuers.isdisjoint({issuer.id, root.id})
+        return strictest((said, Status.SUSPENDED)) if suspended else said
 
     @cached_property
     def _by_id(self) -> dict[str, Issuer]:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from log.cli import client, node, trustlists
+from log.cli import client, governance, node, trustlists
 from log.errors import LogError, SettingsError
 from log.main import EXIT_SETTINGS
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 node.register(app)
 client.register(app)
 app.add_typer(trustlists.app, name="trustlist")
+app.add_typer(governance.app, name="governance")
 
 
 def main() -> None:

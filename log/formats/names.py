@@ -11,6 +11,9 @@ from enum import IntEnum
 TRUSTLIST = "twinlog-trustlist/1"  # fixed before this file was; the rest follows C2SP's `name@version`
 GUARD_PUSH = "twinlog/guard-push@v1"
 IDENTITY = "twinlog/identity@v1"
+ACTION = "twinlog/action@v1"
+
+GENESIS = "twinlog/genesis@v1"  # the member `format` of a genesis
 
 EVIDENCE = "twinlog/evidence@v1"  # the type of an evidence object, monitor/evidence.py
 

@@ -3,9 +3,11 @@
 from hypothesis import strategies as st
 
 from log.formats import jcs
+from log.formats.action import JOINT, MAX_SEQ, Action
 from log.formats.checkpoint import Checkpoint
 from log.formats.event import Entry, Ref, anchor_entry, genesis_entry
 from log.formats.family import Parts, precert_parts, x509_parts
+from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
 from log.formats.names import EntryType
@@ -113,6 +115,27 @@ JSON_VALUES: st.SearchStrategy[jcs.JSON] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+
+_OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
+_IDENTIFIERS = st.from_regex(r"\A[a-z0-9][a-z0-9.-]{0,9}\Z")
+_DATES_MS = st.integers(0, 4_102_444_800).map(lambda seconds: seconds * 1000)
+ACTIONS = st.builds(Action, HASHES, _IDENTIFIERS, st.integers(1, MAX_SEQ), HASHES, _IDENTIFIERS, _DATES_MS, _OBJECTS)
+
+
+@st.composite
+def genesis(draw: st.DrawFn) -> Genesis:
+    """A genesis of one to three sides."""
+    sides = {}
+    for side in draw(st.lists(_IDENTIFIERS.filter(lambda name: name != JOINT), min_size=1, max_size=3, unique=True)):
+        ed25519 = vkeys(types=(KeyType.ED25519,))
+        keys = draw(
+            st.lists(ed25519, min_size=1, max_size=3, unique_by=(lambda k: k.key, lambda k: (k.name, k.key_id)))
+        )
+        sides[side] = Authorities(tuple(keys), draw(st.integers(1, len(keys))))
+    rows = st.lists(st.builds(Initial, _IDENTIFIERS, _OBJECTS), max_size=2).map(tuple)
+    initial = {chain: draw(rows) for chain in (*sides, JOINT)}
+    return Genesis(draw(_DATES_MS), draw(st.integers(0, 86_400)), sides, initial)
+
 
 _REFS = st.lists(st.builds(Ref, LINES, TIMES, HASHES), max_size=2).map(tuple)
 _PLAIN = [t for t in EntryType if t not in {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS}]

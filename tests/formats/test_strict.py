@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 
 from log.errors import Malformed
 from log.formats import jcs, text
+from log.formats.action import Action
 from log.formats.bundle import encode_bundle, split_bundle
 from log.formats.checkpoint import Checkpoint
 from log.formats.cosignature import decode_timestamped, encode_timestamped
 from log.formats.event import Entry
 from log.formats.family import GOVERNANCE, X509
+from log.formats.genesis import Genesis
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
 from log.formats.note import Note, VKey, parse_signature_lines, signature_line
@@ -99,6 +101,8 @@ FORMATS = {
     "add-checkpoint": _of_class(AddCheckpoint, s.REQUESTS),
     "guard push": _of_class(GuardPush, s.guard_pushes()),
     "identity": _of_class(Identity, s.identities()),
+    "action": _of_class(Action, s.ACTIONS),
+    "genesis": _of_class(Genesis, s.genesis()),
     "jcs": Format(jcs.parse, jcs.encode, s.JSON_VALUES),
 }
 

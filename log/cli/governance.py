@@ -1,0 +1,182 @@
+"""Commands for governance: genesis, drafts, signatures, and what holds on a date. All work on files, offline."""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from log.client.actions import GENESIS_FILE, Folder, read_action
+from log.crypto import keys
+from log.crypto.keys import Kind
+from log.crypto.notes import NoteSigner, sign_note
+from log.errors import BadSignature, Malformed, PolicyNotMet, SettingsError
+from log.formats.action import JOINT
+from log.formats.fields import encode_date, parse_date
+from log.formats.genesis import Authorities, Genesis, Initial
+from log.formats.note import KeyType
+from log.formats.text import b64decode, b64encode
+from log.governance import fold, show
+from log.governance.chains import KINDS, Chains, Signed
+
+app = typer.Typer(
+    help="Who may decide, and what they decided: chains of signed actions in a folder.", no_args_is_help=True
+)
+
+FolderArgument = Annotated[Path, typer.Argument(help=f"Folder with {GENESIS_FILE} and the actions.")]
+Pinned = Annotated[str, typer.Option("--genesis", help="Base64 SHA-256 of the genesis that you rely on.")]
+
+
+@app.command()
+def key(
+    file: Annotated[Path, typer.Argument(help="Where the private key is to lie, readable by its owner alone.")],
+    name: Annotated[str, typer.Option(help="The key's name, such as hk.authority.example/1.")],
+) -> None:
+    """Make an authority's key and print its vkey; of a key that is there print the vkey."""
+    if not file.exists():
+        keys.generate_key(file, Kind.ED25519)
+    print(_signer(file, name).vkey.encode())
+
+
+@app.command()
+def genesis(
+    folder: FolderArgument,
+    side: Annotated[list[str], typer.Option(help="NAME=FILE with that side's vkeys, a line each; once a side.")],
+    threshold: Annotated[int, typer.Option(help="How many of a side's keys must sign.")] = 2,
+    notice_s: Annotated[int, typer.Option(help="Least seconds before a relaxation takes effect.")] = 600,
+    initial: Annotated[
+        Path | None, typer.Option(help='JSON: {"hk": [{"type", "payload"}…], …}, what holds from the beginning.')
+    ] = None,
+) -> None:
+    """Write the genesis of a new governance, and print the hash that everyone pins."""
+    sides = dict(_side(text, threshold) for text in side)
+    rows = {} if initial is None else _json(initial)
+    if unknown := rows.keys() - {*sides, JOINT}:
+        raise Malformed(f"{initial}: no chain is called {', '.join(sorted(unknown))}")
+    beginning = {chain: tuple(Initial.of(row) for row in rows.get(chain, ())) for chain in (*sides, JOINT)}
+    made = Genesis(int(time.time()) * 1000, notice_s, sides, beginning)
+    fold.check_genesis(made)
+    path = folder / GENESIS_FILE
+    if path.exists():
+        raise SettingsError(f"{path} is there already; a genesis is never replaced")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(made.encode())
+    Genesis.parse(path.read_bytes())
+    print(f"{path}: pin {b64encode(made.hash)}")
+
+
+@app.command()
+def draft(
+    folder: FolderArgument,
+    chain: Annotated[str, typer.Argument(help="Name of a side, or joint.")],
+    kind: Annotated[str, typer.Argument(help=f"One of {', '.join(sorted(KINDS))}.")],
+    payload: Annotated[str, typer.Argument(help="JSON object, or - for standard input.")],
+    effective: Annotated[str, typer.Option(help="From when it holds, as 2026-11-28T00:00:00Z. Now unless said.")] = "",
+) -> None:
+    """Write the next action of a chain, unsigned, for its authorities to look at and sign."""
+    text = sys.stdin.read() if payload == "-" else payload
+    effective_ms = parse_date(effective) if effective else int(time.time()) * 1000
+    print(Folder(folder).draft(chain, kind, _object(text, "the payload"), effective_ms))
+
+
+@app.command()
+def sign(
+    file: Annotated[Path, typer.Argument(help="A draft, or an action that others have signed.")],
+    key: Annotated[Path, typer.Option(help="Key file of an authority.")],
+    name: Annotated[str, typer.Option(help="The key's name.")],
+) -> None:
+    """Put one authority's line under an action. Needs the file and the key and nothing else."""
+    signer = _signer(key, name)
+    action = read_action(file)
+    note = asyncio.run(sign_note(action.encode(), 0, [signer]))
+    path = Folder(file.parent).keep(action, note.signatures)
+    print(f"{path}: {action.chain} {action.seq} {action.type}, signed by {signer.vkey.encode()}")
+
+
+@app.command("show")
+def show_actions(folder: FolderArgument) -> None:
+    """List every action and whether it counts."""
+    held = Folder(folder)
+    chains = held.chains()
+    print(f"genesis {b64encode(chains.genesis.hash)}, notice {chains.genesis.notice_s} s")
+    for path, signed in sorted(held.signed(), key=lambda pair: (pair[1].action.chain, pair[1].action.seq)):
+        action = signed.action
+        since = encode_date(action.effective_ms)
+        print(f"{action.chain} {action.seq} {action.type} from {since}: {_standing(chains, signed)} ({path.name})")
+
+
+@app.command()
+def at(
+    folder: FolderArgument,
+    date: Annotated[str, typer.Argument(help="As 2026-11-28T00:00:00Z.")],
+) -> None:
+    """Print everything that held on a date, as JSON."""
+    state = fold.at(Folder(folder).chains(), parse_date(date))
+    print(json.dumps(json.loads(show.encode(state)), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def verify(folder: FolderArgument, pinned: Pinned) -> None:
+    """Check a folder from the pinned genesis on. Exit 1 when an action does not count, or a seq is signed twice."""
+    held = Folder(folder)
+    chains = held.chains()
+    if chains.genesis.hash != b64decode(pinned, 32):
+        raise Malformed(f"this genesis has the hash {b64encode(chains.genesis.hash)}, not the pinned one")
+    wrong = [(path, _standing(chains, signed)) for path, signed in held.signed()]
+    wrong = [(path, standing) for path, standing in wrong if standing != COUNTS]
+    for path, standing in wrong:
+        print(f"{path.name}: {standing}")
+    for name, chain in chains.chains.items():
+        print(f"{name}: {len(chain.actions)} actions count")
+    if wrong:
+        raise typer.Exit(1)
+
+
+COUNTS = "counts"
+
+
+def _standing(chains: Chains, signed: Signed) -> str:
+    """Say in a few words whether an action counts, and why not."""
+    chain = chains.chains.get(signed.action.chain)
+    if chain is None or signed.action.genesis != chains.genesis.hash:
+        return "of another genesis"
+    if any(other.hash == signed.hash for other in chain.actions):
+        return COUNTS
+    if any(other.hash == signed.hash for other in chain.disputed):
+        return f"disputed: seq {chain.next_seq} is signed twice"
+    if signed.action.seq > chain.next_seq:
+        return f"waits for seq {chain.next_seq}"
+    try:
+        chains.check(signed)
+    except (BadSignature, PolicyNotMet) as error:
+        return f"not signed enough: {error}"
+    return "does not follow the action before it"
+
+
+def _signer(file: Path, name: str) -> NoteSigner:
+    return NoteSigner.make(name, KeyType.ED25519, keys.load_ed25519(file))
+
+
+def _side(text: str, threshold: int) -> tuple[str, Authorities]:
+    name, equals, path = text.partition("=")
+    if not equals:
+        raise SettingsError("a side is given as NAME=FILE")
+    lines = Path(path).read_text(encoding="utf-8").split()
+    return name, Authorities.of(lines, threshold)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return _object(path.read_text(encoding="utf-8"), str(path))
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Malformed(f"{what} is not JSON") from error
+    if not isinstance(value, dict):
+        raise Malformed(f"{what} is not a JSON object")
+    return value
