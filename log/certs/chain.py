@@ -10,7 +10,8 @@ verified once are remembered, so that a usual submission costs one signature che
 
 The reasons of `Refused` are stable words: bad-signature, chain-too-long, explicit-parameters, md5, not-a-ca,
 outside-window, poison, precert-signing, too-large, unknown-root, weak-hash, wrong-endpoint; issuer-key,
-suite-unavailable and unsupported-suite come from `log.crypto.suites`. What cannot be read is `Malformed`.
+pss-parameters, suite-unavailable and unsupported-suite come from `log.crypto.suites`. What cannot be read is
+`Malformed`.
 """
 
 import datetime as dt

@@ -1,9 +1,9 @@
 """A synthetic hierarchy of CAs of both sides, for the demonstration, the tests and the benchmarks.
 
-Four branches, one a suite, each a root, an issuing CA and what it issues to organisations; names follow the
+Six branches, one a suite, each a root, an issuing CA and what it issues to organisations; names follow the
 layouts of the real CAs and all end in `(synthetic)`. Certificates are written as DER here instead of through
-a builder, because no builder knows SM2, and so that a precertificate and its final certificate are made from
-one profile, without the splicing in `log.certs.precert` that they are there to test.
+a builder, because no builder knows SM2 or keys that sign by RSA-PSS alone, and so that a precertificate and its
+final certificate are made from one profile, without the splicing in `log.certs.precert` that they are there to test.
 
 Serials and names follow from `rng` and the number of a certificate; keys are new each time.
 """
@@ -17,7 +17,7 @@ from typing import Literal, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
@@ -25,8 +25,9 @@ from log.certs import der
 from log.certs.certificate import EXTENDED_KEY_USAGE, EXTENSIONS, KEY_USAGE, POISON, PRECERT_SIGNING, SCT_LIST, VERSION
 from log.crypto.sm2 import Sm2PrivateKey, sm2_available
 
-Suite = Literal["rsa2048", "p256", "p384", "sm2"]
-SUITES: tuple[Suite, ...] = ("rsa2048", "p256", "p384", "sm2")
+Suite = Literal["rsa2048", "p256", "ed25519", "p384", "rsapss", "sm2"]
+SUITES: tuple[Suite, ...] = ("rsa2048", "p256", "ed25519", "p384", "rsapss", "sm2")
+HK_SUITES: tuple[Suite, ...] = ("rsa2048", "p256", "ed25519")  # the branches whose names follow Hong Kong's CAs
 
 # The certificate policy of mutual recognition, version 1.1 of 2018.
 MUTUAL_RECOGNITION = "2.16.344.8.2.2008.810.2.2018.1.1"
@@ -36,10 +37,35 @@ _YEAR_MS = 365 * 86_400_000
 _DAY_MS = 86_400_000
 _NULL = b"\x05\x00"
 _V3 = der.encode(VERSION, der.encode(der.INTEGER, b"\x02"))
+
+
+def rsa_pss(digest: str, *, salt: int, mask: str | None = None) -> bytes:
+    """Return the AlgorithmIdentifier of RSA-PSS (RFC 4055 section 3.1); `digest` and `mask` are OIDs with dots."""
+
+    def hashed(oid: str) -> bytes:
+        return der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid(oid)), _NULL)
+
+    mgf1 = der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.113549.1.1.8"))
+    parameters = der.encode(
+        der.SEQUENCE,
+        der.encode(0xA0, hashed(digest)),
+        der.encode(0xA1, der.encode(der.SEQUENCE, mgf1, hashed(mask or digest))),
+        der.encode(0xA2, integer(salt)) if salt != 20 else b"",  # DER leaves the default out
+    )
+    return der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.113549.1.1.10")), parameters)
+
+
+def integer(number: int) -> bytes:
+    """Return an INTEGER."""
+    return der.encode(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
+
+
 ALGORITHMS: dict[Suite, bytes] = {
     "rsa2048": der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.113549.1.1.11")), _NULL),
     "p256": der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.10045.4.3.2"))),
+    "ed25519": der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.3.101.112"))),
     "p384": der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.10045.4.3.3"))),
+    "rsapss": rsa_pss("2.16.840.1.101.3.4.2.1", salt=32),
     "sm2": der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.156.10197.1.501"))),
 }
 
@@ -60,9 +86,16 @@ class Key:
         if suite == "sm2":
             sm2 = Sm2PrivateKey.generate()
             return cls(suite, sm2.spki(), sm2.sign)
-        if suite == "rsa2048":
+        if suite == "ed25519":
+            ed_key = ed25519.Ed25519PrivateKey.generate()
+            return cls(suite, _spki(ed_key), ed_key.sign)
+        if suite in ("rsa2048", "rsapss"):
             rsa_key = rsa.generate_private_key(65537, 2048)
-            return cls(suite, _spki(rsa_key), lambda m: rsa_key.sign(m, padding.PKCS1v15(), hashes.SHA256()))
+            if suite == "rsa2048":
+                return cls(suite, _spki(rsa_key), lambda m: rsa_key.sign(m, padding.PKCS1v15(), hashes.SHA256()))
+            pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+            spki = rekeyed(_spki(rsa_key), ALGORITHMS["rsapss"])
+            return cls(suite, spki, lambda m: rsa_key.sign(m, pss, hashes.SHA256()))
         curve, digest = (ec.SECP256R1(), hashes.SHA256()) if suite == "p256" else (ec.SECP384R1(), hashes.SHA384())
         ec_key = ec.generate_private_key(curve)
         algorithm = ec.ECDSA(digest)
@@ -274,11 +307,6 @@ def assemble(tbs: bytes, algorithm: bytes, sign: Callable[[bytes], bytes]) -> by
     return der.encode(der.SEQUENCE, tbs, algorithm, der.encode(der.BIT_STRING, b"\0", sign(tbs)))
 
 
-def integer(number: int) -> bytes:
-    """Return an INTEGER."""
-    return der.encode(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
-
-
 def time(timestamp_ms: int) -> bytes:
     """Return a Time as RFC 5280 section 4.1.2.5 wants it: UTCTime to 2049, GeneralizedTime from then on."""
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=timestamp_ms)
@@ -310,10 +338,10 @@ def distinguished(*attributes: tuple[str, str]) -> bytes:
 def organisation(suite: Suite, n: int, digits: int = 6) -> bytes:
     """Return the Name of organisation number `n` in the layout of the side that a suite's branch is on."""
     number = f"{n:0{digits}d}"
-    if suite in ("rsa2048", "p256"):
+    if suite in HK_SUITES:
         return distinguished(
             ("C", "HK"),
-            ("O", "Hongkong Post e-Cert (Organisational)" if suite == "rsa2048" else "Digi-Sign ID-Cert"),
+            ("O", "Digi-Sign ID-Cert" if suite == "p256" else "Hongkong Post e-Cert (Organisational)"),
             ("OU", f"Harbour Sample Trading {number} Limited {MARK}"),
             ("CN", f"Authorised Unit {number} {MARK}"),
         )
@@ -350,9 +378,17 @@ _CA_NAMES: dict[Suite, tuple[bytes, bytes]] = {  # root, issuing CA
         _ca_name("HK", "Digi-Sign Certification Services Limited", "Digi-Sign Root CA"),
         _ca_name("HK", "Digi-Sign Certification Services Limited", "Digi-Sign ID-Cert CA"),
     ),
+    "ed25519": (
+        _ca_name("HK", "Hongkong Post", "Hongkong Post Root CA Ed25519"),
+        _ca_name("HK", "Hongkong Post", "Hongkong Post e-Cert CA Ed25519"),
+    ),
     "p384": (
         _ca_name("CN", "Global Digital Cybersecurity Authority Co., Ltd.", "GDCA TrustAUTH E5 ROOT"),
         _ca_name("CN", "Global Digital Cybersecurity Authority Co., Ltd.", "GDCA TrustAUTH E5 Organisation CA"),
+    ),
+    "rsapss": (
+        _ca_name("CN", "Shenzhen Digital Certificate Authority Center Co., Ltd.", "SZCA RSA-PSS ROOT"),
+        _ca_name("CN", "Shenzhen Digital Certificate Authority Center Co., Ltd.", "SZCA RSA-PSS Organisation CA"),
     ),
     "sm2": (
         _ca_name("CN", "NETCA Certificate Authority", "NETCA SM2 ROOT"),
@@ -408,5 +444,12 @@ def _serial(rng: Random) -> int:
     return rng.getrandbits(63) | 1 << 63  # nine bytes with their sign, never zero
 
 
-def _spki(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+def rekeyed(spki: bytes, algorithm: bytes) -> bytes:
+    """Return a public key under another AlgorithmIdentifier: that of RSA-PSS, for a key that signs by it alone."""
+    start, stop = der.expect(spki, 0, len(spki), der.SEQUENCE)
+    _, (_, bits, _, end) = der.children(spki, start, stop)
+    return der.encode(der.SEQUENCE, algorithm, spki[bits:end])
+
+
+def _spki(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -10,12 +10,11 @@ from random import Random
 import certifi
 
 from log.client import pem
-from log.demo.ca import Suite, Tree
+from log.demo.ca import HK_SUITES, Tree
 from log.demo.deployment import Anchors
 
 CERTIFICATES = 35  # of each suite
 PRECERTS = 15  # of each suite
-HK_SUITES: tuple[Suite, ...] = ("rsa2048", "p256")  # the branches whose names follow Hong Kong's CAs
 
 # Real files of the shared data folder: alone, as roots, or as chains with their issuers.
 HK_ROOTS = ("hkpost-root-ca-2000", "hkpost-root-ca-1", "hkpost-root-ca-2", "hkpost-root-ca-3")

@@ -4,14 +4,19 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 
 import httpx
 import pytest
 
 from log import main
 from log.api.app import Options, create_app
+from log.client.verifier import verify_proof
 from log.crypto.sm2 import sm2_available
+from log.demo.ca import SUITES, Suite
 from log.demo.deployment import Anchors, Deployment
+from log.errors import BadProof
+from log.formats.policy import Policy
 from log.node.node import Node
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
@@ -29,6 +34,7 @@ class Running:
     node: Node
     client: httpx.AsyncClient
     runner: asyncio.Runner
+    policy: Policy
 
     def submit(self, chain: list[bytes], endpoint: str) -> httpx.Response:
         body = {"chain": [b64encode(der).decode() for der in chain]}
@@ -41,13 +47,13 @@ class Running:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with asyncio.Runner() as runner:
-        node, client = runner.run(_start(tmp_path_factory))
-        yield Running(node, client, runner)
+        node, client, policy = runner.run(_start(tmp_path_factory))
+        yield Running(node, client, runner, policy)
         runner.run(client.aclose())
         runner.run(node.stop())
 
 
-async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.AsyncClient]:
+async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.AsyncClient, Policy]:
     deployment = Deployment(tmp_path_factory.mktemp("odd") / "d")
     anchors = Anchors(
         tuple(anchor.certificate for anchor in world().anchors if not anchor.weak_hash),
@@ -59,7 +65,8 @@ async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.
     node = await main.build(NodeSettings.load(site.settings), SystemClock(), site.url)
     await node.start()
     transport = httpx.ASGITransport(create_app(node, Options()))
-    return node, httpx.AsyncClient(transport=transport, base_url=site.url)
+    client = httpx.AsyncClient(transport=transport, base_url=site.url)
+    return node, client, Policy.parse(site.policy("x509").read_bytes())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -101,3 +108,24 @@ def test_a_wrong_method_names_the_right_one(running: Running) -> None:
     answer = running.get("/x509/ct/v1/add-chain")
     assert answer.status_code == httpx.codes.METHOD_NOT_ALLOWED
     assert "POST" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_proofs_hold_whatever_the_issuer_signs_with(suite: Suite, running: Running) -> None:
+    if suite == "sm2" and not sm2_available():
+        pytest.skip("libcrypto without SM2")
+    precert = world().tree.precert(suite, 31)
+    final = world().tree.final(precert, [b"an SCT"]).leaf
+    for chain, endpoint, shown in (
+        (world().tree.issue(suite, 30), "add-chain", ()),
+        (precert, "add-pre-chain", (final,)),
+    ):
+        answer = running.submit(chain.submitted, endpoint)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        fingerprint = sha256(chain.leaf).hexdigest()
+        raw = running.get(f"/x509/tlog-proof?fingerprint={fingerprint}&head=newest").content
+        for certificate in (chain.leaf, *shown):
+            proven = verify_proof(raw, certificate, running.policy, provisional=True)
+            assert (proven.timestamp_ms, proven.sct_verified) == (answer.json()["timestamp"], True)
+        with pytest.raises(BadProof):
+            verify_proof(raw, world().tree.issue(suite, 32).leaf, running.policy, provisional=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,21 +24,36 @@ SHA256_ECDSA, SHA384_ECDSA, SHA512_ECDSA = (
     bytes.fromhex(f"300a06082a8648ce3d0403{last}") for last in ("02", "03", "04")
 )
 SM3_SM2 = bytes.fromhex("300a06082a811ccf55018375")
+ED25519 = bytes.fromhex("300506032b6570")
+PSS_SHA256_32, PSS_SHA512_20 = (
+    bytes.fromhex(f"30{size}06092a864886f70d01010a30{inner}a00f300d06096086480165030402{digest}0500")
+    + bytes.fromhex(f"a11c301a06092a864886f70d010108300d06096086480165030402{digest}0500{salt}")
+    for size, inner, digest, salt in (("41", "34", "01", "a203020120"), ("3c", "2f", "03", ""))
+)
 
 Sign = Callable[[bytes], bytes]
 
 
 def spki(public: object) -> bytes:
-    assert isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey)
+    assert isinstance(
+        public,
+        rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey,
+    )
     return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 RSA = rsa.generate_private_key(65537, 2048)
 P256, P384 = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP384R1())
+P521 = ec.generate_private_key(ec.SECP521R1())
+EDWARDS = ed25519.Ed25519PrivateKey.generate()
 
 
 def rsa_sign(digest: hashes.HashAlgorithm) -> Sign:
     return lambda message: RSA.sign(message, padding.PKCS1v15(), digest)
+
+
+def pss_sign(digest: hashes.HashAlgorithm, salt: int) -> Sign:
+    return lambda message: RSA.sign(message, padding.PSS(padding.MGF1(digest), salt), digest)
 
 
 def ec_sign(key: ec.EllipticCurvePrivateKey, digest: hashes.HashAlgorithm) -> Sign:
@@ -53,6 +68,20 @@ def with_null(algorithm: bytes) -> bytes:
     return bytes([0x30, algorithm[1] + 2]) + algorithm[2:] + b"\x05\x00"
 
 
+def _tlv(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    size = bytes([len(content)]) if len(content) < 0x80 else b"\x82" + len(content).to_bytes(2)
+    if 0x80 <= len(content) <= 0xFF:
+        size = bytes([0x81, len(content)])
+    return bytes([tag]) + size + content
+
+
+def rsa_pss(parameters: bytes = b"") -> bytes:
+    """Return the RSA key as one that signs by RSA-PSS alone (RFC 4055 section 1.2)."""
+    algorithm = _tlv(0x30, bytes.fromhex("06092a864886f70d01010a"), parameters)
+    return _tlv(0x30, algorithm, spki(RSA.public_key())[-275:])  # the BIT STRING
+
+
 CASES: list[tuple[bytes, bytes, Sign]] = [
     (SHA1_RSA, spki(RSA.public_key()), rsa_sign(hashes.SHA1())),  # noqa: S303
     (SHA256_RSA, spki(RSA.public_key()), rsa_sign(hashes.SHA256())),
@@ -64,6 +93,11 @@ CASES: list[tuple[bytes, bytes, Sign]] = [
     (SHA384_ECDSA, spki(P256.public_key()), ec_sign(P256, hashes.SHA384())),
     (SHA384_ECDSA, spki(P384.public_key()), ec_sign(P384, hashes.SHA384())),
     (SHA512_ECDSA, spki(P384.public_key()), ec_sign(P384, hashes.SHA512())),
+    (SHA512_ECDSA, spki(P521.public_key()), ec_sign(P521, hashes.SHA512())),
+    (ED25519, spki(EDWARDS.public_key()), EDWARDS.sign),
+    (PSS_SHA256_32, spki(RSA.public_key()), pss_sign(hashes.SHA256(), 32)),
+    (PSS_SHA512_20, spki(RSA.public_key()), pss_sign(hashes.SHA512(), 20)),
+    (PSS_SHA256_32, rsa_pss(), pss_sign(hashes.SHA256(), 32)),
 ]
 if sm2_available():
     SM2 = Sm2PrivateKey.generate()
@@ -75,8 +109,8 @@ def test_every_suite_verifies_and_no_other_takes_its_signature(algorithm: bytes,
     issuer = load_issuer_key(key)
     signature = sign(b"to be signed")
     issuer.verify(algorithm, b"to be signed", signature)
-    for other in SUITES:
-        if SUITES[other] is not SUITES[algorithm]:
+    for other in (*SUITES, PSS_SHA256_32, PSS_SHA512_20):
+        if suite_of(other) is not suite_of(algorithm):
             with pytest.raises(BadSignature):
                 issuer.verify(other, b"to be signed", signature)
     for wrong in (b"", signature[:-1], signature + b"\0", signature[:-1] + bytes([signature[-1] ^ 1])):
@@ -129,25 +163,17 @@ def test_an_unknown_algorithm_is_refused_by_that_name(algorithm: bytes) -> None:
 @pytest.mark.parametrize(
     "algorithm",
     [
-        "300506032b6570",  # Ed25519
-        "300d06092a864886f70d01010a0500",  # RSA-PSS
+        "300706032b65700500",  # Ed25519 with NULL
+        "300506032b6571",  # Ed448
         "300906072a8648ce3d0401",  # ECDSA with SHA-1
         SHA256_RSA.hex() + "00",
         "300e06092a864886f70d01010b050000",
     ],
 )
-def test_algorithms_that_come_later_are_refused_not_misread(algorithm: str) -> None:
+def test_other_algorithms_are_refused_not_misread(algorithm: str) -> None:
     with pytest.raises(Refused) as refused:
         load_issuer_key(spki(RSA.public_key())).verify(bytes.fromhex(algorithm), b"", b"")
     assert refused.value.reason == "unsupported-suite"
-
-
-def _tlv(tag: int, *contents: bytes) -> bytes:
-    content = b"".join(contents)
-    size = bytes([len(content)]) if len(content) < 0x80 else b"\x82" + len(content).to_bytes(2)
-    if 0x80 <= len(content) <= 0xFF:
-        size = bytes([0x81, len(content)])
-    return bytes([tag]) + size + content
 
 
 def _unsigned(value: int) -> bytes:
@@ -170,12 +196,6 @@ def explicit_p256() -> bytes:
     return _tlv(0x30, algorithm, _tlv(3, b"\0", generator))
 
 
-def rsa_pss() -> bytes:
-    """Return the RSA key as one that signs by RSA-PSS alone (RFC 4055 section 1.2)."""
-    algorithm = _tlv(0x30, bytes.fromhex("06092a864886f70d01010a"))
-    return _tlv(0x30, algorithm, spki(RSA.public_key())[-275:])  # the BIT STRING
-
-
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
@@ -183,12 +203,13 @@ def rsa_pss() -> bytes:
         (b"no key", "issuer-key"),
         (spki(RSA.public_key())[:-1], "issuer-key"),
         (explicit_p256(), "issuer-key"),
-        (spki(ed25519.Ed25519PrivateKey.generate().public_key()), "unsupported-suite"),
-        (spki(ec.generate_private_key(ec.SECP521R1()).public_key()), "unsupported-suite"),
+        (spki(ed448.Ed448PrivateKey.generate().public_key()), "unsupported-suite"),
         (spki(ec.generate_private_key(ec.SECP256K1()).public_key()), "unsupported-suite"),
-        (rsa_pss(), "unsupported-suite"),
+        (_tlv(0x30, _tlv(0x30, bytes.fromhex("06032b65700500")), _tlv(3, bytes(33))), "issuer-key"),
+        (rsa_pss(bytes.fromhex("0500")), "issuer-key"),
+        (rsa_pss(bytes.fromhex("3012a110300e06092a864886f70d01010830010500")), "issuer-key"),
     ],
-    ids=["nothing", "text", "cut", "explicit", "ed25519", "p521", "secp256k1", "rsa-pss"],
+    ids=["nothing", "text", "cut", "explicit", "ed448", "secp256k1", "ed25519-null", "pss-null", "pss-rubbish"],
 )
 def test_keys_that_issue_nothing_are_refused(key: bytes, reason: str) -> None:
     with pytest.raises(Refused) as refused:

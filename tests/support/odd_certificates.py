@@ -11,7 +11,7 @@ from random import Random
 from typing import Literal
 
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from log.certs import der
@@ -30,7 +30,17 @@ def _rsa_algorithm(last: int) -> bytes:
 
 
 MD5, SHA1 = _rsa_algorithm(4), _rsa_algorithm(5)
-ED25519 = der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.3.101.112")))
+SHA224, SHA256, SHA384, SHA512 = (f"2.16.840.1.101.3.4.2.{n}" for n in (4, 1, 2, 3))
+
+
+def _algorithm(oid: str, *parameters: bytes) -> bytes:
+    return der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid(oid)), *parameters)
+
+
+ED448 = _algorithm("1.3.101.113")
+ECDSA_SHA512 = _algorithm("1.2.840.10045.4.3.4")
+PSS = "1.2.840.113549.1.1.10"
+PSS_DEFAULTS = _algorithm(PSS, b"\x30\x00")  # SHA-1, MGF1 with SHA-1, a salt of 20 bytes
 
 
 class OldKey:
@@ -43,6 +53,12 @@ class OldKey:
 
     def sign(self, message: bytes, digest: hashes.HashAlgorithm) -> bytes:
         return self._key.sign(message, padding.PKCS1v15(), digest)
+
+    def sign_pss(
+        self, message: bytes, digest: hashes.HashAlgorithm, salt: int, mask: hashes.HashAlgorithm | None = None
+    ) -> bytes:
+        """Return a signature by RSA-PSS."""
+        return self._key.sign(message, padding.PSS(padding.MGF1(mask or digest), salt), digest)
 
     def root(self, name: str, algorithm: bytes, digest: hashes.HashAlgorithm) -> CA:
         """Make a self-signed CA with this hash."""
@@ -218,12 +234,67 @@ def _more(w: World, *extensions: bytes) -> list[bytes]:
     return w.issue(replace(profile, extensions=(*profile.extensions, *extensions)))
 
 
-def _ed25519_issuer(w: World) -> list[bytes]:
-    private = ed25519.Ed25519PrivateKey.generate()
-    spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    _, *issuers = w.under(Key("p256", spki, private.sign), ca.ca_extensions(spki))
-    tbs = w.profile().tbs(_subject(issuers[0]), ED25519)
-    return [ca.assemble(tbs, ED25519, private.sign), *issuers]
+def _issued(w: World, spki: bytes, algorithm: bytes, sign: Callable[[bytes], bytes]) -> list[bytes]:
+    """Return a chain through an issuer with this key, which signed the leaf like this."""
+    _, *issuers = w.under(Key("p256", spki, w.ca.key.sign), ca.ca_extensions(spki))
+    tbs = w.profile().tbs(_subject(issuers[0]), algorithm)
+    return [ca.assemble(tbs, algorithm, sign), *issuers]
+
+
+def _spki(public: ec.EllipticCurvePublicKey | ed448.Ed448PublicKey) -> bytes:
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _p521_issuer(w: World) -> list[bytes]:
+    private = ec.generate_private_key(ec.SECP521R1())
+    return _issued(w, _spki(private.public_key()), ECDSA_SHA512, lambda m: private.sign(m, ec.ECDSA(hashes.SHA512())))
+
+
+def _ed448_issuer(w: World) -> list[bytes]:
+    private = ed448.Ed448PrivateKey.generate()
+    return _issued(w, _spki(private.public_key()), ED448, private.sign)
+
+
+def _ed25519_with_null(w: World) -> list[bytes]:
+    key = w.tree.branches["ed25519"].key
+    return _issued(w, key.spki, _algorithm("1.3.101.112", _NULL), key.sign)
+
+
+def _ed25519_foreign(w: World) -> list[bytes]:
+    """An Ed25519 signature under a P-256 key."""
+    key = w.tree.branches["ed25519"].key
+    return _issued(w, w.ca.key.spki, ALGORITHMS["ed25519"], key.sign)
+
+
+def _pss(
+    algorithm: bytes,
+    digest: hashes.HashAlgorithm,
+    salt: int,
+    *,
+    restricted: bytes | None = None,
+    mask: hashes.HashAlgorithm | None = None,
+) -> Callable[[World], list[bytes]]:
+    """Build a leaf signed by RSA-PSS so, naming `algorithm`; `restricted` is that of an issuer's PSS-only key."""
+
+    def build(w: World) -> list[bytes]:
+        spki = ca.rekeyed(w.old.spki, restricted) if restricted else w.old.spki
+        return _issued(w, spki, algorithm, lambda m: w.old.sign_pss(m, digest, salt, mask))
+
+    return build
+
+
+def _pss_key_signs_otherwise(w: World) -> list[bytes]:
+    spki = ca.rekeyed(w.old.spki, _algorithm(PSS))
+    return _issued(w, spki, ALGORITHMS["rsa2048"], lambda m: w.old.sign(m, hashes.SHA256()))
+
+
+def _pss_sha1(root: Callable[[World], tuple[CA, OldKey]]) -> Callable[[World], list[bytes]]:
+    def build(w: World) -> list[bytes]:
+        issuer, key = root(w)
+        tbs = w.profile().tbs(issuer.name, PSS_DEFAULTS)
+        return [ca.assemble(tbs, PSS_DEFAULTS, lambda m: key.sign_pss(m, _SHA1, 20)), issuer.certificate]
+
+    return build
 
 
 def _not_a_ca(w: World) -> list[bytes]:
@@ -248,12 +319,14 @@ def _serial(serial: int) -> Callable[[World], list[bytes]]:
 
 
 _SHA1, _MD5 = hashes.SHA1(), hashes.MD5()  # noqa: S303
+_256, _384 = hashes.SHA256(), hashes.SHA384()
+_PSS_256 = ca.rsa_pss(SHA256, salt=32)
 _UNKNOWN = der.oid("1.2.3.4.5.6.7.8.9")
 _POISON = ca.POISON_EXTENSION
 _RELAXED = ca.extension(POISON, _NULL)
 _FILLED = ca.extension(POISON, b"\x04\x00", critical=True)
 _BEFORE = b"\x17\x0d251231000000Z"  # notBefore of the usual profile
-_NO_KEY = der.encode(der.SEQUENCE, ED25519, der.encode(der.BIT_STRING, b"\0?"))
+_NO_KEY = der.encode(der.SEQUENCE, ED448, der.encode(der.BIT_STRING, b"\0?"))
 
 CASES: tuple[Odd, ...] = (
     # Usual ones, and what may be left out.
@@ -261,6 +334,9 @@ CASES: tuple[Odd, ...] = (
     Odd("root left out", lambda w: w.issue(w.profile())[:-1], 200),
     Odd("P-384", lambda w: w.tree.issue("p384", 1).submitted, 200),
     Odd("RSA", lambda w: w.tree.issue("rsa2048", 1).submitted, 200),
+    Odd("Ed25519", lambda w: w.tree.issue("ed25519", 1).submitted, 200),
+    Odd("RSA-PSS", lambda w: w.tree.issue("rsapss", 1).submitted, 200),
+    Odd("P-521", _p521_issuer, 200),
     Odd("SM2", lambda w: w.tree.issue("sm2", 1).submitted, 200, needs_sm2=True),
     Odd("listed root as itself", lambda w: [w.root], 200),
     Odd("issuing CA as a leaf", lambda w: list(w.ca.issuers), 200),
@@ -291,7 +367,48 @@ CASES: tuple[Odd, ...] = (
     ),
     Odd("explicit curve, listed, as itself", lambda w: [w.explicit_issuer.certificate], 200),
     Odd("key that is none", lambda w: w.issue(replace(w.profile(), spki=_NO_KEY)), 200),
-    Odd("Ed25519 issuer", _ed25519_issuer, 400, "unsupported-suite"),
+    Odd("Ed448 issuer", _ed448_issuer, 400, "unsupported-suite"),
+    Odd("Ed25519 with parameters", _ed25519_with_null, 400, "unsupported-suite"),
+    Odd("Ed25519 under another kind of key", _ed25519_foreign, 400, "bad-signature"),
+    # RSA-PSS.
+    Odd("PSS by a usual RSA key", _pss(_PSS_256, _256, 32), 200),
+    Odd("PSS with SHA-384", _pss(ca.rsa_pss(SHA384, salt=48), _384, 48), 200),
+    Odd("PSS with SHA-512", _pss(ca.rsa_pss(SHA512, salt=0), hashes.SHA512(), 0), 200),
+    Odd("PSS with the longest salt", _pss(ca.rsa_pss(SHA256, salt=222), _256, 222), 200),
+    Odd("PSS, salt longer than the key", _pss(ca.rsa_pss(SHA256, salt=223), _256, 222), 400, "bad-signature"),
+    Odd("PSS, salt of another length", _pss(_PSS_256, _256, 20), 400, "bad-signature"),
+    Odd("PSS without parameters", _pss(_algorithm(PSS), _SHA1, 20), 400, "pss-parameters"),
+    Odd("PSS with NULL", _pss(_algorithm(PSS, _NULL), _SHA1, 20), 400, "pss-parameters"),
+    Odd("PSS with SHA-224", _pss(ca.rsa_pss(SHA224, salt=28), hashes.SHA224(), 28), 400, "pss-parameters"),
+    Odd(
+        "PSS, masked with another hash",
+        _pss(ca.rsa_pss(SHA256, mask=SHA384, salt=32), _256, 32, mask=_384),
+        400,
+        "pss-parameters",
+    ),
+    Odd("PSS with SHA-1, listed for it", _pss_sha1(lambda w: (w.weak_root, w.old)), 200),
+    Odd("PSS with SHA-1, not listed for it", _pss_sha1(lambda w: (w.strict_root, w.strict)), 400, "weak-hash"),
+    Odd("PSS by a key for any PSS", _pss(_PSS_256, _256, 32, restricted=_algorithm(PSS)), 200),
+    Odd("PSS by a key for shorter salts", _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA256, salt=20)), 200),
+    Odd(
+        "PSS by a key for longer salts",
+        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA256, salt=33)),
+        400,
+        "bad-signature",
+    ),
+    Odd(
+        "PSS by a key for another hash",
+        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA384, salt=0)),
+        400,
+        "bad-signature",
+    ),
+    Odd(
+        "PSS by a key for what is not taken",
+        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA224, salt=28)),
+        400,
+        "pss-parameters",
+    ),
+    Odd("PSS key that signs otherwise", _pss_key_signs_otherwise, 400, "bad-signature"),
     # Hashes of the past.
     Odd("SHA-1, listed for it", lambda w: w.old_leaf(w.weak_root, w.old, SHA1, _SHA1), 200),
     Odd("SHA-1, root left out", lambda w: w.old_leaf(w.weak_root, w.old, SHA1, _SHA1)[:1], 200),
