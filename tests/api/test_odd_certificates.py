@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import httpx
@@ -13,7 +13,7 @@ from log import main
 from log.api.app import Options, create_app
 from log.client.verifier import verify_proof
 from log.crypto.sm2 import sm2_available
-from log.demo.ca import SUITES, Suite
+from log.demo.ca import POISON_EXTENSION, SUITES, Suite
 from log.demo.deployment import Anchors, Deployment
 from log.errors import BadProof
 from log.formats.policy import Policy
@@ -53,7 +53,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         runner.run(node.stop())
 
 
-async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.AsyncClient, Policy]:
+@pytest.fixture
+def without_signing_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a node whose log has `precert_signing = false`."""
+    with asyncio.Runner() as runner:
+        node, client, policy = runner.run(_start(tmp_path_factory, "precert_signing = false"))
+        yield Running(node, client, runner, policy)
+        runner.run(client.aclose())
+        runner.run(node.stop())
+
+
+async def _start(tmp_path_factory: pytest.TempPathFactory, of_x509: str = "") -> tuple[Node, httpx.AsyncClient, Policy]:
     deployment = Deployment(tmp_path_factory.mktemp("odd") / "d")
     anchors = Anchors(
         tuple(anchor.certificate for anchor in world().anchors if not anchor.weak_hash),
@@ -62,6 +72,8 @@ async def _start(tmp_path_factory: pytest.TempPathFactory) -> tuple[Node, httpx.
     await deployment.create({"hk": anchors, "gd": Anchors(())})
     site = deployment.sites["hk"]
     unguard(site)
+    family = 'family = "x509"'
+    site.settings.write_text(site.settings.read_text().replace(family, f"{family}\n{of_x509}"))
     node = await main.build(NodeSettings.load(site.settings), SystemClock(), site.url)
     await node.start()
     transport = httpx.ASGITransport(create_app(node, Options()))
@@ -129,3 +141,28 @@ def test_proofs_hold_whatever_the_issuer_signs_with(suite: Suite, running: Runni
             assert (proven.timestamp_ms, proven.sct_verified) == (answer.json()["timestamp"], True)
         with pytest.raises(BadProof):
             verify_proof(raw, world().tree.issue(suite, 32).leaf, running.policy, provisional=True)
+
+
+def test_signing_certificates_are_refused_where_the_setting_says_so(without_signing_certificates: Running) -> None:
+    running, tree = without_signing_certificates, world().tree
+    indirect = tree.precert("p256", 41, signing_certificate=True)
+    refused = running.submit(indirect.submitted, "add-pre-chain")
+    assert (refused.status_code, refused.text.splitlines()[0]) == (httpx.codes.BAD_REQUEST, "Bad Request")
+    assert "takes no Precertificate Signing Certificates" in refused.text
+    assert running.node.logs["x509"].size == 0
+    assert running.submit(tree.precert("p256", 42).submitted, "add-pre-chain").status_code == httpx.codes.OK
+    assert running.submit(tree.final(indirect, [b"an SCT"]).submitted, "add-chain").status_code == httpx.codes.OK
+    roots = running.get("/x509/ct/v1/get-roots").json()["certificates"]
+    assert {b64encode(anchor.certificate).decode() for anchor in world().anchors} == set(roots)
+
+
+def test_both_ways_to_a_precertificate_get_one_answer(running: Running) -> None:
+    tree = world().tree
+    indirect = tree.precert("p256", 51, signing_certificate=True)
+    extensions = (*indirect.profile.extensions[:2], POISON_EXTENSION, *indirect.profile.extensions[2:])
+    ca = tree.branches["p256"]
+    direct = [ca.issue(replace(indirect.profile, extensions=extensions)), *ca.issuers]
+    first = running.submit(indirect.submitted, "add-pre-chain")
+    size = running.node.logs["x509"].size
+    assert running.submit(direct, "add-pre-chain").content == first.content
+    assert running.node.logs["x509"].size == size
