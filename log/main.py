@@ -33,7 +33,7 @@ from log.formats.policy import Policy
 from log.node import trustlists
 from log.node.disk import Disk
 from log.node.governance import Governance
-from log.node.guard import Guard, GuardKey, GuardLimits
+from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
 from log.node.node import Node, NodeConfig
 from log.node.witness import NodeWitness
@@ -82,7 +82,7 @@ class _Builder:
         self._disk = Disk(settings.data_dir, limits.disk_watermark_bytes, clock)
         self._guard = Guard(
             clock,
-            [GuardKey(g.name, VKey.parse(g.cosigner), VKey.parse(g.push)) for g in settings.guards],
+            state.guards(settings),
             self._halts,
             self._disk.check,
             GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms),
@@ -97,12 +97,12 @@ class _Builder:
         settings = self._settings
         self._authority = await load_authority(settings, self._heads)
         loaded = {table.name: state.log_keys(settings, table) for table in settings.logs}
-        witness_key = keys.load_witness_key(settings.keys_dir, state.witness_name(settings))
-        keys.require_distinct([witness_key, *(signer for own in loaded.values() for signer in own.signers)])
+        witness_keys = keys.load_witness_keys(settings.keys_dir, state.witness_name(settings))
+        keys.require_distinct([*witness_keys, *(signer for own in loaded.values() for signer in own.signers)])
         for table in settings.logs:
             await self._add_log(table, loaded[table.name])
-        known = {entry.origin: [VKey.parse(vkey) for vkey in entry.vkeys] for entry in settings.witnessed}
-        witness = NodeWitness(witness_key, known, self._heads, self._guard, self._halts, self._clock, self._fail)
+        known = state.witnessed(settings)
+        witness = NodeWitness(witness_keys, known, self._heads, self._guard, self._halts, self._clock, self._fail)
         config = NodeConfig(
             settings.node,
             url,
@@ -240,8 +240,8 @@ async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthor
     return FileAuthority(
         lists,
         tuple(witness.vkey for table in settings.logs for witness in _policy(table.policy).witnesses),
-        {entry.origin: tuple(VKey.parse(vkey) for vkey in entry.vkeys) for entry in settings.witnessed},
-        tuple(VKey.parse(guard.cosigner) for guard in settings.guards),
+        state.witnessed(settings),
+        tuple(guard.cosigner for guard in state.guards(settings)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
+from log.client.witness import check_witnessable
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.errors import Malformed, SettingsError, StateRefused
@@ -11,6 +12,7 @@ from log.formats.family import FAMILIES, X509, Family
 from log.formats.note import KeyType, VKey
 from log.merkle.frontier import Frontier
 from log.node import witness as witness_state
+from log.node.guard import GuardKey
 from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer, Identity, load_edge
 from log.sequencer.head import Published, decode_head, store_name
@@ -24,14 +26,19 @@ def keygen(settings: NodeSettings) -> None:
     """Make every key file that the settings call for. `SettingsError` when one exists: none is overwritten."""
     for table in settings.logs:
         keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
-    keys.generate_witness_key(settings.keys_dir)
+    keys.generate_witness_keys(settings.keys_dir)
+
+
+def keygen_mldsa(settings: NodeSettings) -> None:
+    """Make the witness's key for 0x06 lines, beside keys that are there. `SettingsError` when it exists."""
+    keys.generate_witness_mldsa_key(settings.keys_dir)
 
 
 def public_keys(settings: NodeSettings) -> dict[str, list[str]]:
     """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
     logs = {table.origin: [vkey.encode() for vkey in log_keys(settings, table).vkeys] for table in settings.logs}
-    witness = keys.load_witness_key(settings.keys_dir, witness_name(settings)).vkey
-    return {**logs, witness.name: [witness.encode()]}
+    witness = [signer.vkey.encode() for signer in keys.load_witness_keys(settings.keys_dir, witness_name(settings))]
+    return {**logs, witness_name(settings): witness}
 
 
 def witness_name(settings: NodeSettings) -> str:
@@ -75,25 +82,51 @@ def check_settings(settings: NodeSettings) -> None:
     own = {table.origin for table in settings.logs}
     if own & {entry.origin for entry in settings.witnessed}:
         raise SettingsError("witnessed: a node never witnesses its own logs")
-    for guard in settings.guards:
-        _check_key("guards: cosigner", guard.cosigner, KeyType.COSIGNATURE)
-        _check_key("guards: push", guard.push, KeyType.ED25519)
+    witnessed(settings)
+    guards(settings)
     for side in settings.trustlists:
         for signer in side.signers:
-            _check_key("trustlists: signers", signer, KeyType.ED25519)
+            _vkey(f"trustlists {side.side}: signers", signer, KeyType.ED25519)
+
+
+def witnessed(settings: NodeSettings) -> dict[str, tuple[VKey, ...]]:
+    """Return the keys of each log that the node's witness cosigns; `SettingsError` for what cannot be witnessed."""
+    found: dict[str, tuple[VKey, ...]] = {}
     for entry in settings.witnessed:
-        for vkey in entry.vkeys:
-            _check_key("witnessed: vkeys", vkey)
+        if entry.origin in found:
+            raise SettingsError(f"witnessed: {entry.origin} stands there twice")
+        try:
+            found[entry.origin] = tuple(map(VKey.parse, entry.vkeys))
+            check_witnessable(entry.origin, found[entry.origin])
+        except Malformed as error:
+            raise SettingsError(f"witnessed {entry.origin}: {error}") from error
+    return found
 
 
-def _check_key(where: str, text: str, wanted: KeyType | None = None) -> None:
-    """A key of a type that never signs what it is named for would only be waited for."""
+def guards(settings: NodeSettings) -> tuple[GuardKey, ...]:
+    """Return the keys of each guard; `SettingsError` for a key of another type than its use asks for.
+
+    The type is part of a key's id. A 0x01 key in the place of a 0x04 key names nobody's cosignatures, and is never
+    taken to mean the 0x04 key of the same bytes.
+    """
+    return tuple(
+        GuardKey(
+            guard.name,
+            _vkey(f"guard {guard.name}: cosigner", guard.cosigner, KeyType.COSIGNATURE),
+            _vkey(f"guard {guard.name}: push", guard.push, KeyType.ED25519),
+        )
+        for guard in settings.guards
+    )
+
+
+def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
     try:
-        found = VKey.parse(text).type
+        vkey = VKey.parse(text)
     except Malformed as error:
-        raise SettingsError(f"{where}: {text}: {error}") from error
-    if wanted is not None and found is not wanted:
-        raise SettingsError(f"{where}: {text}: not a key of type 0x{wanted:02x}")
+        raise SettingsError(f"{where}: {error}") from error
+    if vkey.type is not key_type:
+        raise SettingsError(f"{where}: a key of type {vkey.type:#04x} where {key_type:#04x} belongs")
+    return vkey
 
 
 @dataclass(frozen=True, slots=True)

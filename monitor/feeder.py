@@ -4,13 +4,14 @@
     feed        add-checkpoint: the witness's old size, a consistency proof that we have verified, the head
     hand back   POST /<log>/add-cosignatures: the log's head under our line and the witness's
 
-A 409 that names another size is answered once, with the proof from there. What a witness holds against a head is
-never taken on its word: its own note is fetched and judged as any other head.
+A 409 that names another size is answered with the proof from there, at most `feed_tries` requests in all. What a
+witness holds against a head is never taken on its word: its own note is fetched and judged as any other head. Where it
+shows none, its refusal is an alarm and no more: it may be the witness that errs.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from log.client import LogReader, prover
 from log.crypto.notes import Opened, verify_line
@@ -21,10 +22,14 @@ from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.proof import verify_consistency
 from monitor.judge import Head
 from monitor.ledger import Ledger
+from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
 from monitor.outcome import Finding, Outcome
 from monitor.peer import Peer, Reply
 from monitor.store import Store, Vouched
+
+SPLIT = "split"  # a finding's code: a witness says that it was shown another tree than we were
+_SHOWS_NONE = frozenset({404, 405, 501})  # never cosigned, or a witness without this route, as many are
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Fed:
     """What feeding one witness came to."""
 
     findings: tuple[Finding, ...] = ()
-    line: Signature | None = None  # the witness's cosignature on the head, verified
+    lines: Mapping[VKey, Signature] = field(default_factory=dict)  # the witness's cosignatures on the head, verified
 
 
 class Prover:
@@ -58,10 +63,19 @@ class Feeder:
     """One witness and one log. One task at a time calls `feed`."""
 
     def __init__(
-        self, followed: FollowedLog, witness: Witness, reader: LogReader, peer: Peer, store: Store, ledger: Ledger
+        self,
+        followed: FollowedLog,
+        witness: Witness,
+        reader: LogReader,
+        peer: Peer,
+        store: Store,
+        ledger: Ledger,
+        limits: Limits,
     ) -> None:
         self.log = followed
         self.witness = witness
+        self.retry_after_s = 0.0  # how long the last answer asked us to stay away
+        self._limits = limits
         self._reader = reader
         self._prover = Prover(reader)
         self._peer = peer
@@ -81,13 +95,13 @@ class Feeder:
             reply = await self._peer.get(f"{self.witness.url}/{self.log.origin_hash}/checkpoint")
         except Unreachable as e:
             return None, [self._finding(Outcome.UNREACHED, "witness-silent", str(e))]
-        if reply.status == 404:
+        if reply.status in _SHOWS_NONE:
             return None, []
         if reply.status != 200:
             return None, [self._finding(_severity(reply), "witness", f"shows no last head: {reply.reason}")]
         try:
             head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
-            await keep_lines(self._store, self.log, opened, [self.witness.vkey], required=True)
+            await keep_lines(self._store, self.log, opened, self.witness.vkeys, required=True)
         except (Malformed, BadSignature) as e:
             return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
         return head, findings
@@ -95,82 +109,104 @@ class Feeder:
     # --- feed ----------------------------------------------------------------------------------------------
 
     async def feed(self, head: Head, old: int, proof: tuple[bytes, ...]) -> Fed:
-        """Feed a verified head; `proof` leads to it from size `old`, where the witness most likely stands."""
+        """Feed a verified head; `proof` leads to it from size `old`, where the witness most likely stands.
+
+        `retry_after_s` says afterwards how long the witness wants to be left alone.
+        """
+        self.retry_after_s = 0.0
         try:
             return await self._feed(head, old, proof)
         except Unreachable as e:
             return self._fed(Outcome.UNREACHED, "witness-silent", str(e))
         except BadProof as e:
-            return await self._unproven(head, f"hash tiles give no consistency proof: {e}")
+            return await self._unproven(head, "witness", f"hash tiles give no consistency proof: {e}")
         except StorageError:
             raise
         except LogError as e:
             return self._fed(Outcome.UNVERIFIED, "witness", str(e))
 
     async def _feed(self, head: Head, old: int, proof: tuple[bytes, ...]) -> Fed:
-        known = await asyncio.to_thread(self._store.cosigned, self.log.origin, self.witness.vkey.encode())
+        known = await self._known()
         size, root = (0, None) if known is None else (known.size, known.root)
         if size > head.size:
             return await self._behind(head, size)
-        path = proof if size == old and old < head.size else await self._prover.proof(size, root, head)
-        reply = await self._ask(size, path, head)
-        if reply.status == 409 and reply.content_type == SIZE_CONTENT_TYPE:
-            return await self._again(head, _named_size(reply))
-        return await self._answer(head, reply)
+        for _ in range(self._limits.feed_tries):
+            path = proof if size == old and old < head.size else await self._prover.proof(size, root, head)
+            reply = await self._ask(size, path, head)
+            if reply.status != 409 or reply.content_type != SIZE_CONTENT_TYPE:
+                return await self._answer(head, size, reply)
+            size = _named_size(reply)  # it stands elsewhere than we thought: see what it holds there
+            shown, findings = await self._latest()
+            if findings:
+                return Fed(tuple(findings))
+            if size > head.size:
+                return self._ahead(head, size)
+            if shown is not None and (contrary := await self._contrary(head, shown)):
+                return Fed((contrary,))
+            root = shown.root if shown is not None and shown.size == size else None
+        text = f"names another size each time, now {size}, after {self._limits.feed_tries} tries"
+        return self._fed(Outcome.UNREACHED, "witness", text)
 
-    async def _again(self, head: Head, size: int) -> Fed:
-        """The witness stands elsewhere than we thought: see what it holds there, then feed it once from there."""
-        shown, findings = await self._latest()
-        if findings:
-            return Fed(tuple(findings))
-        if size > head.size:
-            return await self._behind(head, size)
-        if shown is not None and (contrary := await self._contrary(head, shown)):
-            return Fed((contrary,))
-        root = shown.root if shown is not None and shown.size == size else None
-        path = await self._prover.proof(size, root, head)
-        return await self._answer(head, await self._ask(size, path, head))
+    async def _known(self) -> Vouched | None:
+        """Return the largest head known to bear a cosignature of this witness, by whichever of its keys."""
+        keys = [vkey.encode() for vkey in self.witness.vkeys]
+        found = [await asyncio.to_thread(self._store.cosigned, self.log.origin, key) for key in keys]
+        return max((each for each in found if each is not None), key=lambda each: each.size, default=None)
 
     async def _ask(self, old: int, proof: tuple[bytes, ...], head: Head) -> Reply:
         body = AddCheckpoint(old, proof, head.note).encode()
         return await self._peer.post(f"{self.witness.url}/add-checkpoint", body)
 
-    async def _answer(self, head: Head, reply: Reply) -> Fed:
-        if reply.status == 200:
-            return await self._cosigned(head, reply.body)
-        if reply.status in {409, 422}:
-            return await self._unproven(head, f"refuses the head of size {head.size}: {reply.reason}")
+    async def _answer(self, head: Head, old: int, reply: Reply) -> Fed:
+        match reply.status:
+            case 200:
+                return await self._cosigned(head, reply.body)
+            case 409 | 422:  # 409 without a size: tlog-witness v1.0.0 and those who still follow it
+                said = f"{reply.reason}; the proof from size {old} verified here"
+                if old == head.size:
+                    said = f"{reply.reason}; it cosigned a head of this very size"
+                return await self._unproven(head, SPLIT, f"holds another tree than size {head.size} shows us: {said}")
+            case 429 | 503:
+                self.retry_after_s = min(float(reply.retry_after_s), self._limits.retry_after_s)
+                return self._fed(Outcome.UNREACHED, "witness", f"is busy: {reply.reason}")
+            case 404:
+                return self._fed(Outcome.UNREACHED, "witness", f"does not know this log: {reply.reason}")
         return self._fed(_severity(reply), "witness", f"will not cosign size {head.size}: {reply.reason}")
 
     async def _cosigned(self, head: Head, body: bytes) -> Fed:
-        note = Note.parse(head.note)
-        vkey = self.witness.vkey
+        """Verify and keep the lines of an answer. Every line by a key of this witness must verify and tell a time."""
+        note, lines = Note.parse(head.note), {}
         for line in parse_signature_lines(body):
-            if vkey.owns(line):
+            for vkey in self.witness.vkeys:
+                if not vkey.owns(line) or vkey in lines:
+                    continue
                 time_s = (verify_line(note.text, line, vkey) or 0) // 1000
                 if time_s == 0:
                     return self._fed(Outcome.UNVERIFIED, "witness", "cosigned without a time")
                 signed = note.with_signatures([*note.signatures, line]).encode()
                 vouched = Vouched(head.size, head.root, time_s, signed)
                 await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
-                return Fed(line=line)
-        return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
+                lines[vkey] = line
+        if not lines:
+            return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
+        return Fed(lines=lines)
 
     async def _behind(self, head: Head, size: int) -> Fed:
         """The witness has cosigned more than the log shows us: fetch what, so that the log has to bear it out."""
         _, findings = await self._latest()
-        if findings:
-            return Fed(tuple(findings))
+        return Fed(tuple(findings)) if findings else self._ahead(head, size)
+
+    def _ahead(self, head: Head, size: int) -> Fed:
         return self._fed(Outcome.UNVERIFIED, "behind", f"has cosigned size {size}; the log shows us {head.size}")
 
-    async def _unproven(self, head: Head, why: str) -> Fed:
+    async def _unproven(self, head: Head, code: str, why: str) -> Fed:
         """A proof failed, here or at the witness: see whether the witness's own last head contradicts ours."""
         shown, findings = await self._latest()
         if findings:
             return Fed(tuple(findings))
         if shown is not None and (contrary := await self._contrary(head, shown)):
             return Fed((contrary,))
-        return self._fed(Outcome.UNVERIFIED, "witness", why)
+        return self._fed(Outcome.UNVERIFIED, code, why)
 
     async def _contrary(self, head: Head, shown: Head) -> Finding | None:
         """Return what is wrong when the witness's last head is not a prefix of our verified one."""
@@ -216,7 +252,9 @@ async def keep_lines(
 
 
 async def hand_back(peer: Peer, followed: FollowedLog, head: Head, lines: Sequence[Signature]) -> list[Finding]:
-    """Give the log its head back under cosignature lines."""
+    """Give the log its head back under cosignature lines; a log of others has no place for them."""
+    if not followed.node:
+        return []
     note = Note.parse(head.note)
     body = note.with_signatures([*note.signatures, *lines]).encode()
     try:

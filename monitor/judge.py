@@ -6,7 +6,7 @@ honest log can never do, at whatever speed it runs:
     E1   sign two roots for one size
     E3   sign a smaller size at a later time          (times of one signature type)
     E3b  sign two heads at one and the same time      (0x05 only: its times are milliseconds and strictly rising;
-                                                       0x04 times are whole seconds, in which a tree may grow)
+                                                       0x04 and 0x06 have whole seconds, in which a tree may grow)
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Head:
     origin: str
     size: int
     root: bytes
-    times: tuple[tuple[KeyType, int], ...]  # signed times in ms, by signature type, 0x04 and 0x05 only
+    times: tuple[tuple[KeyType, int], ...]  # signed times in ms, by signature type: 0x04, 0x05, 0x06
     note: bytes  # the text under the log's own lines that verified, re-encoded
     raw: bytes  # the note as it came, byte for byte
     complete: bool = True  # whether every signature type that the family owes is among the lines

@@ -18,3 +18,5 @@ class Limits:
     rivals: int = 4  # earlier heads that one new head is shown to contradict
     chain_rows: int = 10_000  # newest observations whose hash chain is checked at start
     backoff_s: float = 10.0  # longest pause before a witness that failed is tried again
+    retry_after_s: float = 300.0  # longest pause that a busy witness may ask for (Retry-After)
+    feed_tries: int = 3  # requests for one head to a witness that names another size each time

@@ -1,9 +1,9 @@
-"""What the settings pin about the world: nodes, their logs, and the witnesses of each log. Frozen values."""
+"""What the settings pin about the world: nodes, their logs, logs of others, the witnesses of each. Frozen values."""
 
 from dataclasses import dataclass
 from hashlib import sha256
 
-from log.crypto.notes import Opened, open_note
+from log.crypto.notes import HEAD_TYPES, Opened, open_note
 from log.errors import Malformed
 from log.formats.family import Family
 from log.formats.note import KeyType, VKey
@@ -18,15 +18,20 @@ class Witness:
     """Somebody who cosigns, at another place than here."""
 
     name: str  # as the settings call it
-    vkey: VKey
+    vkeys: tuple[VKey, ...]  # one name, each type once, 0x04 before 0x06
     url: str  # submission and monitoring prefix, without slash at the end
+
+    @property
+    def vkey(self) -> VKey:
+        """The key by which what it cosigned last is known."""
+        return self.vkeys[0]
 
 
 @dataclass(frozen=True, slots=True)
 class FollowedLog:
     """One log under its pinned keys."""
 
-    node: str
+    node: str  # "" for a log of others: it takes no cosignatures back and has no witnessed head
     name: str
     family: Family
     origin: str
@@ -43,7 +48,7 @@ class FollowedLog:
 
 @dataclass(frozen=True, slots=True)
 class WatchedNode:
-    """One node: what it logs, and the witness that it is for others."""
+    """One node: what it logs, and the witness that it is for others. Logs of no node stand in one without name."""
 
     name: str
     url: str
@@ -53,11 +58,9 @@ class WatchedNode:
     poll_s: float
 
 
-def owed(family: Family) -> frozenset[KeyType]:
-    """The signature types without which a head of this family is not cosigned (design.md §3)."""
-    if family.receipt == "sct":
-        return frozenset({KeyType.ED25519, KeyType.TREE_HEAD})
-    return frozenset({KeyType.ED25519})
+def owed(followed: FollowedLog) -> frozenset[KeyType]:
+    """The signature types without which a head of this log is not cosigned (design.md §3)."""
+    return HEAD_TYPES & {vkey.type for vkey in followed.vkeys}
 
 
 def read_head(raw: bytes, followed: FollowedLog) -> tuple[Head, Opened]:
@@ -70,10 +73,8 @@ def read_head(raw: bytes, followed: FollowedLog) -> tuple[Head, Opened]:
     if checkpoint.origin != followed.origin:
         raise Malformed("a checkpoint of another origin")
     if checkpoint.extensions:
-        raise Malformed("a checkpoint with extension lines, which no log here writes")
-    times = tuple(
-        sorted((line.vkey.type, line.timestamp_ms) for line in opened.verified if line.timestamp_ms is not None)
-    )
+        raise Malformed("a checkpoint with extension lines, which are not witnessed")
+    times = tuple(sorted((line.vkey.type, line.timestamp_ms) for line in opened.verified if line.timestamp_ms))
     if any(time > MAX_TIME_MS for _, time in times):
         raise Malformed("a signed time beyond all times")
     head = Head(
@@ -83,6 +84,6 @@ def read_head(raw: bytes, followed: FollowedLog) -> tuple[Head, Opened]:
         times=times,
         note=opened.reduced().encode(),
         raw=raw,
-        complete=owed(followed.family) <= {line.vkey.type for line in opened.verified},
+        complete=owed(followed) <= {line.vkey.type for line in opened.verified},
     )
     return head, opened

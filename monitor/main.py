@@ -17,6 +17,7 @@ import httpx
 from log.client.http import HttpLog
 from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
+from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
 from log.errors import StateRefused, StorageError
 from monitor import settings as config
@@ -31,6 +32,7 @@ from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.rounds import Rounds, Watch
 from monitor.settings import Settings
+from monitor.shelf import Shelf
 from monitor.store import Store
 
 logger = logging.getLogger("monitor")
@@ -42,6 +44,12 @@ class Keys:
 
     witness: NoteSigner  # 0x04
     guard: NoteSigner  # 0x01
+    mldsa: NoteSigner | None = None  # 0x06, beside `witness`
+
+    @property
+    def cosigners(self) -> tuple[NoteSigner, ...]:
+        """Those that cosign, 0x04 first."""
+        return (self.witness,) if self.mldsa is None else (self.witness, self.mldsa)
 
 
 def now_ms() -> int:
@@ -51,15 +59,18 @@ def now_ms() -> int:
 
 def load_keys(settings: Settings) -> Keys:
     """Return the monitor's keys; raise `SettingsError`."""
-    found = Keys(keys.load_witness_key(settings.keys, settings.name), keys.load_guard_key(settings.keys, settings.name))
-    keys.require_distinct([found.witness, found.guard])
+    witness, *second = keys.load_witness_keys(settings.keys, settings.name)
+    found = Keys(witness, keys.load_guard_key(settings.keys, settings.name), *second)
+    keys.require_distinct([*found.cosigners, found.guard])
     return found
 
 
 def make_keys(settings: Settings) -> Keys:
     """Make the keys that are not there yet, and return all."""
     if not (settings.keys / "witness.pem").exists():
-        keys.generate_witness_key(settings.keys)
+        keys.generate_witness_keys(settings.keys)
+    elif not (settings.keys / "witness.mldsa.pem").exists() and mldsa_available():
+        keys.generate_witness_mldsa_key(settings.keys)
     if not (settings.keys / "guard.pem").exists():
         keys.generate_guard_key(settings.keys)
     return load_keys(settings)
@@ -77,10 +88,11 @@ def assemble(
     client: httpx.AsyncClient,
     limits: Limits,
     clock: Callable[[], int] = now_ms,
+    shelf: Shelf | None = None,
 ) -> Rounds:
     """Put a monitor together around an open store and an HTTP client."""
     peer = Peer(client, limits.request_s, limits.max_answer_bytes)
-    own = OwnWitness(signing.witness, store, clock)
+    own = OwnWitness(signing.cosigners, store, clock)
     ledger = Ledger(store, limits, clock)
     watches = []
     for node in nodes:
@@ -92,8 +104,8 @@ def assemble(
                 ReaderLimits(deadline_s=limits.request_s, checkpoint_bytes=limits.max_answer_bytes),
             )
             follower = Follower(followed, reader, store, ledger, limits, clock)
-            feeders = [Feeder(followed, witness, reader, peer, store, ledger) for witness in followed.witnesses]
-            watches.append(Watch(followed, reader, follower, feeders, own, ledger, store, peer, node.poll_s))
+            feeders = [Feeder(followed, witness, reader, peer, store, ledger, limits) for witness in followed.witnesses]
+            watches.append(Watch(followed, reader, follower, feeders, own, ledger, store, peer, node.poll_s, shelf))
     guards = [
         Guard(
             node,
@@ -108,6 +120,11 @@ def assemble(
         if node.guarded
     ]
     return Rounds(watches, guards, limits)
+
+
+def shelf_of(settings: Settings) -> Shelf | None:
+    """Return the folder for the heads that we cosigned last, or None where the settings name none."""
+    return None if settings.publish is None else Shelf(settings.publish)
 
 
 def http_client(limits: Limits) -> httpx.AsyncClient:
@@ -132,7 +149,7 @@ async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows)
     try:
         async with http_client(limits) as client:
-            yield assemble(nodes, signing, store, client, limits)
+            yield assemble(nodes, signing, store, client, limits, shelf=shelf_of(settings))
     finally:
         store.close()
 

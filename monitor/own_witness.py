@@ -6,10 +6,10 @@ cosignature cannot exist; one that is ahead of it is harmless, for the head may 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from log.client.witness import Answer, decide
-from log.crypto.notes import NoteSigner, cosign
+from log.crypto.notes import NoteSigner, cosign, cosign_all
 from log.errors import StateRefused, Unavailable
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import Note, Signature, VKey
@@ -22,26 +22,30 @@ CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged with the last t
 
 
 class OwnWitness:
-    """Our witness key. One head at a time is decided and signed for each origin."""
+    """Our witness keys, 0x04 first. One head at a time is decided and signed for each origin."""
 
-    def __init__(self, signer: NoteSigner, store: Store, now_ms: Callable[[], int]) -> None:
-        self._signer = signer
+    def __init__(self, signers: Sequence[NoteSigner], store: Store, now_ms: Callable[[], int]) -> None:
+        self._signers = tuple(signers)
         self._store = store
         self._now_ms = now_ms
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
     def vkey(self) -> VKey:
-        """The key under which others know us."""
-        return self._signer.vkey
+        """The 0x04 key: under it nodes know us as a guard."""
+        return self._signers[0].vkey
 
     async def held(self, origin: str) -> Checkpoint | None:
         """Return what we cosigned last of a log, or None before the first."""
         row = await asyncio.to_thread(self._store.witness, origin)
         return None if row is None else Checkpoint(origin, row[0], row[1])
 
-    async def advance(self, followed: FollowedLog, head: Head, old: int, proof: tuple[bytes, ...]) -> Signature:
+    async def advance(
+        self, followed: FollowedLog, head: Head, old: int, proof: tuple[bytes, ...]
+    ) -> dict[VKey, Signature]:
         """Cosign a verified head that extends the one of size `old`, which is the one we cosigned last.
+
+        Return our line by each of our keys.
 
         `StateRefused` when our own state does not bear that out: somebody else changed it.
         """
@@ -57,16 +61,17 @@ class OwnWitness:
                 if not await asyncio.to_thread(self._store.swap_witness, before, head):
                     raise StateRefused(f"our own witness state of {followed.origin} was changed by somebody else")
             time_s = await self._time_s(followed.origin)
-            return await cosign(parse_signed(head.note)[0].text, time_s, self._signer)
+            lines = await cosign_all(parse_signed(head.note)[0].text, time_s, self._signers)
+            return {signer.vkey: line for signer, line in zip(self._signers, lines, strict=True)}
 
     async def refresh(self, origin: str) -> bytes | None:
-        """Return the note that we cosigned last under a cosignature of now, or None before the first."""
+        """Return the note that we cosigned last under a 0x04 line of now, or None before the first."""
         async with self._locks[origin]:
             row = await asyncio.to_thread(self._store.witness, origin)
             if row is None:
                 return None
             note = Note.parse(row[2])
-            line = await cosign(note.text, await self._time_s(origin), self._signer)
+            line = await cosign(note.text, await self._time_s(origin), self._signers[0])
             return note.with_signatures([*note.signatures, line]).encode()
 
     async def _time_s(self, origin: str) -> int:

@@ -8,6 +8,7 @@ import httpx
 from log.errors import Unreachable
 
 MAX_WORDS = 200  # of what a peer says, in reports; characters
+_SECONDS_DIGITS = 9  # of a Retry-After that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Reply:
     status: int
     content_type: str  # without parameters, in lower case
     body: bytes
+    retry_after_s: int = 0  # from Retry-After; 0 for none, and for a date
 
     @property
     def reason(self) -> str:
@@ -61,8 +63,12 @@ class Peer:
                     if len(data) > self._max_bytes:
                         raise Unreachable(f"an answer over {self._max_bytes} bytes from {url}")
                 kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-                return Reply(answer.status_code, kind, bytes(data))
+                return Reply(answer.status_code, kind, bytes(data), _seconds(answer.headers.get("retry-after", "")))
         except TimeoutError as e:
             raise Unreachable(f"no whole answer within {self._deadline_s} s from {url}") from e
         except (httpx.HTTPError, httpx.InvalidURL) as e:
             raise Unreachable(f"{type(e).__name__} at {url}") from e
+
+
+def _seconds(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _SECONDS_DIGITS else 0

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 
 from log.client import LogReader
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
-from log.formats.note import Signature, VKey
-from monitor.feeder import Feeder, Prover, hand_back, keep_lines
+from log.formats.note import Note, Signature, VKey
+from monitor.feeder import SPLIT, Feeder, Prover, hand_back, keep_lines
 from monitor.follower import Follower
 from monitor.guard import Guard
 from monitor.judge import Head
@@ -29,10 +29,12 @@ from monitor.logs import FollowedLog
 from monitor.outcome import Finding, Outcome
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
+from monitor.shelf import Shelf
 from monitor.store import Store
 
 logger = logging.getLogger("monitor")
 
+ALARMS = frozenset({SPLIT})  # not proven, and not to be slept over
 GUARD_TRIES = 4  # pushes of `once` to a node that does not sign yet: it counts in whole seconds
 
 
@@ -60,6 +62,7 @@ class Watch:
         store: Store,
         peer: Peer,
         poll_s: float,
+        shelf: Shelf | None = None,
     ) -> None:
         self.log = followed
         self.poll_s = poll_s
@@ -74,6 +77,7 @@ class Watch:
         self._ledger = ledger
         self._store = store
         self._peer = peer
+        self._shelf = shelf
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
 
     async def survey(self) -> list[Finding]:
@@ -85,13 +89,15 @@ class Watch:
         return [finding for findings in results for finding in findings]
 
     async def _witnessed(self) -> list[Finding]:
-        """Take the log's own witnessed head: it bears the witnesses' lines, and ours."""
+        """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
+        if not self.log.node:
+            return []
         try:
             raw = await self._reader.witnessed()
             if raw is None:
                 return []
             head, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
-            vkeys = [feeder.witness.vkey for feeder in self.feeders]
+            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
             lines = await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
@@ -142,10 +148,22 @@ class Watch:
             self.vouch = None
             return []
         vouch = Vouch(head, old, proof)
-        vouch.lines[self._own.vkey] = await self._own.advance(self.log, head, size, path)
+        vouch.lines |= await self._own.advance(self.log, head, size, path)
         self.vouch = vouch
         async with self.changed:
             self.changed.notify_all()
+        return await self._show(vouch)
+
+    async def _show(self, vouch: Vouch) -> list[Finding]:
+        """Lay out what we cosigned, where the settings name a place for it."""
+        if self._shelf is None:
+            return []
+        note = Note.parse(vouch.head.note)
+        ours = note.with_signatures([*note.signatures, *vouch.lines.values()]).encode()
+        try:
+            await asyncio.to_thread(self._shelf.put, self.log.origin_hash, ours)
+        except OSError as e:
+            return [Finding(Outcome.OWN, self.log.origin, "publish", f"cannot write our cosigned head: {e.strerror}")]
         return []
 
     async def hand_back(self) -> list[Finding]:
@@ -161,9 +179,9 @@ class Watch:
             return []
         fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
         self._contest(feeder.witness.vkey.name, fed.findings)
-        if fed.line is None:
+        if not fed.lines:
             return list(fed.findings)
-        vouch.lines[feeder.witness.vkey] = fed.line
+        vouch.lines |= fed.lines
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
 
     def verdict(self) -> list[Finding]:
@@ -265,7 +283,10 @@ class Rounds:
             if failures:
                 longest = min(watch.poll_s * 2 ** min(failures, 8), self._limits.backoff_s)
                 pause = watch.poll_s + random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
-            await self._wait(watch, fed if not failures else watch.vouch, pause)
+            if feeder.retry_after_s:
+                await asyncio.sleep(feeder.retry_after_s)  # also when there is another head to feed
+            else:
+                await self._wait(watch, fed if not failures else watch.vouch, pause)
             fed = watch.vouch
             findings = await self._report(source, watch.feed(feeder))
             failures = failures + 1 if findings else 0
@@ -294,6 +315,8 @@ class Rounds:
 
 def _tell(finding: Finding) -> None:
     level = {Outcome.PROVEN: logging.CRITICAL, Outcome.OWN: logging.ERROR}.get(finding.outcome, logging.WARNING)
+    if finding.code in ALARMS:
+        level = max(level, logging.ERROR)
     fields = {
         "event": "finding",
         "class": finding.outcome.name.lower(),

@@ -23,6 +23,13 @@
     vkeys = ["hk.example/x509+…"]      # every key of the log's identity
     policy = "hk-x509.policy"          # C2SP tlog-policy; its witnesses with a URL are fed too
 
+    [[logs]]                           # a log of others that we follow, cosign and bring to our nodes' witnesses
+    name = "elsewhere"
+    origin = "log.elsewhere.example"
+    url = "https://log.elsewhere.example"
+    vkeys = ["log.elsewhere.example+…"]
+    witnesses = ["hk"]                 # nodes whose witness knows it; all by default
+
     [limits]                           # monitor.limits.Limits
 
 Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
@@ -30,8 +37,8 @@ Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
 
 import os
 import tomllib
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Collection, Iterable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,8 +46,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from log.client.witness import check_witnessable
 from log.errors import Malformed, SettingsError
-from log.formats.family import FAMILIES
+from log.formats.family import FAMILIES, TILES, Family
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
 from monitor.limits import Limits
@@ -67,7 +75,8 @@ class WitnessTable(_Table):
     """The witness that a node is."""
 
     name: str
-    vkey: str
+    vkey: str  # 0x04
+    mldsa: str | None = None  # vkey of type 0x06, where the witness has one
     url: Url
 
 
@@ -80,6 +89,18 @@ class LogTable(_Table):
     url: Url
     vkeys: Annotated[list[str], Field(min_length=1)]
     policy: Path
+
+
+class ForeignTable(_Table):
+    """A log of others."""
+
+    name: str
+    family: str = TILES.name
+    origin: str
+    url: Url
+    vkeys: Annotated[list[str], Field(min_length=1)]
+    policy: Path | None = None  # without one nobody need vouch for it
+    witnesses: list[str] | None = None  # nodes to whose witness its heads are brought; None: all
 
 
 class NodeTable(_Table):
@@ -104,6 +125,8 @@ class Settings(BaseSettings):
     poll_s: Seconds = 1
     far_poll_s: Seconds = 10
     nodes: list[NodeTable] = []
+    logs: list[ForeignTable] = []
+    publish: Path | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
     @classmethod
@@ -159,8 +182,15 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         )
         for node in settings.nodes
     ]
+    logs = [each.model_copy(update={"policy": each.policy and folder / each.policy}) for each in settings.logs]
     return settings.model_copy(
-        update={"state": folder / settings.state, "keys": folder / settings.keys, "nodes": nodes}
+        update={
+            "state": folder / settings.state,
+            "keys": folder / settings.keys,
+            "nodes": nodes,
+            "logs": logs,
+            "publish": settings.publish and folder / settings.publish,
+        }
     )
 
 
@@ -168,11 +198,13 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     """Return what is to be watched; `SettingsError` for what does not fit together.
 
     A log's heads go to the witness of every other node and to every witness of its policy that has a URL, but
-    never to the witness of its own node, nor to us.
+    never to the witness of its own node, nor to us. Logs of others come last, in a node without name.
     """
     _distinct((node.name for node in settings.nodes), "node name")
-    _distinct((followed.origin for node in settings.nodes for followed in node.logs), "origin")
-    if unknown := set(settings.near) - {node.name for node in settings.nodes}:
+    origins = [followed.origin for node in settings.nodes for followed in node.logs]
+    _distinct([*origins, *(followed.origin for followed in settings.logs)], "origin")
+    names = {node.name for node in settings.nodes}
+    if unknown := set(settings.near) - names:
         raise SettingsError(f"near: no node is called {', '.join(sorted(unknown))}")
     witnesses = {node.name: _witness(node.witness) for node in settings.nodes if node.witness is not None}
     watched = []
@@ -186,45 +218,88 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
         except Malformed as e:
             raise SettingsError(f"node {node.name!r}: {e}") from e
         watched.append(WatchedNode(node.name, node.url.rstrip("/"), home, logs, node.guard, poll_s))
+    if settings.logs:
+        foreign = tuple(_foreign(followed, witnesses, own) for followed in settings.logs)
+        watched.append(WatchedNode("", "", None, foreign, guarded=False, poll_s=settings.far_poll_s))
     return tuple(watched)
 
 
 def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
     where = f"node {node.name}, log {followed.name}"
-    family = FAMILIES.get(followed.family)
+    family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
+    if KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
+        raise SettingsError(f"{where}: no 0x01 key")
+    if family is TILES:
+        raise SettingsError(f"{where}: no node has a log of the family {family.name}")
+    never = {own.name} if home is None else {own.name, home.vkey.name}
+    fed = _fed(others, policy, never)
+    return FollowedLog(node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
+
+
+def _foreign(followed: ForeignTable, witnesses: dict[str, Witness], own: VKey) -> FollowedLog:
+    where = f"log {followed.name}"
+    family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
+    named = list(witnesses) if followed.witnesses is None else followed.witnesses
+    if unknown := set(named) - set(witnesses):
+        raise SettingsError(f"{where}: no node with a witness is called {', '.join(sorted(unknown))}")
+    fed = _fed([witnesses[name] for name in named], policy, {own.name})
+    return FollowedLog("", followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
+
+
+def _pinned(
+    where: str, family_name: str, origin: str, keys: Iterable[str], policy_file: Path | None
+) -> tuple[Family, tuple[VKey, ...], Policy]:
+    """Return the family, the keys and the policy of a log that can be witnessed."""
+    family = FAMILIES.get(family_name)
     if family is None:
-        raise SettingsError(f"{where}: no family is called {followed.family}")
+        raise SettingsError(f"{where}: no family is called {family_name}")
     try:
-        vkeys = tuple(VKey.parse(text) for text in followed.vkeys)
-        policy = Policy.parse(followed.policy.read_bytes())
+        vkeys = tuple(VKey.parse(text) for text in keys)
+        check_witnessable(origin, vkeys)
+        policy = Policy.parse(b"quorum none\n" if policy_file is None else policy_file.read_bytes())
     except Malformed as e:
         raise SettingsError(f"{where}: {e}") from e
     except OSError as e:
-        raise SettingsError(f"{where}: cannot read {followed.policy.name}: {e.strerror}") from e
-    if any(vkey.name != followed.origin for vkey in vkeys):
-        raise SettingsError(f"{where}: a key of another name than the origin")
-    if KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
-        raise SettingsError(f"{where}: no 0x01 key")
+        raise SettingsError(f"{where}: cannot read {Path(e.filename).name}: {e.strerror}") from e
     if family.receipt == "sct" and KeyType.TREE_HEAD not in {vkey.type for vkey in vkeys}:
         raise SettingsError(f"{where}: no 0x05 key")
-    found = {witness.vkey: witness for witness in others}
-    for outside in policy.witnesses:
-        if outside.url is not None and outside.vkey not in found:
-            found[outside.vkey] = Witness(outside.name, outside.vkey, outside.url.rstrip("/"))
-    kept = [w for vkey, w in found.items() if vkey != own and (home is None or vkey != home.vkey)]
-    return FollowedLog(
-        node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, tuple(kept)
-    )
+    return family, vkeys, policy
+
+
+def _fed(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:
+    """Return whom heads are fed to: known witnesses, and those of the policy that have a URL.
+
+    A witness is its key's name. The lines of one that has two keys are two in a policy, and one witness here.
+    """
+    found = {witness.vkey.name: witness for witness in known}
+    for line in policy.witnesses:
+        held = found.get(line.vkey.name)
+        if held is None and line.url is not None:
+            found[line.vkey.name] = Witness(line.name, (line.vkey,), line.url.rstrip("/"))
+        elif held is not None and line.vkey.type not in {vkey.type for vkey in held.vkeys}:
+            both = sorted((*held.vkeys, line.vkey), key=lambda vkey: vkey.type)
+            found[line.vkey.name] = replace(held, vkeys=tuple(both))
+    return tuple(witness for name, witness in found.items() if name not in never)
 
 
 def _witness(table: WitnessTable) -> Witness:
+    where = f"witness {table.name}"
+    vkeys = [_cosigner(where, table.vkey, KeyType.COSIGNATURE)]
+    if table.mldsa is not None:
+        vkeys.append(_cosigner(where, table.mldsa, KeyType.MLDSA))
+    if len({vkey.name for vkey in vkeys}) > 1:
+        raise SettingsError(f"{where}: its keys have two names")
+    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"))
+
+
+def _cosigner(where: str, text: str, key_type: KeyType) -> VKey:
     try:
-        vkey = VKey.parse(table.vkey)
+        vkey = VKey.parse(text)
     except Malformed as e:
-        raise SettingsError(f"witness {table.name}: {e}") from e
-    if vkey.type is not KeyType.COSIGNATURE:
-        raise SettingsError(f"witness {table.name}: not a key of type 0x04")
-    return Witness(table.name, vkey, table.url.rstrip("/"))
+        raise SettingsError(f"{where}: {e}") from e
+    if vkey.type is not key_type:
+        raise SettingsError(f"{where}: not a key of type {key_type:#04x}")
+    return vkey
 
 
 def _distinct(values: Iterable[str], what: str) -> None:

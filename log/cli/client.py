@@ -31,7 +31,9 @@ Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://
 PolicyFile = Annotated[
     Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
 ]
-FamilyName = Annotated[Literal["x509", "governance"], typer.Option("--family", help="What the log holds.")]
+FamilyName = Annotated[
+    Literal["x509", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
+]
 
 MAX_CHAIN = 10  # certificates that `submit` puts together; a log may take fewer
 

@@ -27,10 +27,18 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def keygen(settings: Settings = Path("twinlog.toml")) -> None:
+def keygen(
+    settings: Settings = Path("twinlog.toml"),
+    mldsa: Annotated[
+        bool, typer.Option("--mldsa", help="Make the witness's ML-DSA-44 key alone, beside the keys there are.")
+    ] = False,
+) -> None:
     """Make the key files that the settings call for, and print the public keys that others pin."""
     loaded = NodeSettings.load(settings)
-    state.keygen(loaded)
+    if mldsa:
+        state.keygen_mldsa(loaded)
+    else:
+        state.keygen(loaded)
     print(json.dumps(state.public_keys(loaded), indent=2))
 
 

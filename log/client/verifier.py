@@ -117,7 +117,7 @@ def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> 
 def contradiction(one: Opened, other: Opened) -> str | None:
     """Say why two heads of one log, opened with its own keys, cannot both be true; None when they can.
 
-    Times are compared within one signature type: 0x04 has whole seconds, 0x05 milliseconds.
+    Times are compared within one signature type: 0x04 and 0x06 have whole seconds, 0x05 milliseconds.
     """
     small, large = sorted((one, other), key=lambda opened: opened.checkpoint.size)
     size, larger = small.checkpoint.size, large.checkpoint.size
@@ -135,10 +135,10 @@ def contradiction(one: Opened, other: Opened) -> str | None:
 
 
 def _times_ms(opened: Opened) -> dict[KeyType, int]:
-    """Return the latest time that each type of line tells."""
+    """Return the latest time that each type of line tells; a time of 0 tells none."""
     times_ms: dict[KeyType, int] = {}
     for line in opened.verified:
-        if line.timestamp_ms is not None:
+        if line.timestamp_ms:
             times_ms[line.vkey.type] = max(line.timestamp_ms, times_ms.get(line.vkey.type, 0))
     return times_ms
 
@@ -159,6 +159,9 @@ class Vouched:
 def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
     """Verify a head by the keys of a policy (C2SP tlog-policy).
 
+    A witness that has two keys counts by each that stands in the policy: whether one of them is enough, or
+    both are asked for, the policy's groups say. A cosignature without a time counts for nothing.
+
     Raises `Malformed`, and `BadSignature` when the policy does not know the log, none of its keys for it
     signed, or a line of a known key fails. A quorum that is not met is no error here: see
     `Vouched.satisfied`.
@@ -171,7 +174,7 @@ def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
     own = tuple(line.vkey for line in verified if line.vkey in log_vkeys)
     if not own:
         raise BadSignature(f"no signature by {checkpoint.origin}")
-    cosigned = [line for line in verified if line.vkey in policy.witness_vkeys()]
+    cosigned = [line for line in verified if line.witnesses and line.vkey in policy.witness_vkeys()]
     return Vouched(
         checkpoint,
         own,

@@ -3,7 +3,8 @@
     order  check                                                              answer
     1      syntax; a checkpoint without extension lines                       400
     2      the origin is known                                                404
-    3      every line of its keys verifies; 0x01 and 0x05 are there           403
+    3      every line of its keys verifies; a line of each key type of 0x01,  403
+           0x05 and 0x06 that the log has is there, and 0x01 or 0x06 is
     4      old <= size                                                        400
     5      size 0 has the root of the empty tree                              422
     6      old is the size cosigned last, 0 before the first                  409 with that size
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from log.client.verifier import verify_extends
-from log.crypto.notes import open_head
+from log.crypto.notes import WITNESSED_TYPES, open_head
 from log.errors import BadProof, BadSignature, Malformed
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import VKey
@@ -26,6 +27,7 @@ from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.hashing import EMPTY_ROOT
 
 TEXT = "text/plain; charset=utf-8"
+NOT_WITNESSED = "without a key of type 0x01 or 0x06 a log is not witnessed"  # a 0x05 line does not name its log
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,22 @@ def decide(request: AddCheckpoint, known: Mapping[str, Sequence[VKey]], last: Ch
         opened = open_head(request.note, vkeys)
     except BadSignature as e:
         return _refuse(HTTPStatus.FORBIDDEN, str(e))
+    if not any(line.vkey.type in WITNESSED_TYPES for line in opened.verified):
+        return _refuse(HTTPStatus.FORBIDDEN, NOT_WITNESSED)
     refusal = _extends(request, checkpoint, last)
     return refusal or Cosign(checkpoint, opened.reduced().encode())
+
+
+def check_witnessable(origin: str, vkeys: Sequence[VKey]) -> None:
+    """Raise `Malformed` unless these can be the keys of a log that is to be witnessed (tlog-witness).
+
+    All are named by the origin, and one is of type 0x01 or 0x06.
+    """
+    for vkey in vkeys:
+        if vkey.name != origin:
+            raise Malformed(f"{vkey.name} is another name than the origin {origin}")
+    if not any(vkey.type in WITNESSED_TYPES for vkey in vkeys):
+        raise Malformed(NOT_WITNESSED)
 
 
 def _extends(request: AddCheckpoint, checkpoint: Checkpoint, last: Checkpoint | None) -> Answer | None:

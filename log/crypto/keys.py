@@ -6,8 +6,9 @@ A node's key folder, where <log> is the short name of a log:
     <log>.cosign.pem    0x04 lines of that log's heads, under its origin
     <log>.p256.pem      0x05 lines and SCTs; x509 logs only
     witness.pem         0x04 lines on the heads of others
+    witness.mldsa.pem   0x06 lines on them, beside the 0x04 lines; may be absent
 
-A monitor has witness.pem and guard.pem (0x01 lines on its guard notes). One key is never two of these: a 0x04
+A monitor has the witness's and guard.pem (0x01 lines on its guard notes). One key is never two of these: a 0x04
 signature does not say whose it is, so a shared key would let one role's word stand for another's.
 
 Files are PKCS#8 PEM without password. They are made with mode 0600, never overwritten, and refused when
@@ -26,6 +27,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -33,8 +35,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from log.crypto import mldsa
 from log.crypto.ecdsa import EcdsaSigner
 from log.crypto.ed25519 import Ed25519Signer
+from log.crypto.mldsa import MldsaSigner
 from log.crypto.notes import NoteSigner
 from log.errors import SettingsError
 from log.formats.note import KeyType, VKey
@@ -48,15 +52,18 @@ class Kind(StrEnum):
 
     P256 = "p256"
     ED25519 = "ed25519"
+    MLDSA = "mldsa"
 
 
 # --- one file ---------------------------------------------------------------------------------------------
 
 
 def generate_key(path: Path, kind: Kind) -> None:
-    """Make a new key in a new file, synced to the disk; raise `SettingsError` when the file exists."""
-    key = ec.generate_private_key(ec.SECP256R1()) if kind is Kind.P256 else Ed25519PrivateKey.generate()
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    """Make a new key in a new file, synced to the disk.
+
+    `SettingsError` when the file exists; `SuiteUnavailable` for ML-DSA where this machine has none.
+    """
+    pem = _new(kind).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(path, pem)
@@ -64,6 +71,16 @@ def generate_key(path: Path, kind: Kind) -> None:
         raise SettingsError(f"{path} exists; a key is never overwritten") from e
     except OSError as e:
         raise SettingsError(f"cannot write the key file {path}: {e.strerror}") from e
+
+
+def _new(kind: Kind) -> ec.EllipticCurvePrivateKey | Ed25519PrivateKey | MLDSA44PrivateKey:
+    match kind:
+        case Kind.P256:
+            return ec.generate_private_key(ec.SECP256R1())
+        case Kind.ED25519:
+            return Ed25519PrivateKey.generate()
+        case Kind.MLDSA:
+            return mldsa.generate()
 
 
 def _create(path: Path, content: bytes) -> None:
@@ -101,12 +118,27 @@ def load_ed25519(path: Path) -> Ed25519Signer:
     return Ed25519Signer(key)
 
 
-def load_signer(path: Path, kind: Kind) -> EcdsaSigner | Ed25519Signer:
+def load_mldsa(path: Path) -> MldsaSigner:
+    """Return the ML-DSA-44 key of a file; raise `SettingsError` as `load_signer` does."""
+    key = _load(path)
+    if not isinstance(key, MLDSA44PrivateKey):
+        raise SettingsError(f"{path} does not hold an ML-DSA-44 key")
+    return MldsaSigner(key)
+
+
+def load_signer(path: Path, kind: Kind) -> EcdsaSigner | Ed25519Signer | MldsaSigner:
     """Return the key of a file, ready to sign.
 
-    Raises `SettingsError` for a file that is absent, open to others, no PKCS#8 PEM, or of another kind.
+    Raises `SettingsError` for a file that is absent, open to others, no PKCS#8 PEM, or of another kind, also when
+    this machine lacks the kind.
     """
-    return load_p256(path) if kind is Kind.P256 else load_ed25519(path)
+    match kind:
+        case Kind.P256:
+            return load_p256(path)
+        case Kind.ED25519:
+            return load_ed25519(path)
+        case Kind.MLDSA:
+            return load_mldsa(path)
 
 
 def _load(path: Path) -> object:
@@ -182,14 +214,28 @@ def load_log_keys(folder: Path, log_name: str, origin: str, *, scts: bool) -> Lo
     return LogKeys(note, own, NoteSigner.make(origin, KeyType.TREE_HEAD, p256), p256)
 
 
-def generate_witness_key(folder: Path) -> None:
-    """Make the key file of a witness."""
+def generate_witness_keys(folder: Path) -> None:
+    """Make the key files of a witness; that for 0x06 only where this machine has ML-DSA."""
     generate_key(folder / "witness.pem", Kind.ED25519)
+    if mldsa.mldsa_available():
+        generate_witness_mldsa_key(folder)
 
 
-def load_witness_key(folder: Path, witness_name: str) -> NoteSigner:
-    """Return the key with which a node or a monitor cosigns; raise `SettingsError`."""
-    return NoteSigner.make(witness_name, KeyType.COSIGNATURE, load_ed25519(folder / "witness.pem"))
+def generate_witness_mldsa_key(folder: Path) -> None:
+    """Make the key file for a witness's 0x06 lines; `SuiteUnavailable` on a machine without ML-DSA."""
+    generate_key(folder / "witness.mldsa.pem", Kind.MLDSA)
+
+
+def load_witness_keys(folder: Path, witness_name: str) -> tuple[NoteSigner, ...]:
+    """Return the keys with which a node or a monitor cosigns: 0x04, then 0x06 if its file is there.
+
+    Raises `SettingsError`.
+    """
+    found = [NoteSigner.make(witness_name, KeyType.COSIGNATURE, load_ed25519(folder / "witness.pem"))]
+    second = folder / "witness.mldsa.pem"
+    if os.path.lexists(second):  # a dangling link is a key that is lost, not one that was never made
+        found.append(NoteSigner.make(witness_name, KeyType.MLDSA, load_mldsa(second)))
+    return tuple(found)
 
 
 def generate_guard_key(folder: Path) -> None:

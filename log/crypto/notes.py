@@ -2,14 +2,18 @@
 
 C2SP signed-note, tlog-cosignature and, for 0x05, static-ct-api.
 
-A line is by the key whose name *and* id it bears. Of four types:
+A line is by the key whose name *and* id it bears. Of five types:
 
 | type | signs | tells |
 |---|---|---|
 | 0x01 | the text | nothing more |
-| 0x02 | the text, by ECDSA | nothing more; here only as the P-256 key's word on an identity, see
-`statement_key` | | 0x04 | the text behind a time in seconds | when the cosigner had seen nothing larger | |
-0x05 | time in milliseconds, size and root | the RFC 6962 tree head |
+| 0x02 | the text, by ECDSA | nothing more; here only as the P-256 key's word on an identity (`statement_key`) |
+| 0x04 | the text behind a time in seconds | when the cosigner had seen nothing larger |
+| 0x05 | time in milliseconds, size and root | the RFC 6962 tree head |
+| 0x06 | cosigner, time in seconds, origin, size and root, by ML-DSA-44 | what 0x04 tells; without a time, less |
+
+A 0x05 or 0x06 line covers no extension lines. A 0x04 or 0x06 line of time 0 says that the tree is the log's, not that
+its cosigner had seen nothing larger: it verifies, and is nobody's word on a head (`Verified.witnesses`).
 
 Lines of unknown keys are ignored, keys of other types count as unknown. Every line of a known key must
 verify: one that does not spoils the note, also beside a good one of the same key. Of several good ones the
@@ -24,9 +28,17 @@ from typing import Self
 from log.crypto import KeyVerifier, Signer
 from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.ed25519 import Ed25519Verifier
+from log.crypto.mldsa import MldsaVerifier
 from log.errors import BadSignature, Malformed
 from log.formats.checkpoint import Checkpoint, parse_signed
-from log.formats.cosignature import cosignature_message, decode_timestamped, encode_timestamped
+from log.formats.cosignature import (
+    MAX_NAME_BYTES,
+    MLDSA44_SIZE,
+    cosignature_message,
+    decode_timestamped,
+    encode_timestamped,
+    subtree_message,
+)
 from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.tree_head import (
     decode_tree_head_signature,
@@ -34,17 +46,19 @@ from log.formats.tree_head import (
     tree_head_message,
 )
 
-CACHED_VERIFIERS = 512  # parsed public keys, under 1 kB each
+CACHED_VERIFIERS = 512  # parsed public keys, under 1 kB each, of ML-DSA some 20 kB
 
-_VERIFIERS: dict[KeyType, type[Ed25519Verifier] | type[EcdsaVerifier]] = {
+_VERIFIERS: dict[KeyType, type[Ed25519Verifier] | type[EcdsaVerifier] | type[MldsaVerifier]] = {
     KeyType.ED25519: Ed25519Verifier,
     KeyType.ECDSA: EcdsaVerifier,
     KeyType.COSIGNATURE: Ed25519Verifier,
     KeyType.TREE_HEAD: EcdsaVerifier,
+    KeyType.MLDSA: MldsaVerifier,
 }
 
-
-_HEAD_TYPES = frozenset({KeyType.ED25519, KeyType.TREE_HEAD})
+HEAD_TYPES = frozenset({KeyType.ED25519, KeyType.TREE_HEAD, KeyType.MLDSA})  # by which a log's readers know its heads
+WITNESSED_TYPES = frozenset({KeyType.ED25519, KeyType.MLDSA})  # one of which a head needs to be cosigned by others
+COSIGNER_TYPES = frozenset({KeyType.COSIGNATURE, KeyType.MLDSA})
 
 
 # --- signing ----------------------------------------------------------------------------------------------
@@ -77,8 +91,8 @@ def statement_key(vkey: VKey) -> VKey:
 async def sign_note(text: bytes, timestamp_ms: int, signers: Sequence[NoteSigner]) -> Note:
     """Return the note with one line of each signer, in their order.
 
-    `timestamp_ms` stands in 0x05 lines as it is, in 0x04 lines in whole seconds. The text of a note with a
-    0x05 signer must be a checkpoint without extension lines (`AssertionError`).
+    `timestamp_ms` stands in 0x05 lines as it is, in 0x04 and 0x06 lines in whole seconds. The text of a note with a
+    0x05 signer must be a checkpoint without extension lines (`AssertionError`), with a 0x06 signer a checkpoint.
     """
     return Note(text, tuple([await _sign_line(text, timestamp_ms, signer) for signer in signers]))
 
@@ -90,10 +104,15 @@ async def sign_statement(text: bytes, timestamp_ms: int, signers: Sequence[NoteS
 
 
 async def cosign(text: bytes, timestamp_s: int, signer: NoteSigner) -> Signature:
-    """Return the 0x04 line of a cosigner over a checkpoint's text; `timestamp_s` > 0, in POSIX seconds."""
-    if signer.vkey.type is not KeyType.COSIGNATURE or timestamp_s <= 0:
-        raise AssertionError("a cosignature has a 0x04 key and a time")
+    """Return the 0x04 or 0x06 line of a cosigner over a checkpoint's text; `timestamp_s` > 0, in POSIX seconds."""
+    if signer.vkey.type not in COSIGNER_TYPES or timestamp_s <= 0:
+        raise AssertionError("a cosignature has a 0x04 or 0x06 key and a time")
     return await _sign_line(text, timestamp_s * 1000, signer)
+
+
+async def cosign_all(text: bytes, timestamp_s: int, signers: Sequence[NoteSigner]) -> tuple[Signature, ...]:
+    """Return the line of each key of one cosigner, in their order and of one time."""
+    return tuple([await cosign(text, timestamp_s, signer) for signer in signers])
 
 
 async def _sign_line(text: bytes, timestamp_ms: int, signer: NoteSigner) -> Signature:
@@ -108,6 +127,10 @@ async def _sign_line(text: bytes, timestamp_ms: int, signer: NoteSigner) -> Sign
         case KeyType.TREE_HEAD:
             [der] = await signer.signer.sign([_tree_head(timestamp_ms, text)])
             data = encode_tree_head_signature(timestamp_ms, der)
+        case KeyType.MLDSA:
+            timestamp_s = timestamp_ms // 1000
+            [signature] = await signer.signer.sign([_cosigned(vkey, timestamp_s, text)])
+            data = encode_timestamped(timestamp_s, signature)
         case _:
             raise AssertionError(f"no signer makes lines of type {vkey.type:#04x}")
     return Signature(vkey.name, vkey.key_id, data)
@@ -121,6 +144,14 @@ def _tree_head(timestamp_ms: int, text: bytes) -> bytes:
     return tree_head_message(timestamp_ms, checkpoint.size, checkpoint.root)
 
 
+def _cosigned(vkey: VKey, timestamp_s: int, text: bytes) -> bytes:
+    """Return what a 0x06 line signs of a checkpoint; `Malformed` for a text that is none, or names over 255 bytes."""
+    checkpoint = Checkpoint.parse(text)
+    if max(len(vkey.name.encode()), len(checkpoint.origin.encode())) > MAX_NAME_BYTES:
+        raise Malformed(f"a name of over {MAX_NAME_BYTES} bytes has no place in a 0x06 line")
+    return subtree_message(vkey.name, timestamp_s, checkpoint.origin, 0, checkpoint.size, checkpoint.root)
+
+
 # --- verifying --------------------------------------------------------------------------------------------
 
 
@@ -129,8 +160,13 @@ class Verified:
     """A line that verified."""
 
     vkey: VKey
-    timestamp_ms: int | None  # what it tells; of a 0x04 line in whole seconds, None for 0x01 and 0x02
+    timestamp_ms: int | None  # what it tells; of 0x04 and 0x06 lines in whole seconds, None for 0x01 and 0x02
     line: Signature
+
+    @property
+    def witnesses(self) -> bool:
+        """Whether this is a cosignature with a time: as of then its key's owner had seen nothing larger."""
+        return self.vkey.type in COSIGNER_TYPES and bool(self.timestamp_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +195,14 @@ def open_note(raw: bytes, vkeys: Iterable[VKey]) -> Opened:
 def open_head(raw: bytes, vkeys: Iterable[VKey]) -> Opened:
     """Read a log's head by that log's keys, as witnesses and monitors must: `open_note`, and more.
 
-    Where a 0x01 key of the log is known a 0x01 line must be there, where a 0x05 key is known a 0x05 line
-    (design section 3): else a head could reach some readers under one key and others under the other. Every
+    Where a 0x01 key of the log is known a 0x01 line must be there, and likewise for 0x05 and 0x06 (design
+    section 3): else a head could reach some readers under one key and others under the other. Every
     key must bear the origin as its name. Raises `Malformed` and `BadSignature`.
     """
     known = tuple(vkeys)
     opened = open_note(raw, known)
     signed = {verified.vkey.type for verified in opened.verified}
-    missing = {vkey.type for vkey in known if vkey.type in _HEAD_TYPES} - signed
+    missing = {vkey.type for vkey in known if vkey.type in HEAD_TYPES} - signed
     if missing:
         raise BadSignature(f"no line of type {', '.join(f'{kind:#04x}' for kind in sorted(missing))}")
     if any(vkey.name != opened.checkpoint.origin for vkey in known):
@@ -197,7 +233,8 @@ def verify_note(note: Note, vkeys: Iterable[VKey]) -> tuple[Verified, ...]:
 def verify_line(text: bytes, signature: Signature, vkey: VKey) -> int | None:
     """Verify one line of `vkey` over a note's text and return its time in ms, None for 0x01 and 0x02.
 
-    Raises `BadSignature`, whatever is wrong with the line, and for keys of types that are not verified here.
+    Raises `BadSignature`, whatever is wrong with the line, and for keys of types that are not verified here;
+    `SuiteUnavailable` for a 0x06 key on a machine without ML-DSA.
     """
     if not vkey.owns(signature):
         raise AssertionError("the line is of another key")
@@ -215,6 +252,10 @@ def verify_line(text: bytes, signature: Signature, vkey: VKey) -> int | None:
                     raise BadSignature(f"{vkey.name}: a 0x05 line does not cover extension lines")
                 verifier.verify(tree_head_message(timestamp_ms, checkpoint.size, checkpoint.root), der)
                 return timestamp_ms
+            case KeyType.MLDSA:
+                timestamp_s, raw = decode_timestamped(signature.data, MLDSA44_SIZE)
+                verifier.verify(_cosigned(vkey, timestamp_s, text), raw)
+                return timestamp_s * 1000
             case _:
                 verifier.verify(text, signature.data)
                 return None

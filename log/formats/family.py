@@ -4,8 +4,9 @@ An entry arrives as `Parts`, without time and place. The sequencer gives it both
 *row*, and what the tree hashes is its *leaf input*. Everything else of a log (tiles, heads, stores, proofs)
 is the same for all families, which is why a family is a value and never a subclass.
 
-    x509        row = TileLeaf (static-ct-api), leaf = MerkleTreeLeaf (RFC 6962 section 3.4), the receipt is
-    an SCT governance  row = leaf = Entry (`log.formats.event`), the receipt is a tlog-proof
+    x509        row = TileLeaf (static-ct-api), leaf = MerkleTreeLeaf (RFC 6962 section 3.4), the receipt is an SCT
+    governance  row = leaf = Entry (`log.formats.event`), the receipt is a tlog-proof
+    tlog-tiles  row = leaf = whatever others log; nobody submits to it here
 
 Two families never share a tree.
 """
@@ -51,7 +52,7 @@ class Family:
 
     name: str
     tile: str  # native tile namespace: tile/<tile>/<N>
-    receipt: str  # what a submitter gets: "sct" or "tlog-proof"
+    receipt: str  # what a submitter gets: "sct" or "tlog-proof"; "" where nobody submits
     place: Callable[[Parts, int, int], Placed]  # (parts, index, timestamp_ms)
     leaf_input: Callable[[bytes], bytes]  # row -> leaf input
     leaf_size: Callable[[Parts], int]  # bytes that the leaf input will have; over MAX_LEAF_SIZE is refused
@@ -200,4 +201,29 @@ GOVERNANCE = Family(
     dedup=_entry_dedup,
 )
 
-FAMILIES = {family.name: family for family in (X509, GOVERNANCE)}
+# --- tlog-tiles: the log of others, whatever it holds. It is read and never written here ---
+
+
+def _opaque_place(parts: Parts, index: int, timestamp_ms: int) -> Placed:  # noqa: ARG001
+    # An entry of others carries neither, as far as anyone here can tell.
+    row = parts.head + parts.tail
+    return Placed(row, row)
+
+
+TILES = Family(
+    name="tlog-tiles",
+    tile="entries",
+    receipt="",
+    place=_opaque_place,
+    leaf_input=lambda row: row,
+    leaf_size=lambda parts: len(parts.head) + len(parts.tail),
+    parts=lambda row: (Parts(row, b""), 0, None),
+    measure=lambda row: (row, 0, None, b""),
+    split=bundle.split_bundle,
+    join=bundle.encode_bundle,
+    keys=lambda row: [LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()],
+    fingerprints=lambda _row: (),
+    dedup=_entry_dedup,
+)
+
+FAMILIES = {family.name: family for family in (X509, GOVERNANCE, TILES)}

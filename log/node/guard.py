@@ -78,18 +78,19 @@ class Guard:
 
     def permit_witness(self, origin: str) -> None:
         """Raise `Unavailable` unless our witness may cosign a head of the foreign `origin` now."""
-        self._check(origin, self._peers)
+        self._check(origin, self._peers, retry_after_s=1)  # a guard speaks every second, and who feeds us keeps to it
 
     def guarded(self, origin: str) -> bool:
         """Say whether a guard has spoken for `origin` since the last start or parting."""
         self._look()
         return not self.keys or origin in self._guarded or origin in self._peers
 
-    def _check(self, origin: str, spoken_for: set[str]) -> None:
+    def _check(self, origin: str, spoken_for: set[str], retry_after_s: int = 5) -> None:
         self._halts.check(origin)
         self._look()
         if self.keys and origin not in spoken_for:
-            raise Unavailable(f"no guard has spoken for {origin} since the last start", reason="unguarded")
+            why = f"no guard has spoken for {origin} since the last start"
+            raise Unavailable(why, retry_after_s, reason="unguarded")
         self._check_clock()
 
     def _apart(self) -> int:

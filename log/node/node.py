@@ -218,6 +218,7 @@ class Node:
             "witness": {
                 "name": self.witness.name,
                 "vkey": self.witness.vkey.encode(),
+                "vkeys": [vkey.encode() for vkey in self.witness.vkeys],
                 "url": f"{url}/witness",
             },
         }

@@ -5,8 +5,11 @@
     1. decide against the state;  2. ask the guard;  3. cosign;  4. replace the state by compare-and-swap;
     5. only then let the cosignature leave.
 
-The state of an origin is the note it cosigned last, with its own line, in the head store. An origin without
+The state of an origin is the note it cosigned last, with its own lines, in the head store. An origin without
 one has size 0; a head store without the marker that `init` wrote is a lost state, never size 0.
+
+A witness has a 0x04 key and may have a 0x06 key beside it: then both lines are made together and leave together. What
+it cosigned is known by the 0x04 line alone, so that a state is read whether or not the other key is there.
 """
 
 import asyncio
@@ -15,10 +18,10 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
 from log.client.witness import Answer, Cosign, decide
-from log.crypto.notes import NoteSigner, cosign, open_note
+from log.crypto.notes import NoteSigner, cosign_all, open_note
 from log.errors import LogError, Malformed, StateRefused, StoreFailed, Unavailable, VerificationError
 from log.formats.checkpoint import Checkpoint
-from log.formats.note import Note, VKey, signature_line
+from log.formats.note import KeyType, Note, VKey, signature_line
 from log.formats.witness_request import AddCheckpoint
 from log.node.guard import Guard
 from log.node.halts import Halted, Halts
@@ -44,11 +47,11 @@ async def create(heads: HeadStore) -> None:
 
 
 class NodeWitness:
-    """One witness key and the origins it knows."""
+    """One witness, by its keys, and the origins it knows."""
 
     def __init__(
         self,
-        signer: NoteSigner,
+        signers: Sequence[NoteSigner],
         known: Mapping[str, Sequence[VKey]],
         heads: HeadStore,
         guard: Guard,
@@ -56,7 +59,10 @@ class NodeWitness:
         clock: Clock,
         on_failure: Callable[[LogError], None],
     ) -> None:
-        self._signer = signer
+        types = [signer.vkey.type for signer in signers]
+        if types not in ([KeyType.COSIGNATURE], [KeyType.COSIGNATURE, KeyType.MLDSA]):
+            raise AssertionError("a witness has a 0x04 key, and perhaps a 0x06 key after it")
+        self._signers = tuple(signers)
         self._known = known
         self._heads = heads
         self._guard = guard
@@ -68,11 +74,17 @@ class NodeWitness:
 
     @property
     def name(self) -> str:
-        return self._signer.vkey.name
+        return self.vkey.name
 
     @property
     def vkey(self) -> VKey:
-        return self._signer.vkey
+        """The 0x04 key, by which the state is known."""
+        return self._signers[0].vkey
+
+    @property
+    def vkeys(self) -> tuple[VKey, ...]:
+        """All keys, 0x04 first."""
+        return tuple(signer.vkey for signer in self._signers)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -87,7 +99,7 @@ class NodeWitness:
             self._state(origin, await self._heads.load(store_name(origin)))
 
     async def add_checkpoint(self, raw: bytes) -> Answer:
-        """Answer POST add-checkpoint: the cosignature, or the status that says why not."""
+        """Answer POST add-checkpoint: the cosignatures, or the status that says why not."""
         try:
             request = AddCheckpoint.parse(raw)
             origin = Checkpoint.parse(Note.parse(request.note).text).origin
@@ -107,10 +119,10 @@ class NodeWitness:
 
     async def _cosign(self, origin: str, stored: bytes | None, decision: Cosign) -> Answer:
         note = Note.parse(decision.note)
-        line = await cosign(note.text, self._time_s(stored), self._signer)  # 3
-        signed = Note(note.text, (*note.signatures, line)).encode()
+        lines = await cosign_all(note.text, self._time_s(stored), self._signers)  # 3
+        signed = Note(note.text, (*note.signatures, *lines)).encode()
         await self._replace(origin, stored, signed)  # 4
-        return Answer(200, signature_line(line), "text/plain; charset=utf-8")  # 5
+        return Answer(200, b"".join(map(signature_line, lines)), "text/plain; charset=utf-8")  # 5
 
     def _time_s(self, stored: bytes | None) -> int:
         """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us."""
@@ -142,10 +154,9 @@ class NodeWitness:
         """
         if shown is None:
             return self._halts.why(origin)
-        opened = open_note(shown, [*self._known[origin], self.vkey])
-        verified = {line.vkey.encode() for line in opened.verified}
-        own_line = self.vkey.encode() in verified
-        if opened.checkpoint.origin != origin or not own_line or len(verified) < 2:
+        opened = open_note(shown, [*self._known[origin], *self.vkeys])
+        verified = {line.vkey for line in opened.verified}
+        if opened.checkpoint.origin != origin or self.vkey not in verified or verified <= set(self.vkeys):
             raise VerificationError(f"not a head of {origin} that this witness cosigned")
         async with self._locks[origin]:
             stored = await self._heads.load(store_name(origin))

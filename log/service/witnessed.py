@@ -145,6 +145,8 @@ class WitnessedHead:
         opened = open_note(raw, [*self._own.values(), *self._witnesses.values()])
         lines: Lines = {}
         for verified in opened.verified:
+            if verified.vkey.encode() in self._witnesses and not verified.witnesses:
+                continue  # without a time it says nothing about this head being the newest
             line = Line(verified.vkey, verified.line, verified.timestamp_ms or 0)
             lines[verified.vkey.encode()] = line
         return opened.checkpoint, lines
@@ -172,7 +174,7 @@ class WitnessedHead:
         self._text, self._lines = checkpoint.encode(), dict(lines)
         self.size = checkpoint.size
         self.timestamp_ms = max((line.timestamp_ms for line in own), default=0)
-        self.vouchers = tuple(sorted(line.vkey.name for line in theirs))
+        self.vouchers = tuple(sorted({line.vkey.name for line in theirs}))
 
     async def _store(self) -> None:
         """Keep the witnessed head over restarts. Anyone may bring it again, so only failure matters here."""

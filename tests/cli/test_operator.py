@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from log.cli import app
 from log.demo.ca import Tree
 from log.errors import LogError, SettingsError, StateRefused
+from log.formats.note import KeyType, VKey
 
 SETTINGS = """
 node = "HK"
@@ -52,10 +53,22 @@ def node(tmp_path: Path) -> Path:
     return settings
 
 
+def test_a_witness_of_one_key_gets_its_second_later(node: Path) -> None:
+    first = json.loads(twinlog("keygen", "--settings", node).output)["hk.example/witness"]
+    (node.parent / "keys" / "witness.mldsa.pem").unlink()
+    second = json.loads(twinlog("keygen", "--settings", node, "--mldsa").output)["hk.example/witness"]
+    assert second[0] == first[0]
+    assert VKey.parse(second[1]).type is KeyType.MLDSA
+    assert second[1] != first[1]
+    with pytest.raises(SettingsError, match="never overwritten"):
+        twinlog("keygen", "--settings", node, "--mldsa")
+
+
 def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
     printed = json.loads(twinlog("keygen", "--settings", node).output)
     assert set(printed) == {"hk.example/x509", "hk.example/witness"}
     assert len(printed["hk.example/x509"]) == 3
+    assert [VKey.parse(text).type for text in printed["hk.example/witness"]] == [KeyType.COSIGNATURE, KeyType.MLDSA]
     assert all(file.stat().st_mode & 0o077 == 0 for file in (node.parent / "keys").iterdir())
     with pytest.raises(SettingsError, match="never overwritten"):
         twinlog("keygen", "--settings", node)
@@ -152,12 +165,12 @@ GUARD = '[[guards]]\nname = "monitor"\ncosigner = "{}"\npush = "{}"\n'
 @pytest.mark.parametrize(
     ("place", "which"),
     [
-        ("trustlists: signers", "placeholder"),
-        ("trustlists: signers", "witness"),
-        ("guards: cosigner", "placeholder"),
-        ("guards: cosigner", "signer"),
-        ("guards: push", "witness"),
-        ("witnessed: vkeys", "placeholder"),
+        ("trustlists hk: signers", "placeholder"),
+        ("trustlists hk: signers", "witness"),
+        ("guard monitor: cosigner", "placeholder"),
+        ("guard monitor: cosigner", "signer"),
+        ("guard monitor: push", "witness"),
+        ("witnessed gd.example/x509", "placeholder"),
     ],
 )
 def test_a_key_that_is_none_or_of_another_type_is_a_wrong_setting(node: Path, place: str, which: str) -> None:
@@ -167,10 +180,10 @@ def test_a_key_that_is_none_or_of_another_type_is_a_wrong_setting(node: Path, pl
     keys = {"placeholder": "hk.authority.example+…", "signer": signer, "witness": printed["hk.example/witness"][0]}
     wrong = keys[which]
     tables = {
-        "trustlists: signers": text.replace(signer, wrong),
-        "guards: cosigner": text.replace("guards = []\n", "") + GUARD.format(wrong, signer),
-        "guards: push": text.replace("guards = []\n", "") + GUARD.format(keys["witness"], wrong),
-        "witnessed: vkeys": text + f'[[witnessed]]\norigin = "gd.example/x509"\nvkeys = ["{wrong}"]\n',
+        "trustlists hk: signers": text.replace(signer, wrong),
+        "guard monitor: cosigner": text.replace("guards = []\n", "") + GUARD.format(wrong, signer),
+        "guard monitor: push": text.replace("guards = []\n", "") + GUARD.format(keys["witness"], wrong),
+        "witnessed gd.example/x509": text + f'[[witnessed]]\norigin = "gd.example/x509"\nvkeys = ["{wrong}"]\n',
     }
     node.write_text(tables[place])
     with pytest.raises(SettingsError, match=place):

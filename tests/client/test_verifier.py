@@ -51,11 +51,13 @@ from tests.client.heads import (
     leaves,
 )
 from tests.support import rfc6962
+from tests.support.engine import mldsa_signer
 from tests.support.vectors import vector
 
 D = leaves(20)
 FORK = leaves(20, "fork")
 GD = ed25519("gd.twinlog.example/witness", KeyType.COSIGNATURE, 11)
+GD_MLDSA = mldsa_signer("gd.twinlog.example/witness", 11)
 OUTSIDE = ed25519("outside.example/witness", KeyType.COSIGNATURE, 12)
 
 
@@ -213,6 +215,38 @@ async def test_a_policy_says_who_must_vouch() -> None:
         any_policy = policy(quorum="one", groups="group one any gd out\n")
         assert verify_checkpoint(note, any_policy).satisfied is any_of
         assert verify_checkpoint(note, policy(quorum="none", groups="")).satisfied
+
+
+async def test_a_witness_with_two_keys_counts_by_what_the_policy_says() -> None:
+    raw = await head(D[:5])
+    keys = f"witness gd {GD.vkey.encode()}\nwitness gd-mldsa {GD_MLDSA.vkey.encode()}\n"
+    logs = "".join(f"log {vkey.encode()}\n" for vkey in VKEYS)
+    either, both = (Policy.parse(f"{logs}{keys}group gds {k} gd gd-mldsa\nquorum gds\n") for k in ("any", "all"))
+    second = Policy.parse(f"{logs}witness gd-mldsa {GD_MLDSA.vkey.encode()}\nquorum gd-mldsa\n")
+    for signers, by_either, by_both, by_second in (
+        ((), False, False, False),
+        ((GD,), True, False, False),
+        ((GD_MLDSA,), True, False, True),
+        ((GD_MLDSA, GD), True, True, True),
+    ):
+        note = await cosigned(raw, *signers)
+        found = [verify_checkpoint(note, policy).satisfied for policy in (either, both, second)]
+        assert found == [by_either, by_both, by_second]
+    note = Note.parse(await cosigned(raw, GD))
+    bad = Note.parse(await cosigned(await head(D[:6]), GD_MLDSA)).signatures[-1]
+    with pytest.raises(BadSignature):  # a known line that fails spoils the head, beside a good one of the same witness
+        verify_checkpoint(note.with_signatures([*note.signatures, bad]).encode(), either)
+
+
+@pytest.mark.parametrize("witness", [GD, GD_MLDSA])
+async def test_a_cosignature_without_a_time_counts_for_nothing(witness: NoteSigner) -> None:
+    note = Note.parse(await head(D[:5]))
+    timeless = await sign_note(note.text, 0, [witness])
+    known = Policy.parse(
+        "".join(f"log {vkey.encode()}\n" for vkey in VKEYS) + f"witness gd {witness.vkey.encode()}\nquorum gd\n"
+    )
+    vouched = verify_checkpoint(note.with_signatures([*note.signatures, *timeless.signatures]).encode(), known)
+    assert (vouched.witnesses, vouched.satisfied) == ((), False)
 
 
 async def test_witnesses_do_not_stand_in_for_the_log() -> None:

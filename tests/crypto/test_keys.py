@@ -5,7 +5,9 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -13,10 +15,11 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from log.crypto import keys
+from log.crypto import keys, mldsa
 from log.crypto.keys import Kind
-from log.errors import SettingsError
-from log.formats.note import KeyType
+from log.crypto.notes import NoteSigner, verify_line
+from log.errors import SettingsError, SuiteUnavailable
+from log.formats.note import KeyType, Signature, VKey
 
 ORIGIN = "hk.twinlog.example/x509"
 
@@ -34,7 +37,8 @@ async def test_a_new_key_signs_and_is_for_its_owner_alone(tmp_path: Path, kind: 
     assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----\n")
     first, second = keys.load_signer(path, kind), keys.load_signer(path, kind)
     assert first.public == second.public
-    assert await first.sign([b"m"]) == await second.sign([b"m"])
+    if first.deterministic:
+        assert await first.sign([b"m"]) == await second.sign([b"m"])
 
 
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
@@ -108,11 +112,13 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
-    for kind, other in ((Kind.P256, Kind.ED25519), (Kind.ED25519, Kind.P256)):
+    names = {Kind.P256: "P-256", Kind.ED25519: "Ed25519", Kind.MLDSA: "ML-DSA-44"}
+    for kind in Kind:
         path = tmp_path / f"{kind}.pem"
         keys.generate_key(path, kind)
-        with pytest.raises(SettingsError, match=f"does not hold an? {'P-256' if kind is Kind.ED25519 else 'Ed25519'}"):
-            keys.load_signer(path, other)
+        for other in set(Kind) - {kind}:
+            with pytest.raises(SettingsError, match=f"does not hold an? {names[other]}"):
+                keys.load_signer(path, other)
 
 
 def test_a_certificate_log_has_three_keys_and_another_two(tmp_path: Path) -> None:
@@ -131,13 +137,65 @@ def test_a_certificate_log_has_three_keys_and_another_two(tmp_path: Path) -> Non
     keys.require_distinct([*x509.signers, *governance.signers])
 
 
-def test_witness_and_guard_have_a_key_each(tmp_path: Path) -> None:
-    keys.generate_witness_key(tmp_path)
+WITNESS = "hk-monitor.twinlog.example/witness"
+
+
+def test_a_witness_has_two_keys_and_a_guard_one(tmp_path: Path) -> None:
+    keys.generate_witness_keys(tmp_path)
     keys.generate_guard_key(tmp_path)
-    witness = keys.load_witness_key(tmp_path, "hk-monitor.twinlog.example/witness")
+    witness = keys.load_witness_keys(tmp_path, WITNESS)
     guard = keys.load_guard_key(tmp_path, "hk-monitor.twinlog.example/guard")
-    assert (witness.vkey.type, guard.vkey.type) == (KeyType.COSIGNATURE, KeyType.ED25519)
-    keys.require_distinct([witness, guard])
+    assert [signer.vkey.type for signer in witness] == [KeyType.COSIGNATURE, KeyType.MLDSA]
+    assert {signer.vkey.name for signer in witness} == {WITNESS}
+    assert guard.vkey.type is KeyType.ED25519
+    keys.require_distinct([*witness, guard])
+
+
+def test_the_key_for_0x06_lines_may_be_absent_and_come_later_but_is_never_just_left_out(tmp_path: Path) -> None:
+    keys.generate_key(tmp_path / "witness.pem", Kind.ED25519)
+    [first] = keys.load_witness_keys(tmp_path, WITNESS)
+    keys.generate_witness_mldsa_key(tmp_path)
+    assert keys.load_witness_keys(tmp_path, WITNESS)[0].vkey == first.vkey
+    path = tmp_path / "witness.mldsa.pem"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(SettingsError, match="never overwritten"):
+        keys.generate_witness_mldsa_key(tmp_path)
+    path.chmod(0o640)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        keys.load_witness_keys(tmp_path, WITNESS)
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere.pem")
+    with pytest.raises(SettingsError, match="cannot read"):
+        keys.load_witness_keys(tmp_path, WITNESS)
+
+
+def test_a_machine_without_ml_dsa_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        raise UnsupportedAlgorithm("no")
+
+    made = NoteSigner.make(WITNESS, KeyType.MLDSA, keys.load_mldsa(_mldsa_file(tmp_path)))
+    monkeypatch.setattr(MLDSA44PrivateKey, "generate", absent)
+    monkeypatch.setattr(MLDSA44PrivateKey, "from_seed_bytes", absent)
+    monkeypatch.setattr(MLDSA44PublicKey, "from_public_bytes", absent)
+    mldsa.mldsa_available.cache_clear()
+    try:
+        keys.generate_witness_keys(tmp_path / "other")
+        assert [path.name for path in (tmp_path / "other").iterdir()] == ["witness.pem"]
+        with pytest.raises(SuiteUnavailable, match="no ML-DSA-44"):
+            keys.generate_witness_mldsa_key(tmp_path / "other")
+        with pytest.raises(SuiteUnavailable, match="no ML-DSA-44"):
+            verify_line(b"o\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n", _line(made.vkey), made.vkey)
+    finally:
+        mldsa.mldsa_available.cache_clear()
+
+
+def _mldsa_file(folder: Path) -> Path:
+    keys.generate_key(folder / "a.pem", Kind.MLDSA)
+    return folder / "a.pem"
+
+
+def _line(vkey: VKey) -> Signature:
+    return Signature(vkey.name, vkey.key_id, bytes(2428))
 
 
 def test_a_copied_key_file_is_found_out(tmp_path: Path) -> None:

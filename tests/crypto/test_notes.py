@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from log.crypto.ecdsa import EcdsaSigner
 from log.crypto.ed25519 import Ed25519Signer
+from log.crypto.mldsa import MldsaVerifier
 from log.crypto.notes import (
     NoteSigner,
     cosign,
+    cosign_all,
     open_head,
     open_note,
     sign_note,
@@ -25,8 +27,10 @@ from log.crypto.notes import (
 )
 from log.errors import BadSignature, Malformed
 from log.formats.checkpoint import Checkpoint
-from log.formats.note import KeyType, Note, Signature, VKey, parse_signature_lines
+from log.formats.cosignature import encode_timestamped
+from log.formats.note import KeyType, Note, Signature, VKey, parse_signature_lines, signature_line
 from log.formats.tree_head import encode_tree_head_signature
+from tests.support.engine import mldsa_signer
 from tests.support.shared import data
 from tests.support.vectors import vector
 
@@ -51,6 +55,7 @@ TREE_HEAD, NOTE, OWN = (
 SIGNERS = [TREE_HEAD, NOTE, OWN]
 VKEYS = [signer.vkey for signer in SIGNERS]
 WITNESS = ed25519("gd.twinlog.example/witness", KeyType.COSIGNATURE, 4)
+WITNESS_MLDSA = mldsa_signer("gd.twinlog.example/witness", 4)
 
 
 # --- vectors ----------------------------------------------------------------------------------------------
@@ -237,7 +242,7 @@ async def test_a_head_of_another_origin_is_refused() -> None:
 
 
 async def test_keys_of_types_that_are_not_verified_are_strangers() -> None:
-    later = VKey.make(ORIGIN, KeyType.MLDSA, bytes(1312))
+    later = VKey.make(ORIGIN, KeyType.PRIVATE, b"later.example/suite" + bytes(32))
     note = await sign_note(TEXT, TIME_MS, SIGNERS)
     lines = (*note.signatures, Signature(ORIGIN, later.key_id, b"whatever"))
     assert len(open_head(note.with_signatures(lines).encode(), [*VKEYS, later]).verified) == 3
@@ -271,6 +276,90 @@ async def test_a_cosigner_has_a_key_for_it_and_a_time() -> None:
         await cosign(TEXT, 12, NOTE)
     with pytest.raises(AssertionError):
         verify_line(TEXT, line, OWN.vkey)
+
+
+# --- 0x06 -------------------------------------------------------------------------------------------------
+
+
+async def test_a_0x06_line_signs_the_worked_message() -> None:
+    published = vector("cosignature/mldsa44_message")
+    message = bytes.fromhex(published["message"])
+    assert len(message) == 112
+    signer = mldsa_signer(published["name"], 7)
+    text = Checkpoint(published["origin"], published["end"], bytes.fromhex(published["root"])).encode()
+    [signature] = await signer.signer.sign([message])
+    foreign = Signature(published["name"], signer.vkey.key_id, encode_timestamped(published["timestamp_s"], signature))
+    assert verify_line(text, foreign, signer.vkey) == published["timestamp_s"] * 1000
+    ours = await cosign(text, published["timestamp_s"], signer)
+    MldsaVerifier(signer.vkey.key).verify(message, ours.data[8:])
+    assert len(ours.data) == 2428
+    assert len(signature_line(ours).rstrip().rpartition(b" ")[2]) == 3244
+
+
+async def test_a_witness_with_two_keys_makes_two_lines_of_one_time() -> None:
+    lines = await cosign_all(TEXT, 12, [WITNESS, WITNESS_MLDSA])
+    head = await sign_note(TEXT, TIME_MS, SIGNERS)
+    opened = open_note(head.with_signatures([*lines, *head.signatures]).encode(), [WITNESS.vkey, WITNESS_MLDSA.vkey])
+    assert [(line.vkey, line.timestamp_ms, line.witnesses) for line in opened.verified] == [
+        (WITNESS.vkey, 12_000, True),
+        (WITNESS_MLDSA.vkey, 12_000, True),
+    ]
+    assert opened.reduced().signatures == lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        Checkpoint(ORIGIN, 6, b"\x05" * 32),
+        Checkpoint(ORIGIN, 5, b"\x06" * 32),
+        Checkpoint("gd.twinlog.example/x509", 5, b"\x05" * 32),
+    ],
+)
+async def test_a_0x06_line_is_of_one_origin_size_root_and_name(text: Checkpoint) -> None:
+    line = await cosign(TEXT, 12, WITNESS_MLDSA)
+    with pytest.raises(BadSignature):
+        verify_line(text.encode(), line, WITNESS_MLDSA.vkey)
+    other = NoteSigner.make("another.example", KeyType.MLDSA, WITNESS_MLDSA.signer)
+    with pytest.raises(BadSignature):  # the name is signed, unlike in a 0x04 line
+        verify_line(TEXT, Signature(other.vkey.name, other.vkey.key_id, line.data), other.vkey)
+
+
+async def test_what_a_0x06_line_cannot_say_is_a_bad_signature() -> None:
+    line = await cosign(TEXT, 12, WITNESS_MLDSA)
+    for size in (0, 8, 72, len(line.data) - 1, len(line.data) + 1):
+        cut = Signature(line.name, line.key_id, (line.data + b"x")[:size])
+        with pytest.raises(BadSignature):
+            verify_line(TEXT, cut, WITNESS_MLDSA.vkey)
+    for text in (b"no checkpoint\n", Checkpoint("o" * 256, 5, b"\x05" * 32).encode()):
+        with pytest.raises(BadSignature):
+            verify_line(text, line, WITNESS_MLDSA.vkey)
+    long = mldsa_signer("n" * 256, 8)
+    with pytest.raises(BadSignature):
+        verify_line(TEXT, Signature(long.vkey.name, long.vkey.key_id, line.data), long.vkey)
+
+
+async def test_a_0x06_line_does_not_cover_extension_lines_and_a_0x04_line_does() -> None:
+    extended = Checkpoint(ORIGIN, 5, b"\x05" * 32, ("extension",)).encode()
+    verify_line(extended, await cosign(TEXT, 12, WITNESS_MLDSA), WITNESS_MLDSA.vkey)
+    with pytest.raises(BadSignature):
+        verify_line(extended, await cosign(TEXT, 12, WITNESS), WITNESS.vkey)
+
+
+@pytest.mark.parametrize("signer", [WITNESS, WITNESS_MLDSA])
+async def test_a_line_without_a_time_verifies_and_witnesses_nothing(signer: NoteSigner) -> None:
+    [verified] = verify_note(await sign_note(TEXT, 0, [signer]), [signer.vkey])
+    assert (verified.timestamp_ms, verified.witnesses) == (0, False)
+    [verified] = verify_note(await sign_note(TEXT, 1000, [signer]), [signer.vkey])
+    assert verified.witnesses
+    [verified] = verify_note(await sign_note(TEXT, TIME_MS, [TREE_HEAD]), VKEYS)
+    assert not verified.witnesses
+
+
+async def test_a_log_that_has_a_0x06_key_owes_its_line_like_the_others() -> None:
+    own = mldsa_signer(ORIGIN, 9)
+    with pytest.raises(BadSignature, match="no line of type 0x06"):
+        open_head((await sign_note(TEXT, TIME_MS, SIGNERS)).encode(), [*VKEYS, own.vkey])
+    open_head((await sign_note(TEXT, TIME_MS, [*SIGNERS, own])).encode(), [*VKEYS, own.vkey])
 
 
 @given(lines=st.lists(st.tuples(st.integers(0, 2), st.binary(min_size=1, max_size=90)), min_size=1, max_size=4))

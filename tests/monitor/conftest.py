@@ -36,7 +36,8 @@ class Monitor:
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         nodes = settings.nodes(loaded, signing.witness.vkey)
-        self.rounds = main.assemble(nodes, signing, self.store, self.client, loaded.bounds(), self.world.clock)
+        shelf = main.shelf_of(loaded)
+        self.rounds = main.assemble(nodes, signing, self.store, self.client, loaded.bounds(), self.world.clock, shelf)
         return self.rounds
 
     def stop(self) -> None:

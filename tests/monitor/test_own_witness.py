@@ -41,7 +41,7 @@ def store(path: Path) -> Iterator[Store]:
 
 async def times(store: Store, clock: list[int]) -> list[int]:
     """Return the times of the cosignatures made at these readings of our clock, in seconds."""
-    witness = OwnWitness(OURS, store, lambda: clock[0] * 1000)
+    witness = OwnWitness([OURS], store, lambda: clock[0] * 1000)
     found = []
     for now_s in list(clock):
         clock[0] = now_s

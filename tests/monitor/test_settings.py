@@ -108,7 +108,7 @@ def test_an_x509_log_needs_both_keys(path: Path) -> None:
         assert f'"{lost.encode()}"' in text
         changed = text.replace(f'"{lost.encode()}", ', "")
         path.with_name("other.toml").write_text(changed)
-        with pytest.raises(SettingsError, match="no 0x0"):
+        with pytest.raises(SettingsError, match=r"without a key|no 0x05 key"):
             watched(path.with_name("other.toml"))
 
 

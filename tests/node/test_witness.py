@@ -6,13 +6,14 @@ from hashlib import sha256
 
 import pytest
 
-from log.crypto.notes import open_note
-from log.errors import StateRefused, StoreFailed, Unavailable
+from log.crypto.notes import cosign_all, open_note
+from log.errors import Denied, StateRefused, StoreFailed, Unavailable
 from log.formats.checkpoint import Checkpoint
-from log.formats.note import Note
+from log.formats.note import Note, parse_signature_lines
+from log.node.witness import NodeWitness
 from log.storage import Swap
 from log.storage.memory import MemoryHeads
-from tests.support.side import PEER, WITNESS, Side, line_of
+from tests.support.side import PEER, WITNESS, WITNESS_MLDSA, Side, line_of
 
 ROW = f"witness/{PEER}"
 
@@ -149,3 +150,64 @@ async def test_what_is_not_a_request_or_not_known_is_answered_by_the_table(side:
     assert (await side.ask(0, unsigned.with_signatures(unsigned.signatures[:1]).encode())).status == 403
     assert (await side.ask(4, await side.peer_head(3))).status == 400
     assert ROW not in side.heads.heads
+
+
+# --- a witness with two keys ----------------------------------------------------------------------------------
+
+
+async def two_keys() -> Side:
+    side = Side(witness_keys=(WITNESS, WITNESS_MLDSA))
+    await side.create()
+    await side.start()
+    await side.open()
+    return side
+
+
+async def test_a_witness_with_two_keys_answers_with_both_lines_and_keeps_them() -> None:
+    side = await two_keys()
+    note = await side.peer_head(3)
+    answer = await side.ask(0, note)
+    assert answer.status == 200
+    opened = open_note(note + answer.body, [WITNESS.vkey, WITNESS_MLDSA.vkey])
+    assert [line.vkey for line in opened.verified] == [WITNESS.vkey, WITNESS_MLDSA.vkey]
+    assert {line.timestamp_ms for line in opened.verified} == {side.clock.wall_ms() // 1000 * 1000}
+    assert side.heads.heads[ROW].endswith(answer.body)
+    assert await side.running.witness.latest(sha256(PEER.encode()).hexdigest()) == side.heads.heads[ROW]
+    named = side.running.well_known()["witness"]
+    assert named["vkey"] == WITNESS.vkey.encode()
+    assert named["vkeys"] == [WITNESS.vkey.encode(), WITNESS_MLDSA.vkey.encode()]
+    await side.crash()
+
+
+async def test_the_second_key_may_come_and_go_between_starts() -> None:
+    side = Side()
+    await side.create()
+    for keys, size in (((WITNESS,), 3), ((WITNESS, WITNESS_MLDSA), 5), ((WITNESS,), 7)):
+        side.witness_keys = keys
+        await side.start()
+        await side.open(side.heads.heads.get(ROW))
+        answer = await side.ask(size - 2 if size > 3 else 0, await side.peer_head(size))
+        assert answer.status == 200, answer.body
+        assert len(parse_signature_lines(answer.body)) == len(keys)
+        await side.crash()
+
+
+async def test_a_guard_shows_a_head_with_both_lines_and_it_is_taken_over() -> None:
+    side = await two_keys()
+    await side.ask(0, await side.peer_head(3))
+    note = Note.parse(await side.peer_head(5))
+    lines = await cosign_all(note.text, side.clock.wall_ms() // 1000, [WITNESS, WITNESS_MLDSA])
+    shown = note.with_signatures([*lines, *note.signatures]).encode()
+    assert (await side.open(shown))["peers"] == {PEER: "ok"}
+    assert size_of(side) == 5
+    assert set(Note.parse(side.heads.heads[ROW]).signatures) == {*lines, *note.signatures}
+    alone = note.with_signatures(lines).encode()  # our own lines do not make it the peer's head
+    with pytest.raises(Denied):
+        await side.open(alone)
+    await side.crash()
+
+
+def test_a_witness_is_one_0x04_key_and_at_most_one_0x06_key() -> None:
+    for keys in ((), (WITNESS_MLDSA,), (WITNESS_MLDSA, WITNESS), (WITNESS, WITNESS)):
+        with pytest.raises(AssertionError):
+            NodeWitness(keys, {}, *[None] * 5)  # type: ignore[arg-type]

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from log.client.verifier import verify_checkpoint
+from log.client.verifier import verify_checkpoint, verify_leaf
 from log.crypto.notes import NoteSigner, cosign, open_note, sign_note
 from log.errors import Conflict, Denied, LogError, Malformed, NotYet, StateRefused, StoreFailed, Unavailable
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509
 from log.formats.note import Note, Signature
 from log.formats.policy import Policy, PolicyGroup, PolicyLog
+from log.formats.tlog_proof import TlogProof
 from log.merkle.hashing import leaf_hash
 from log.service.witnessed import PENDING_TEXTS
 from log.storage import DataStore, HeadStore, Index, Swap
@@ -21,12 +22,14 @@ from tests.support.engine import (
     Engine,
     MemoryPlace,
     log_signers,
+    mldsa_signer,
     policy_of,
     witness_signer,
 )
 from tests.support.faults import Faults
 
 ONE, TWO = witness_signer("gd.example/witness", 40), witness_signer("outside.example/witness", 41)
+ONE_MLDSA = mldsa_signer("gd.example/witness", 40)
 STRANGER = witness_signer("stranger.example/witness", 42)
 ROW = f"witnessed/{ORIGIN}"
 
@@ -107,6 +110,49 @@ async def test_cosignatures_that_arrive_apart_are_merged(engine: Engine) -> None
     assert status.witnessed_size == 3
     row = (await engine.running.entries(0, 1, 3))[0]
     await engine.running.tlog_proof(leaf=leaf_hash(X509.leaf_input(row)), newest=False)
+
+
+async def test_a_witness_with_two_keys_counts_by_each_and_both_lines_are_kept() -> None:
+    engine = Engine(MemoryPlace(), policy=policy_of(ONE, ONE_MLDSA))
+    await engine.create()
+    await engine.start()
+    await engine.submit_some(3)
+    await take(engine, ONE)
+    assert await engine.running.witnessed() is None, "the policy asks for both"
+    await take(engine, ONE_MLDSA)
+    witnessed = await engine.running.witnessed()
+    assert witnessed is not None
+    assert [line.vkey for line in open_note(witnessed, [ONE.vkey, ONE_MLDSA.vkey]).verified] == [
+        ONE.vkey,
+        ONE_MLDSA.vkey,
+    ]
+    assert engine.running.status().vouched_by == (ONE.vkey.name,), "one witness, whatever its keys"
+    await engine.stop()
+    await engine.start()
+    assert await engine.running.witnessed() == witnessed
+    row = (await engine.running.entries(0, 1, 3))[0]
+    leaf = X509.leaf_input(row)
+    proof = TlogProof.parse(await engine.running.tlog_proof(leaf=leaf_hash(leaf), newest=False))
+    logs = tuple(PolicyLog(signer.vkey) for signer in log_signers())
+    for witnesses in ((ONE, ONE_MLDSA), (ONE,), (ONE_MLDSA,)):
+        policy = policy_of(*witnesses)
+        vouched = verify_leaf(proof, leaf, Policy(logs, policy.witnesses, policy.groups, policy.quorum))
+        assert vouched.satisfied
+        assert len(vouched.witnesses) == len(witnesses)
+    await engine.stop()
+
+
+@pytest.mark.parametrize("witness", [ONE, ONE_MLDSA])
+async def test_a_line_without_a_time_is_nobodys_word(witness: NoteSigner) -> None:
+    engine = Engine(MemoryPlace(), policy=policy_of(witness))
+    await engine.create()
+    await engine.start()
+    head = Note.parse(engine.running.published.head.note)
+    timeless = await sign_note(head.text, 0, [witness])
+    with pytest.raises(Denied, match="no line of a configured witness"):
+        await engine.running.add_cosignatures(head.with_signatures([*head.signatures, *timeless.signatures]).encode())
+    assert await engine.running.witnessed() is None
+    await engine.stop()
 
 
 async def test_cosignatures_over_heartbeats_of_one_tree_count_together(engine: Engine) -> None:

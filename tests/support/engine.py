@@ -15,10 +15,12 @@ from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from log.client.audit import audit
 from log.crypto.ecdsa import EcdsaSigner
 from log.crypto.ed25519 import Ed25519Signer
+from log.crypto.mldsa import MldsaSigner
 from log.crypto.notes import NoteSigner
 from log.errors import LogError, Unavailable
 from log.formats.checkpoint import parse_signed
@@ -194,6 +196,11 @@ def witness_signer(name: str, seed: int) -> NoteSigner:
 def certificate(number: int, size: int = 30) -> Parts:
     """Return an entry unlike that of any other number, with a certificate of about `size` bytes."""
     return x509_parts(b"certificate %d " % number + bytes(size), CHAIN)
+
+
+def mldsa_signer(name: str, number: int) -> NoteSigner:
+    """Return the same 0x06 key for the same number."""
+    return NoteSigner.make(name, KeyType.MLDSA, MldsaSigner(MLDSA44PrivateKey.from_seed_bytes(bytes([number]) * 32)))
 
 
 def policy_of(*witnesses: NoteSigner) -> Policy:

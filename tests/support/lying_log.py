@@ -374,6 +374,7 @@ class World:
         self.hk = LyingNode("hk", [self.hk_x509, self.hk_governance], self.clock)
         self.gd = LyingNode("gd", [self.gd_x509], self.clock)
         self.nodes = (self.hk, self.gd)
+        self.outside: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None  # whoever is at http://out
 
     @property
     def logs(self) -> list[LyingLog]:
@@ -418,8 +419,13 @@ class World:
         return path
 
     def client(self) -> httpx.AsyncClient:
-        """Return a client that reaches the nodes at http://hk and http://gd, in this process."""
-        return httpx.AsyncClient(mounts={f"http://{node.name}": httpx.ASGITransport(app=node) for node in self.nodes})
+        """Return a client that reaches the nodes at http://hk and http://gd, in this process, and http://out."""
+        mounts = {f"http://{node.name}": httpx.ASGITransport(app=node) for node in self.nodes}
+        return httpx.AsyncClient(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out)})
+
+    async def _out(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.outside is not None, "nobody is there"
+        await self.outside(scope, receive, send)
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from log.errors import LogError
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import GOVERNANCE, X509
 from log.formats.guard_push import GuardPush
-from log.formats.note import KeyType, Note, parse_signature_lines
+from log.formats.note import KeyType, Note, VKey, parse_signature_lines
+from log.formats.policy import Policy
 from log.formats.witness_request import AddCheckpoint
 from log.merkle import proof
 from log.merkle.hashing import leaf_hash
@@ -45,6 +46,7 @@ from tests.support.engine import (
     ed25519,
     kill,
     log_signers,
+    mldsa_signer,
     open_log,
     policy_of,
     witness_signer,
@@ -54,6 +56,7 @@ GOVERNANCE_ORIGIN = "hk.example/governance"
 PEER = "gd.example/x509"
 NODE = "hk"
 WITNESS = witness_signer("hk.example/witness", 30)
+WITNESS_MLDSA = mldsa_signer("hk.example/witness", 30)
 GUARD = witness_signer("hk.example/monitor", 31)
 PUSH = NoteSigner.make("hk.example/monitor", KeyType.ED25519, ed25519(32))
 PEER_WITNESS = witness_signer("gd.example/witness", 40)
@@ -76,6 +79,11 @@ class Side:
     guards: tuple[GuardKey, ...] = (GuardKey("monitor", GUARD.vkey, PUSH.vkey),)
     room: bool = True  # whether the disk has some
     governed: bool = False  # whether the node writes its governance log
+    witness_keys: tuple[NoteSigner, ...] = (WITNESS,)
+    known: dict[str, tuple[VKey, ...]] = field(  # whom the witness cosigns
+        default_factory=lambda: {PEER: tuple(signer.vkey for signer in PEER_SIGNERS)}
+    )
+    policy: Policy = field(default_factory=lambda: policy_of(PEER_WITNESS))  # of every log
     node: Node | None = None
     halts: Halts | None = None
     failures: list[LogError] = field(default_factory=list)
@@ -104,7 +112,7 @@ class Side:
                 (MemoryData(self.disks[origin]), store, MemoryIndex(self.disks[origin])),
                 guard,
                 self.clock,
-                policy_of(PEER_WITNESS),
+                self.policy,
                 signers=signers,
                 on_failure=self._fail,
                 halt=halts.halt,
@@ -112,8 +120,7 @@ class Side:
             )
             for origin, signers in SIGNERS.items()
         ]
-        known = {PEER: [signer.vkey for signer in PEER_SIGNERS]}
-        witness = NodeWitness(WITNESS, known, store, guard, halts, self.clock, self._fail)
+        witness = NodeWitness(self.witness_keys, self.known, store, guard, halts, self.clock, self._fail)
         governance = [Governance(logs[1], b"hk", {"node": "hk"}, self.anchors, 0)] if self.governed else []
         config = NodeConfig(NODE, "http://hk.example", 10_000, {})
         self.node = Node(config, logs, {}, witness, guard, halts, store, governance, disk, Pool(PoolLimits()))
