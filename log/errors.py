@@ -4,6 +4,7 @@
     ├── Malformed                 400   bytes or text that are not in their format
     ├── Refused                   400   well formed, but not admitted; carries a reason code
     │   ├── TooLarge              413   over a named limit
+    │   ├── UnknownCoding         415   a body in a content or transfer coding that is not taken
     │   ├── Closed                410   the log takes no more entries
     │   ├── RateLimited           429   over a rate; try again after `retry_after_s`
     │   ├── Unavailable           503   not now: pool full, disk low, unguarded, stopping
@@ -56,6 +57,13 @@ class TooLarge(Refused):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, "too-large")
+
+
+class UnknownCoding(Refused):
+    """A body that is compressed or otherwise coded: no request here needs it, and what it unpacks to is unknown."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "coding")
 
 
 class Closed(Refused):

@@ -14,6 +14,7 @@ from log import state
 from log.access import Bodies
 from log.api import server
 from log.api.app import Options, create_app
+from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.api.server import Tls
 from log.authority import Authority, FileAuthority
@@ -288,6 +289,20 @@ def _http_limits(settings: NodeSettings) -> HttpLimits:
     )
 
 
+def _connection_limits(settings: NodeSettings) -> ConnectionLimits:
+    limits = settings.limits
+    return ConnectionLimits(
+        max_connections=limits.max_connections,
+        max_head_bytes=limits.max_head_bytes,
+        max_pipelined=limits.max_pipelined,
+        head_timeout_s=limits.head_timeout_s,
+        idle_timeout_s=limits.idle_timeout_s,
+        body_timeout_s=limits.body_timeout_s,
+        send_timeout_s=limits.send_timeout_s,
+        max_unsent_bytes=limits.max_unsent_bytes,
+    )
+
+
 # --- serving --------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +339,13 @@ async def _serve(settings: NodeSettings, clock: Clock, listener: socket.socket, 
     )
     failed = asyncio.create_task(node.ended())
     await server.serve(
-        create_app(node, options, clock), listener, settings.stop_timeout_s, failed, partial(announce, url), tls
+        create_app(node, options, clock),
+        listener,
+        settings.stop_timeout_s,
+        failed,
+        partial(announce, url),
+        tls,
+        _connection_limits(settings),
     )
     failed.cancel()
     await node.stop()

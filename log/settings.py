@@ -88,6 +88,13 @@ class TrustListTable(Table):
 class LimitsTable(Table):
     """`[limits]`: every bound of a node, with its unit."""
 
+    max_connections: Positive = 4096
+    max_head_bytes: Positive = 16 << 10
+    max_pipelined: Positive = 8
+    head_timeout_s: Positive = 10
+    idle_timeout_s: Positive = 15
+    send_timeout_s: Positive = 60
+    max_unsent_bytes: Positive = 256 << 20
     max_body_bytes: Positive = 512 << 10
     max_chain: Positive = 10
     max_rate_per_s: Positive = 20_000

@@ -15,6 +15,7 @@ STATUS: dict[type[errors.LogError], int] = {
     errors.Malformed: 400,
     errors.Refused: 400,
     errors.TooLarge: 413,
+    errors.UnknownCoding: 415,
     errors.Closed: 410,
     errors.RateLimited: 429,
     errors.Unavailable: 503,
@@ -57,12 +58,14 @@ def text_reply(status: int, reason: str, *extra: tuple[bytes, bytes]) -> Reply:
 
 
 def _extra(error: errors.LogError) -> Headers:
-    """Return the headers that belong to an error: when to come again, or how to say who one is."""
+    """Return the headers that belong to an error: when to come again, how to say who one is, in what coding."""
     match error:
         case errors.RateLimited() | errors.Unavailable() | errors.NotYet():
             return ((b"retry-after", b"%d" % error.retry_after_s),)
         case errors.StoreFailed():
             return ((b"retry-after", b"%d" % STORE_RETRY_S),)
+        case errors.UnknownCoding():
+            return ((b"accept-encoding", b"identity"),)
         case errors.Unauthenticated():
             return ((b"www-authenticate", b"Bearer"),)
         case _:

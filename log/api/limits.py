@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
-from log.errors import Malformed, TooLarge, Unavailable
+from log.errors import Malformed, TooLarge, Unavailable, UnknownCoding
 
 _LENGTH_DIGITS = 18  # a length of more digits is too large, whatever it is
+_CODINGS = {b"content-encoding": (b"", b"identity"), b"transfer-encoding": (b"chunked",)}  # what may stand there
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -76,8 +77,9 @@ class Bodies:
     async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
         """Return the whole body; give it back with `release`.
 
-        `TooLarge` over the limit, at once where the length is declared; `Malformed` when it ends early or
-        takes too long; `Unavailable` when the bodies held here are too much together. On an error nothing is held.
+        `TooLarge` over the limit, at once where the length is declared; `UnknownCoding` when it is compressed;
+        `Malformed` when it ends early or takes too long; `Unavailable` when the bodies held here are too much
+        together. On an error nothing is held.
         """
         self._check_declared(headers)
         chunks: list[bytes] = []
@@ -98,10 +100,11 @@ class Bodies:
     def _check_declared(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse before the first byte what says that it will be too much. Only digits count as a length."""
         for name, value in headers:
-            if name != b"content-length" or not value.isdigit():
-                continue
-            if len(value) > _LENGTH_DIGITS or int(value) > self._limits.max_body_bytes:
-                raise self._too_large()
+            if name == b"content-length" and value.isdigit():
+                if len(value) > _LENGTH_DIGITS or int(value) > self._limits.max_body_bytes:
+                    raise self._too_large()
+            elif name in _CODINGS and value.lower() not in _CODINGS[name]:
+                raise UnknownCoding(f"{name.decode('ascii')}: a body is taken as it is, without a coding")
 
     async def _collect(self, chunks: list[bytes], receive: Receive) -> None:
         size = 0

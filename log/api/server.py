@@ -7,33 +7,60 @@ answered within `stop_timeout_s`, and only then do the stores close.
 import asyncio
 import contextlib
 import ipaddress
+import logging
+import math
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvicorn
 
+from log.api.connections import Connection, ConnectionLimits, Connections
 from log.api.edge import Asgi
 from log.errors import SettingsError
 
+logger = logging.getLogger(__name__)
+
 BACKLOG = 2048  # connections that wait to be accepted
+OTHER_FILES = 1024  # open files that are no connections: stores, checkers, TLS handshakes
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers, and with a moment at which it has started."""
+    """Uvicorn without its signal handlers, with our connections, and with a moment at which it has started."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, connections: Connections) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._connections = connections
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        limits = self._connections.limits
+        tls = (
+            {}
+            if self.config.ssl is None
+            else {
+                "ssl": self.config.ssl,
+                "ssl_handshake_timeout": limits.head_timeout_s,
+                "ssl_shutdown_timeout": limits.head_timeout_s,
+            }
+        )
+
+        def connection() -> Connection:
+            return Connection(self.config, self.server_state, self.lifespan.state, loop, self._connections)
+
+        self.servers = [
+            await loop.create_server(connection, sock=listener, backlog=BACKLOG, **tls) for listener in sockets or ()
+        ]
+        self.started = True
         self.ready.set()
 
 
@@ -73,6 +100,24 @@ def stays_here(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
+def bounded_by_files(limits: ConnectionLimits) -> ConnectionLimits:
+    """Let this process open as many files as the connections need; fewer connections where that is not allowed.
+
+    A flood of connections must never take the files that the stores need. `SettingsError` when none are left.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.max_connections + OTHER_FILES
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        if hard <= OTHER_FILES:
+            raise SettingsError(f"this process may open {hard} files; a node needs more than {OTHER_FILES}")
+        limits = replace(limits, max_connections=hard - OTHER_FILES)
+        logger.warning("max_connections is %d: this process may open %d files", limits.max_connections, hard)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return limits
+
+
 async def serve(
     app: Asgi,
     listener: socket.socket,
@@ -80,6 +125,7 @@ async def serve(
     failed: asyncio.Task[None],
     announce: Callable[[], None],
     tls: Tls | None = None,
+    limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 - a frozen value
 ) -> None:
     """Serve until a signal comes or `failed` ends; return when the last answer is out or the time is up.
 
@@ -88,13 +134,15 @@ async def serve(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=Connection,
+        ws="none",  # nothing here speaks WebSocket, whatever else is installed
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
         date_header=False,
         proxy_headers=False,
+        timeout_keep_alive=math.ceil(limits.idle_timeout_s),
         timeout_graceful_shutdown=stop_timeout_s,
         ssl_certfile=None if tls is None else tls.certificate,
         ssl_keyfile=None if tls is None else tls.key,
@@ -103,7 +151,8 @@ async def serve(
         config.load()
     except OSError as error:  # ssl.SSLError is one
         raise SettingsError(f"tls_certificate, tls_key: {error}") from error
-    server = _Server(config)
+    connections = Connections(bounded_by_files(limits))
+    server = _Server(config, connections)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,8 +160,9 @@ async def serve(
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     await asyncio.wait({serving, asyncio.create_task(server.ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
     announce()
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({serving, failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping, sweeping = asyncio.create_task(stop.wait()), asyncio.create_task(connections.sweep())
+    await asyncio.wait({serving, failed, stopping, sweeping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     server.should_exit = True
     await serving
+    sweeping.cancel()

@@ -1,0 +1,354 @@
+"""Connections: how many there are, how long each may take for what, and how much of its bytes is held.
+
+uvicorn and httptools wait for a head without end, of any size, and for a client to take its answer. Here each
+connection stands in a line while it owes something, and lines are short:
+
+    head     the head of its first request, or of one that has begun       head_timeout_s, then 408
+    idle     nothing: it was answered, and may ask again                   idle_timeout_s
+    body     the rest of a request                                         body_timeout_s, once it is answered
+    closing  to take the last bytes and go                                 send_timeout_s
+    unsent   to take an answer that does not fit the socket                send_timeout_s
+
+A connection that owes nothing is being answered, and that the lanes bound (`log.api.limits`). When there are
+`max_connections`, the one that has stood in line longest gives way to the new one, in the order idle, closing,
+head, body, unsent: whoever sends what they came for is not kept out by those who only hold a place. When nobody
+stands in line the new one is told to come again (503).
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+import httptools
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from log.api.errors import text_reply
+from log.errors import Refused
+
+SWEEP_S = 0.5  # how often lines are looked through: no time is kept more exactly
+FIELD_BYTES = 32  # what a field counts beside its bytes, as in RFC 9113 section 6.5.2: many small ones cost most
+_LEAST_FIELD = 4  # bytes of a field as it is sent, at least: `a:` and its line end
+
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_VERSIONS = frozenset({"1.0", "1.1"})
+_RETRY = (b"retry-after", b"1")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds of all connections together, or of each."""
+
+    max_connections: int = 4096
+    max_head_bytes: int = 16 << 10  # target and fields of a request, and of those that wait behind it; FIELD_BYTES each
+    max_pipelined: int = 8  # requests sent before the answer to an earlier one
+    head_timeout_s: float = 10.0
+    idle_timeout_s: float = 15.0
+    body_timeout_s: float = 10.0
+    send_timeout_s: float = 60.0
+    max_unsent_bytes: int = 256 << 20  # of all answers together that wait for their clients
+
+
+class Line:
+    """Connections that owe the same, the one that has for longest first."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._since: OrderedDict[Connection, float] = OrderedDict()
+
+    def join(self, connection: "Connection", now: float) -> None:
+        self._since[connection] = now
+
+    def leave(self, connection: "Connection") -> None:
+        self._since.pop(connection, None)
+
+    def first(self) -> "Connection | None":
+        """Return who has stood here longest."""
+        return next(iter(self._since), None)
+
+    def overdue(self, now: float) -> list["Connection"]:
+        """Return those whose time is up."""
+        late = []
+        for connection, since in self._since.items():
+            if now - since < self._timeout_s:
+                break
+            late.append(connection)
+        return late
+
+
+class Connections:
+    """All connections of a server, and the lines they stand in."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.open = 0
+        self.idle = Line(limits.idle_timeout_s)
+        self.head = Line(limits.head_timeout_s)
+        self.body = Line(limits.body_timeout_s)
+        self.closing = Line(limits.send_timeout_s)
+        self.unsent = Line(limits.send_timeout_s)
+        self.unsent_bytes = 0
+
+    def make_room(self) -> bool:
+        """Let one connection give way when there are too many; False when all are being answered."""
+        if self.open < self.limits.max_connections:
+            return True
+        for line in (self.idle, self.closing, self.head, self.body, self.unsent):
+            if (connection := line.first()) is not None:
+                connection.abort()
+                return True
+        return False
+
+    def bound_unsent(self) -> None:
+        """Give up the oldest of the answers that nobody takes, until they are not too much together."""
+        while self.unsent_bytes > self.limits.max_unsent_bytes:
+            oldest = self.unsent.first()
+            if oldest is None:
+                raise AssertionError("unsent bytes without a connection")
+            oldest.abort()
+
+    async def sweep(self) -> None:
+        """End what is overdue, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = loop.time()
+            for connection in self.head.overdue(now):
+                connection.head_overdue()
+            for connection in self.body.overdue(now):
+                connection.body_overdue()
+            for connection in self.idle.overdue(now):
+                connection.close()
+            for connection in (*self.closing.overdue(now), *self.unsent.overdue(now)):
+                connection.abort()
+
+
+class _Part(Enum):
+    """Which part of a message the parser is in."""
+
+    NONE = auto()  # between messages
+    HEAD = auto()
+    BODY = auto()
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's connection, in line while it owes something."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+        connections: Connections,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        self._all = connections
+        self._limits = connections.limits
+        self._line: Line | None = None
+        self._part = _Part.NONE
+        self._head_bytes = 0  # of the head that is coming, as sent; more when other things came with its beginning
+        self._chunk_bytes = 0  # of what is being read
+        self._queued: deque[int] = deque()  # sizes of the heads of requests that wait for the answer to an earlier one
+        self._unsent_bytes = 0
+        self._deaf = False  # what comes now is no HTTP any more
+        self._silent_bytes = 0  # read of a body's framing since the last bytes of the body itself
+        self._refusal = (HTTPStatus.BAD_REQUEST, "this is not HTTP/1.1")
+
+    # --- coming and going -------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        room = self._all.make_room()
+        super().connection_made(transport)
+        self._all.open += 1
+        self._stand(self._all.head)
+        if not room:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "all connections of this node are being answered")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._leave()
+        self._all.open -= 1
+        super().connection_lost(exc)
+
+    def close(self) -> None:
+        """Take nothing more, and end once everything is sent."""
+        self._deaf = True
+        self._stand(self._all.closing)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._deaf = True
+        self._leave()
+        self.transport.abort()
+
+    def head_overdue(self) -> None:
+        """End, because a head does not come."""
+        if self._part is _Part.HEAD:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"no whole head within {self._limits.head_timeout_s:g} s")
+        else:
+            self.close()
+
+    def body_overdue(self) -> None:
+        """End when an answer is out although the body is not in: `Bodies` has given it up, or nobody wanted it."""
+        if self.cycle.response_complete:
+            self.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.close()
+
+    def _stand(self, line: Line | None) -> None:
+        """Leave the line and join another; None: nothing is owed."""
+        if self._line is not line:
+            if self._line is not None:
+                self._line.leave(self)
+            if line is not None:
+                line.join(self, self.loop.time())
+            self._line = line
+
+    def _leave(self) -> None:
+        self._stand(None)
+        self._taken()
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._unset_keepalive_if_required()
+        self._chunk_bytes = len(data)
+        self._head_bytes += len(data)
+        self._silent_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._stay_with_http()
+        except httptools.HttpParserError:
+            self._refuse(*self._refusal)
+            return
+        bound = self._limits.max_head_bytes
+        if (self._part is _Part.HEAD and self._head_bytes > bound) or (
+            self._part is _Part.BODY and self._silent_bytes > bound
+        ):
+            self._refuse(*self._too_large())
+        elif self._part is not _Part.NONE:
+            self._stand(self._all.head if self._part is _Part.HEAD else self._all.body)
+        elif self.cycle is not None:  # before the first request, empty lines change nothing
+            self._stand(self._all.idle if self.cycle.response_complete else None)
+
+    def on_message_begin(self) -> None:
+        self._part = _Part.HEAD
+        self._head_bytes = self._chunk_bytes
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._part is _Part.BODY:
+            self._give_up(HTTPStatus.BAD_REQUEST, "fields behind a body are not taken")
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        head_bytes = self._counted()
+        if head_bytes > self._limits.max_head_bytes:
+            self._give_up(*self._too_large())
+        version = self.parser.get_http_version()
+        if version not in _VERSIONS:
+            self._give_up(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this is a server of HTTP/1.1")
+        hosts = [name for name, _ in self.headers].count(b"host")
+        if hosts > 1 or (hosts < 1 and version != "1.0"):
+            self._give_up(HTTPStatus.BAD_REQUEST, "Host must be there, once (RFC 9112 section 3.2)")
+        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
+            # The parser would take the body for the other protocol.
+            self._give_up(HTTPStatus.BAD_REQUEST, "only HTTP/1.1 is spoken here: send the body without Upgrade")
+        super().on_headers_complete()
+        self._part = _Part.BODY
+        self._silent_bytes = 0
+        if self.pipeline:
+            self._queued.append(head_bytes)
+            if len(self._queued) > self._limits.max_pipelined or sum(self._queued) > self._limits.max_head_bytes:
+                self._give_up(HTTPStatus.BAD_REQUEST, "too many requests ahead of an answer")
+
+    def on_body(self, body: bytes) -> None:
+        if self.pipeline:  # nobody would read it now (RFC 9112 section 9.3.2)
+            self._give_up(HTTPStatus.BAD_REQUEST, "requests with bodies are not sent ahead of an answer")
+        self._silent_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._part = _Part.NONE
+        super().on_message_complete()
+
+    def _counted(self) -> int:
+        """Return the size of the head that is complete."""
+        if self._head_bytes * (1 + FIELD_BYTES // _LEAST_FIELD) <= self._limits.max_head_bytes and not self.pipeline:
+            return self._head_bytes  # small, whatever is in it
+        return len(self.url) + sum(len(name) + len(value) + FIELD_BYTES for name, value in self.headers)
+
+    def _give_up(self, status: HTTPStatus, reason: str) -> NoReturn:
+        """End the parsing, out of a callback of the parser: `data_received` answers."""
+        self._refusal = status, reason
+        raise Refused(reason)
+
+    def _too_large(self) -> tuple[HTTPStatus, str]:
+        return (
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            f"target and fields are over max_head_bytes = {self._limits.max_head_bytes}",
+        )
+
+    def _stay_with_http(self) -> None:
+        """Answer a request that asks for another protocol as if it did not, and read nothing behind it."""
+        self._deaf = True
+        self._part = _Part.NONE
+        self.cycle.keep_alive = False
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+
+    # --- answering --------------------------------------------------------------------------------------------
+
+    def on_response_complete(self) -> None:
+        answered = not self._queued
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.close()
+        elif not answered:
+            self._queued.popleft()  # its turn has come
+        elif self._part is _Part.NONE:
+            self._stand(self._all.idle)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._taken()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._all.unsent_bytes += self._unsent_bytes
+        self._all.unsent.join(self, self.loop.time())
+        self._all.bound_unsent()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        """Count the answer as no longer held."""
+        self._all.unsent.leave(self)
+        self._all.unsent_bytes -= self._unsent_bytes
+        self._unsent_bytes = 0
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Answer instead of the application where an answer is still owed, and close."""
+        if self._owed():
+            reply = text_reply(status, reason, (b"connection", b"close"), *((_RETRY,) if status == 503 else ()))
+            fields = b"".join(name + b": " + value + b"\r\n" for name, value in reply.head())
+            self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, status.phrase.encode(), fields, reply.body))
+            self.close()
+        else:
+            self.abort()
+
+    def _owed(self) -> bool:
+        """Return whether the next bytes that the client reads may be our answer to what it sends now."""
+        cycle = self.cycle
+        if self._part is _Part.BODY:
+            return not self.pipeline and not cycle.response_started
+        return cycle is None or cycle.response_complete
