@@ -28,6 +28,7 @@ from log.api.route import (
     ENTRY_PROOF,
     FROM_WITNESS,
     GUARD,
+    HEALTH,
     PAGE,
     RANGE,
     ROOTS,
@@ -43,7 +44,7 @@ from log.sequencer.clock import Clock, SystemClock
 COLD = (
     Route("GET", "/", whole.status_page, PAGE),
     Route("GET", "/.well-known/twinlog.json", whole.well_known, STATUS),
-    Route("GET", "/healthz", whole.healthz, STATUS),
+    Route("GET", "/healthz", whole.healthz, HEALTH),
     Route("GET", "/metrics", whole.metrics, COUNTERS),
     Route("GET", "/openapi.json", whole.openapi, STATUS),
     Route("POST", "/guard", whole.hear_guard, GUARD),

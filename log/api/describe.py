@@ -5,6 +5,7 @@ from typing import Any
 
 from log.api.reply import JSON, TEXT
 from log.api.route import Route
+from log.api.schemas import SCHEMAS
 
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _INDEX = {"type": "integer", "minimum": 0}
@@ -56,12 +57,16 @@ def names(pattern: str) -> list[str]:
 
 
 def responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    """Return the answers a route may give. All but 200 are plain text: the status, then the reason."""
-    refused: dict[int | str, dict[str, Any]] = {
+    """Return the answers a route may give. All but 200 are plain text, the status, then the reason, or as `says`."""
+    described: dict[int | str, dict[str, Any]] = {
         status: {"description": HTTPStatus(status).phrase, "content": {TEXT: {"schema": {"type": "string"}}}}
         for status in sorted({*_ANYWHERE, *route.sort.refuses})
     }
-    return {200: {"description": summary(route), "content": {route.sort.produces: {"schema": {}}}}, **refused}
+    schema = SCHEMAS.get(route.handler.__name__, {})
+    described[200] = {"description": summary(route), "content": {route.sort.produces: {"schema": schema}}}
+    for status, content_type in route.sort.says:
+        described[status]["content"][content_type] = {"schema": schema if content_type == JSON else {"type": "string"}}
+    return described
 
 
 def operation(route: Route) -> dict[str, Any]:

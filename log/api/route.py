@@ -12,6 +12,7 @@ from log.api.metrics import Metrics
 from log.api.reply import BINARY, CERTIFICATE, HTML, JSON, TEXT, Reply
 from log.api.served import ServedLog, ServedNode
 from log.errors import NotFound
+from log.formats.witness_request import SIZE_CONTENT_TYPE
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -53,6 +54,7 @@ class Sort:
     produces: str = JSON  # content type of a 200
     consumes: str | None = None  # content type of a POST's body
     refuses: tuple[int, ...] = ()  # statuses beside 200 and those that any route may give
+    says: tuple[tuple[int, str], ...] = ()  # content types of such statuses where plain text is not the only one
     query: tuple[str, ...] = ()  # names of query parameters that may be there,
     needs: tuple[str, ...] = ()  # and of those that must
 
@@ -83,8 +85,13 @@ ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 415, 429))
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413, 415))
-TO_WITNESS = Sort(_WRITE, Kind.WITNESS, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415, 422))
+TO_WITNESS = Sort(
+    *(_WRITE, Kind.WITNESS, Lane.GOSSIP, TEXT, TEXT),
+    refuses=(400, 409, 413, 415, 422),
+    says=((409, SIZE_CONTENT_TYPE),),
+)
 FROM_WITNESS = Sort(_READ, Kind.WITNESS, Lane.READ, TEXT)
 PAGE = Sort(_READ, Kind.STATUS, Lane.STATUS, HTML)
 STATUS = Sort(_READ, Kind.STATUS, Lane.STATUS)
+HEALTH = Sort(_READ, Kind.STATUS, Lane.STATUS, says=((503, JSON),))
 COUNTERS = Sort(_READ, Kind.STATUS, Lane.STATUS, TEXT)
