@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from log.client import LogReader, prover
+from log.client.exchange import Answer
 from log.crypto.notes import Opened, verify_line
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.formats.note import Note, Signature, VKey, parse_signature_lines
@@ -25,7 +26,7 @@ from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
 from monitor.outcome import Finding, Outcome
-from monitor.peer import Peer, Reply
+from monitor.peer import Peer
 from monitor.store import Store, Vouched
 
 SPLIT = "split"  # a finding's code: a witness says that it was shown another tree than we were
@@ -153,11 +154,11 @@ class Feeder:
         found = [await asyncio.to_thread(self._store.cosigned, self.log.origin, key) for key in keys]
         return max((each for each in found if each is not None), key=lambda each: each.size, default=None)
 
-    async def _ask(self, old: int, proof: tuple[bytes, ...], head: Head) -> Reply:
+    async def _ask(self, old: int, proof: tuple[bytes, ...], head: Head) -> Answer:
         body = AddCheckpoint(old, proof, head.note).encode()
         return await self._peer.post(f"{self.witness.url}/add-checkpoint", body)
 
-    async def _answer(self, head: Head, old: int, reply: Reply) -> Fed:
+    async def _answer(self, head: Head, old: int, reply: Answer) -> Fed:
         match reply.status:
             case 200:
                 return await self._cosigned(head, reply.body)
@@ -269,12 +270,12 @@ async def hand_back(peer: Peer, followed: FollowedLog, head: Head, lines: Sequen
     return [Finding(_severity(reply), followed.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
 
 
-def _severity(reply: Reply) -> Outcome:
+def _severity(reply: Answer) -> Outcome:
     """Busy or unwilling counts as not reached; an answer that nobody should give, as one that does not verify."""
     return Outcome.UNREACHED if reply.status in {403, 404, 429} or reply.status >= 500 else Outcome.UNVERIFIED
 
 
-def _named_size(reply: Reply) -> int:
+def _named_size(reply: Answer) -> int:
     text = reply.body.decode("ascii", "replace")
     if not text.endswith("\n"):
         raise Malformed("a 409 without the size that the witness holds")

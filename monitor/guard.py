@@ -16,6 +16,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from log.client.exchange import Answer, printable
 from log.crypto.notes import NoteSigner, sign_note
 from log.errors import Malformed, Unreachable
 from log.formats.checkpoint import parse_signed
@@ -23,7 +24,7 @@ from log.formats.guard_push import GuardPush
 from monitor.logs import FollowedLog, WatchedNode
 from monitor.outcome import Finding, Outcome
 from monitor.own_witness import OwnWitness
-from monitor.peer import Peer, Reply, printable
+from monitor.peer import Peer
 from monitor.store import Store
 
 
@@ -98,7 +99,7 @@ class Guard:
             return None
         return await self._witness.refresh(origin)
 
-    def _heard(self, reply: Reply, push: GuardPush) -> Guarded:
+    def _heard(self, reply: Answer, push: GuardPush) -> Guarded:
         try:
             origins, peers = _states(reply)
         except Malformed as e:
@@ -121,7 +122,7 @@ class Guard:
         return Guarded((Finding(outcome, self.node.name, code, f"guard push: {text}"),), settled)
 
 
-def _states(reply: Reply) -> tuple[dict[str, str], dict[str, str]]:
+def _states(reply: Answer) -> tuple[dict[str, str], dict[str, str]]:
     """Return what a node says of its own origins and of those it witnesses; `Malformed`."""
     try:
         value = json.loads(reply.body)

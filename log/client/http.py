@@ -1,17 +1,16 @@
 """A log's reads over HTTP: c2sp.org/tlog-tiles and static-ct-api, from the reader's side.
 
-The other end is a stranger. An answer may not be longer than its limit once decompressed, may not take longer
-than the deadline from the request to its last byte, and a redirect is not followed: an origin is its URL.
+The other end is a stranger: what it may cost is in `exchange` and in `Limits`.
 """
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import httpx
 
+from log.client.exchange import GZIP, exchange
 from log.errors import Malformed, NotFound, Unreachable
 from log.formats.family import Family
 from log.merkle import tiles
@@ -103,61 +102,24 @@ class HttpLog:
 
     async def _get(self, path: str, limit: int) -> bytes:
         """Return the body of a 200; `NotFound` for 404, `Malformed` or `Unreachable` for all else."""
-        try:
-            async with self._slots, asyncio.timeout(self._limits.deadline_s):
-                return await self._answer(path, limit)
-        except TimeoutError as e:
-            raise Unreachable(f"no whole answer within {self._limits.deadline_s} s: {path}") from e
-        except (httpx.HTTPError, httpx.InvalidURL) as e:
-            raise Unreachable(f"no answer, {type(e).__name__}: {path}") from e
-
-    async def _answer(self, path: str, limit: int) -> bytes:
-        async with self._client.stream(
-            "GET",
-            f"{self._base}/{path}",
-            headers={"Accept-Encoding": "gzip, identity"},
-            follow_redirects=False,
-        ) as answer:
-            if answer.status_code == httpx.codes.NOT_FOUND:
-                raise NotFound(path)
-            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
-                raise Unreachable(f"the log answers {answer.status_code} now: {path}")
-            if answer.status_code != httpx.codes.OK:
-                raise Malformed(f"the log answers {answer.status_code}: {path}")
-            body = _Body(answer.headers.get("Content-Encoding", "identity"), limit, path)
-            async for chunk in answer.aiter_raw():
-                body.add(chunk)
-            return body.finish()
-
-
-class _Body:
-    """An answer's body, decompressed no further than one byte over its limit, however well it was packed."""
-
-    def __init__(self, encoding: str, limit: int, path: str) -> None:
-        if encoding.lower() not in {"identity", "gzip", ""}:
-            raise Malformed(f"a Content-Encoding that was not asked for: {path}")
-        self._gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if encoding.lower() == "gzip" else None
-        self._limit = limit
-        self._path = path
-        self._data = bytearray()
-
-    def add(self, chunk: bytes) -> None:
-        if self._gzip is None:
-            self._data += chunk
-        else:
-            try:
-                self._data += self._gzip.decompress(chunk, self._limit + 1 - len(self._data))
-            except zlib.error as e:
-                raise Malformed(f"not gzip: {self._path}") from e
-            if self._gzip.unused_data:
-                raise Malformed(f"bytes after the gzip stream: {self._path}")
-        if len(self._data) > self._limit:
-            raise Malformed(f"longer than {self._limit} bytes: {self._path}")
-
-    def finish(self) -> bytes:
-        if self._gzip is not None and not self._gzip.eof:
-            raise Malformed(f"half a gzip stream: {self._path}")
-        return bytes(self._data)
+        async with self._slots:
+            answer = await exchange(
+                self._client,
+                "GET",
+                f"{self._base}/{path}",
+                path,
+                max_bytes=limit,
+                deadline_s=self._limits.deadline_s,
+                accept=GZIP,
+                wanted=lambda status: status == httpx.codes.OK,
+            )
+        if answer.status == httpx.codes.OK:
+            return answer.body
+        if answer.status == httpx.codes.NOT_FOUND:
+            raise NotFound(path)
+        if answer.status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(answer.status):
+            raise Unreachable(f"the log answers {answer.status} now: {path}")
+        raise Malformed(f"the log answers {answer.status}: {path}")
 
 
 def _tiles(level: int, start: int, end: int, size: int) -> list[Tile]:

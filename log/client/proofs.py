@@ -7,10 +7,12 @@ import asyncio
 import time
 from collections.abc import Mapping
 from hashlib import sha256
+from urllib.parse import urlencode
 
 import httpx
 
 from log.client import LogReader
+from log.client.exchange import exchange
 from log.client.prover import inclusion
 from log.client.verifier import Proven, verify_proof
 from log.errors import BadProof, Malformed, NotFound, NotYet, Unreachable
@@ -26,9 +28,10 @@ MAX_PROOF_BYTES = 1 << 20
 class ProofSource:
     """The finished proofs of the log at `url` (its prefix, with the log's name)."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+    def __init__(self, url: str, client: httpx.AsyncClient, deadline_s: float = DEADLINE_S) -> None:
         self._url = url.rstrip("/") + "/tlog-proof"
         self._client = client
+        self._deadline_s = deadline_s
 
     async def by_certificate(self, certificate: bytes, *, newest: bool = False, patience_s: float = 0) -> bytes:
         """Return the proof for a certificate (DER). `NotFound`; `NotYet` when `patience_s` is over."""
@@ -45,20 +48,20 @@ class ProofSource:
                 await asyncio.sleep(error.retry_after_s)
 
     async def _get(self, parameters: Mapping[str, str]) -> bytes:
-        try:
-            answer = await self._client.get(self._url, params=parameters, timeout=DEADLINE_S)
-        except httpx.HTTPError as error:
-            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
-        match answer.status_code:
-            case httpx.codes.OK if len(answer.content) <= MAX_PROOF_BYTES:
-                return answer.content
+        url = f"{self._url}?{urlencode(parameters)}"
+        answer = await exchange(
+            self._client, "GET", url, "tlog-proof", max_bytes=MAX_PROOF_BYTES, deadline_s=self._deadline_s
+        )
+        match answer.status:
+            case httpx.codes.OK:
+                return answer.body
             case httpx.codes.ACCEPTED:
                 raise NotYet("logged, not vouched for by the witnesses yet")
             case httpx.codes.NOT_FOUND:
                 raise NotFound("this log has no such certificate")
             case httpx.codes.TOO_MANY_REQUESTS | httpx.codes.SERVICE_UNAVAILABLE:
-                raise Unreachable(f"{self._url}: {answer.status_code}")
-        raise Malformed(f"{self._url}: {answer.status_code}")
+                raise Unreachable(f"{self._url}: {answer.status}")
+        raise Malformed(f"{self._url}: {answer.status}")
 
 
 async def upgrade(raw: bytes, certificate: bytes, policy: Policy, reader: LogReader) -> tuple[bytes, Proven]:

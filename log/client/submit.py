@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from log.certs import certificate
+from log.client.exchange import Answer, exchange, printable
 from log.errors import LogError, Malformed, Refused, Unreachable
 from log.formats.text import b64decode, b64encode
 
@@ -28,6 +29,8 @@ class SubmitLimits:
     attempts: int = 20  # tries of one certificate while the log is busy or away
     max_wait_s: float = 30.0  # longest wait that a Retry-After can ask for
     deadline_s: float = 60.0  # one request
+    answer_bytes: int = 64 << 10  # an SCT, or why there is none
+    roots_bytes: int = 64 << 20  # every root of a log, in base64
     parallel: int = 32  # requests in flight
 
 
@@ -41,15 +44,19 @@ class Submitter:
 
     async def roots(self) -> int:
         """Return how many roots the log takes certificates under. `Unreachable`; `Malformed` when it is no log."""
+        answer = await exchange(
+            self._client,
+            "GET",
+            f"{self._url}/ct/v1/get-roots",
+            self._url,
+            max_bytes=self._limits.roots_bytes,
+            deadline_s=self._limits.deadline_s,
+        )
+        if answer.status != httpx.codes.OK:
+            raise Unreachable(f"{self._url}: get-roots answers {answer.status}")
         try:
-            answer = await self._client.get(f"{self._url}/ct/v1/get-roots", timeout=self._limits.deadline_s)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise Unreachable(f"{self._url}: {type(error).__name__}") from error
-        if answer.status_code != httpx.codes.OK:
-            raise Unreachable(f"{self._url}: get-roots answers {answer.status_code}")
-        try:
-            return len(answer.json()["certificates"])
-        except (ValueError, KeyError, TypeError) as error:
+            return len(json.loads(answer.body)["certificates"])
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Malformed(f"{self._url}: the answer is not that of get-roots") from error
 
     async def submit(self, chain: Sequence[bytes]) -> dict[str, Any]:
@@ -64,18 +71,30 @@ class Submitter:
         for attempt in range(self._limits.attempts):
             wait_s = min(0.1 * 2**attempt, self._limits.max_wait_s)
             try:
-                answer = await self._client.post(url, content=body, timeout=self._limits.deadline_s)
-            except httpx.HTTPError as error:
-                why = type(error).__name__
+                answer = await self._post(url, body)
+            except Unreachable as error:
+                why = str(error)
             else:
-                if answer.status_code == httpx.codes.OK:
-                    return _answer(answer)
-                why = f"{answer.status_code}: {_reason(answer.text)}"
-                if answer.status_code not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-                    raise Refused(why, str(answer.status_code))
+                if answer.status == httpx.codes.OK:
+                    return _answer(answer.body)
+                why = f"{answer.status}: {_reason(answer.body)}"
+                if answer.status not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+                    raise Refused(why, str(answer.status))
                 wait_s = _retry_after(answer, self._limits.max_wait_s)
             await asyncio.sleep(wait_s)
         raise Unreachable(f"{self._url}: {why}")
+
+    async def _post(self, url: str, body: bytes) -> Answer:
+        limits = self._limits
+        return await exchange(
+            self._client,
+            "POST",
+            url,
+            "add-chain",
+            max_bytes=limits.answer_bytes,
+            deadline_s=limits.deadline_s,
+            body=body,
+        )
 
     async def submit_all(self, chains: Iterable[Sequence[bytes]]) -> AsyncIterator["Outcome"]:
         """Submit many chains, `parallel` at a time; yield each outcome as it comes."""
@@ -152,22 +171,22 @@ def read_receipt(path: Path) -> tuple[bytes, str]:
         raise Malformed("not a receipt of `submit`") from error
 
 
-def _answer(answer: httpx.Response) -> dict[str, Any]:
+def _answer(raw: bytes) -> dict[str, Any]:
     try:
-        body = answer.json()
-    except ValueError as error:
+        body = json.loads(raw)
+    except (ValueError, RecursionError) as error:
         raise Malformed("the log's answer is not JSON") from error
     if not isinstance(body, dict) or not {"id", "timestamp", "extensions", "signature"} <= body.keys():
         raise Malformed("the log's answer is not that of add-chain")
     return body
 
 
-def _reason(text: str) -> str:
+def _reason(body: bytes) -> str:
     """Return the second line of an error body, or the first."""
-    lines = [line for line in text.splitlines() if line] or ["no reason given"]
-    return lines[min(1, len(lines) - 1)][:500]
+    lines = [line for line in body.decode("utf-8", "replace").splitlines() if line] or ["no reason given"]
+    return printable(lines[min(1, len(lines) - 1)])
 
 
-def _retry_after(answer: httpx.Response, max_wait_s: float) -> float:
-    text = answer.headers.get("Retry-After", "")
+def _retry_after(answer: Answer, max_wait_s: float) -> float:
+    text = answer.fields.get("Retry-After", "")
     return min(float(text), max_wait_s) if text.isascii() and text.isdigit() else 1.0

@@ -115,7 +115,7 @@ def in_order(caller: Caller) -> None:
     index, time_ms = SCT.from_json(answer).index, answer["timestamp"]
     parts = x509_parts(der, [sha256(issuer).digest() for issuer in issuers])
     leaf = leaf_hash(X509.place(parts, index, time_ms).leaf)
-    log = {"log": "x509"}
+    ours = {"log": "x509"}
     chain = {"chain": [b64encode(each) for each in (der, *issuers)]}
     for path, parameters, query in (
         ("/", {}, {}),
@@ -123,24 +123,24 @@ def in_order(caller: Caller) -> None:
         ("/healthz", {}, {}),
         ("/metrics", {}, {}),
         ("/openapi.json", {}, {}),
-        ("/{log}/checkpoint", log, {}),
-        ("/{log}/tile/data/{number}", {**log, "number": "000"}, {}),
-        ("/{log}/tile/entries/{number}", {**log, "number": "001.p/4"}, {}),
-        ("/{log}/tile/{level}/{number}", {**log, "level": 0, "number": "000"}, {}),
-        ("/{log}/issuer/{fingerprint}", {**log, "fingerprint": sha256(issuers[0]).hexdigest()}, {}),
-        ("/{log}/tlog-proof", log, {"leaf": leaf.hex(), "head": "newest"}),
-        ("/{log}/ct/v1/get-roots", log, {}),
-        ("/{log}/ct/v1/get-sth", log, {}),
-        ("/{log}/ct/v1/get-sth-consistency", log, {"first": 3, "second": TILED}),
-        ("/{log}/ct/v1/get-proof-by-hash", log, {"hash": base64.b64encode(leaf).decode(), "tree_size": TILED}),
-        ("/{log}/ct/v1/get-entries", log, {"start": 0, "end": 20}),
-        ("/{log}/ct/v1/get-entry-and-proof", log, {"leaf_index": index, "tree_size": TILED}),
+        ("/{log}/checkpoint", ours, {}),
+        ("/{log}/tile/data/{number}", {**ours, "number": "000"}, {}),
+        ("/{log}/tile/entries/{number}", {**ours, "number": "001.p/4"}, {}),
+        ("/{log}/tile/{level}/{number}", {**ours, "level": 0, "number": "000"}, {}),
+        ("/{log}/issuer/{fingerprint}", {**ours, "fingerprint": sha256(issuers[0]).hexdigest()}, {}),
+        ("/{log}/tlog-proof", ours, {"leaf": leaf.hex(), "head": "newest"}),
+        ("/{log}/ct/v1/get-roots", ours, {}),
+        ("/{log}/ct/v1/get-sth", ours, {}),
+        ("/{log}/ct/v1/get-sth-consistency", ours, {"first": 3, "second": TILED}),
+        ("/{log}/ct/v1/get-proof-by-hash", ours, {"hash": base64.b64encode(leaf).decode(), "tree_size": TILED}),
+        ("/{log}/ct/v1/get-entries", ours, {"start": 0, "end": 20}),
+        ("/{log}/ct/v1/get-entry-and-proof", ours, {"leaf_index": index, "tree_size": TILED}),
     ):
         assert caller.ask("GET", path, path_parameters=parameters, query=query).status_code == 200, path
-    submitted = {"path_parameters": log, "media_type": "application/json"}
+    submitted = {"path_parameters": ours, "media_type": "application/json"}
     assert caller.ask("POST", "/{log}/ct/v1/add-chain", body=chain, **submitted).status_code == 200
     assert caller.ask("POST", "/{log}/ct/v1/add-pre-chain", body=chain, **submitted).status_code == 400
-    assert caller.ask("GET", "/{log}/checkpoint/witnessed", path_parameters=log).status_code == 404
+    assert caller.ask("GET", "/{log}/checkpoint/witnessed", path_parameters=ours).status_code == 404
 
 
 async def test_every_operation_is_called_and_answers_as_described(tmp_path: Path) -> None:
