@@ -39,6 +39,7 @@ class Kind(StrEnum):
     TRUST_LIST = "trust-list"
     ENTRY = "entry"  # bodies: data tiles, entry bundles, get-entries
     SUBMISSION = "submission"  # add-chain, add-pre-chain
+    OPEN = "open"  # entries of an open test log: a node has none unless its settings say `open_add`
     COSIGNATURE = "cosignature"  # add-cosignatures
     WITNESS = "witness"  # the other side's heads, for this node's cosignature
     GUARD = "guard"  # what monitors hold and push
@@ -103,6 +104,7 @@ RULES: dict[tuple[Action, Kind], frozenset[Role]] = {
     (Action.READ, Kind.WITNESS): _ALL,
     (Action.READ, Kind.ADMIN): _OPERATOR,
     (Action.WRITE, Kind.SUBMISSION): _ALL,
+    (Action.WRITE, Kind.OPEN): _ALL,
     (Action.WRITE, Kind.COSIGNATURE): _ALL,
     (Action.WRITE, Kind.WITNESS): _ALL,
     (Action.WRITE, Kind.GUARD): frozenset({Role.GUARD}),

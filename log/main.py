@@ -26,7 +26,7 @@ from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed
-from log.formats.family import FAMILIES, GOVERNANCE
+from log.formats.family import FAMILIES, GOVERNANCE, TILES
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
@@ -43,7 +43,7 @@ from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
-from log.service.intake import CertificateIntake, IntakeLimits
+from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
 from log.service.log import Identity, Log, ReadLimits
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
@@ -92,6 +92,7 @@ class _Builder:
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
         self._logs: list[Log] = []
         self._intakes: dict[str, CertificateIntake] = {}
+        self._open_intakes: dict[str, OpenIntake] = {}
         self._node: Node | None = None
 
     async def node(self, url: str) -> Node:
@@ -125,6 +126,7 @@ class _Builder:
             config,
             self._logs,
             self._intakes,
+            self._open_intakes,
             witness,
             self._guard,
             self._halts,
@@ -202,6 +204,8 @@ class _Builder:
             self._intakes[table.name] = CertificateIntake(
                 hosted, scts, self._checks, self._clock, IntakeLimits(limits.max_rate_per_s)
             )
+        if family is TILES:
+            self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
 
     def _rules(self, table: LogTable) -> Rules:
         return Rules(

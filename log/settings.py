@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import SettingsError
+from log.formats.family import TILES
 
 PREFIX = "TWINLOG_"
 RESERVED = frozenset({"witness", "guard", "healthz", "metrics"})  # first path segments that no log may have
@@ -54,11 +55,20 @@ class LogTable(Table):
     """`[[logs]]`: one log of this node."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"), AfterValidator(_not_reserved)]
-    family: Literal["x509", "governance"]
+    family: Literal["x509", "governance", "tlog-tiles"]
     origin: str
     policy: Path
     window: tuple[Milliseconds, Milliseconds] | None = None  # notAfter: from (inclusive), to (exclusive)
     precert_signing: bool = True  # take precertificates issued through a precertificate signing certificate
+    open_add: bool = False  # an open test log, which takes any entry from anybody, is one only when this says so
+
+    @model_validator(mode="after")
+    def _open_on_purpose(self) -> Self:
+        if self.open_add and self.family != TILES.name:
+            raise ValueError(f"open_add: a log of the family {self.family} is never open to all")
+        if self.family == TILES.name and not self.open_add:
+            raise ValueError("a log of the family tlog-tiles takes any entry from anybody: it needs open_add = true")
+        return self
 
 
 class WitnessedTable(Table):

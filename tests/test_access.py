@@ -19,6 +19,7 @@ read   issuer       yes yes yes yes
 read   trust-list   yes yes yes yes
 read   entry        no  yes yes yes
 read   submission   no  no  no  no
+read   open         no  no  no  no
 read   cosignature  no  no  no  no
 read   witness      yes yes yes yes
 read   guard        no  no  no  no
@@ -31,6 +32,7 @@ write  issuer       no  no  no  no
 write  trust-list   no  no  no  no
 write  entry        no  no  no  no
 write  submission   yes yes yes yes
+write  open         yes yes yes yes
 write  cosignature  yes yes yes yes
 write  witness      yes yes yes yes
 write  guard        no  no  yes no

@@ -29,6 +29,7 @@ from log.api.route import (
     FROM_WITNESS,
     GUARD,
     HEALTH,
+    OPEN,
     PAGE,
     RANGE,
     ROOTS,
@@ -50,12 +51,14 @@ COLD = (
     Route("POST", "/guard", whole.hear_guard, GUARD),
     Route("POST", "/witness/add-checkpoint", whole.witness_add, TO_WITNESS),
     Route("GET", "/witness/{origin_hash}/checkpoint", whole.witness_latest, FROM_WITNESS),
+    Route("GET", "/{log}/log.v3.json", whole.log_v3, STATUS),
     Route("GET", "/{log}/ct/v1/get-roots", submit.get_roots, ROOTS),
     Route("GET", "/{log}/ct/v1/get-sth", rfc6962.get_sth, STH),
     Route("GET", "/{log}/ct/v1/get-sth-consistency", rfc6962.get_sth_consistency, CONSISTENCY),
     Route("GET", "/{log}/ct/v1/get-entries", rfc6962.get_entries, RANGE),
     Route("GET", "/{log}/ct/v1/get-entry-and-proof", rfc6962.get_entry_and_proof, ENTRY_PROOF),
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
+    Route("POST", "/{log}/add", submit.add_entry, OPEN),
 )
 
 

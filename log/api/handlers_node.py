@@ -26,6 +26,11 @@ async def well_known(site: Site, _call: Call) -> Reply:
     return json_reply(site.node.well_known())
 
 
+async def log_v3(site: Site, call: Call) -> Reply:
+    """`/<log>/log.v3.json`: this log as lists of CT logs name it (schema of Chrome's list, version 3)."""
+    return json_reply(site.node.log_list_entry(call.params[0]))
+
+
 async def healthz(site: Site, _call: Call) -> Reply:
     """`/healthz`: 200 while every log does what it promises, else 503; which one and why in the JSON."""
     ok, report = site.node.health()

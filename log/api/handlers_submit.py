@@ -1,4 +1,4 @@
-"""Writing to a log: certificate chains (RFC 6962 section 4, static-ct-api), and cosignatures on its heads."""
+"""Writing to a log: certificate chains (RFC 6962 section 4, static-ct-api), cosignatures, entries of open test logs."""
 
 from collections.abc import Sequence
 
@@ -49,6 +49,14 @@ async def add_cosignatures(site: Site, call: Call) -> Reply:
     """`POST /<log>/add-cosignatures`: a head of this log with lines of witnesses."""
     await site.log(call.params[0]).add_cosignatures(call.body)
     return Reply(200, _TAKEN, b"")
+
+
+async def add_entry(site: Site, call: Call) -> Reply:
+    """`POST /<log>/add`: an entry of an open test log, any bytes; the answer is its index."""
+    intake = site.node.open_intakes.get(call.params[0])
+    if intake is None:
+        raise NotFound("this node has no open log of that name")
+    return Reply(200, _TAKEN, b"%d" % await intake.add(call.body))
 
 
 async def _add(site: Site, call: Call, *, precert: bool) -> Reply:

@@ -83,6 +83,7 @@ BY_HASH = Sort(_READ, Kind.PROOF, Lane.PROVE, refuses=(400,), needs=("hash", "tr
 RANGE = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("start", "end"))
 ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf_index", "tree_size"))
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 415, 429))
+OPEN = Sort(_WRITE, Kind.OPEN, Lane.SUBMIT, TEXT, BINARY, refuses=(400, 413, 415, 429))
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413, 415))
 TO_WITNESS = Sort(

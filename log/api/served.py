@@ -40,6 +40,11 @@ class LogStatus(Protocol):
         ...
 
     @property
+    def is_open(self) -> bool:
+        """Whether this is a test log that takes any entry from anybody."""
+        ...
+
+    @property
     def guarded(self) -> bool: ...
     @property
     def last_error(self) -> str:
@@ -88,6 +93,14 @@ class ServedIntake(Protocol):
     def roots(self) -> Sequence[bytes]: ...
 
 
+class ServedOpenIntake(Protocol):
+    """The way into an open test log."""
+
+    async def add(self, entry: bytes) -> int:
+        """Return the index of the first entry of these bytes."""
+        ...
+
+
 class WitnessAnswer(Protocol):
     """What c2sp.org/tlog-witness lets a witness say: its codes and content types are its own."""
 
@@ -112,6 +125,8 @@ class ServedNode(Protocol):
     @property
     def intakes(self) -> Mapping[str, ServedIntake]: ...
     @property
+    def open_intakes(self) -> Mapping[str, ServedOpenIntake]: ...
+    @property
     def witness(self) -> ServedWitness: ...
     @property
     def guards(self) -> Sequence[str]:
@@ -119,5 +134,9 @@ class ServedNode(Protocol):
         ...
 
     def well_known(self) -> Mapping[str, Any]: ...
+    def log_list_entry(self, name: str) -> Mapping[str, Any]:
+        """Return what a CT log list says of a log; `NotFound` unless it holds certificates."""
+        ...
+
     def health(self) -> tuple[bool, Mapping[str, Any]]: ...
     async def hear_guard(self, raw: bytes) -> Mapping[str, Any]: ...

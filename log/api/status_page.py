@@ -53,9 +53,10 @@ def _witnessed(hosted: LogStatus) -> str:
 
 
 def _state(hosted: LogStatus) -> str:
+    state = hosted.last_error or "in order"
     if not hosted.guarded:
-        return f"not guarded: serves, does not sign. {hosted.last_error}".strip()
-    return hosted.last_error or "in order"
+        state = f"not guarded: serves, does not sign. {hosted.last_error}".strip()
+    return f"{state}; open: a test log that takes any entry from anybody" if hosted.is_open else state
 
 
 def _age(milliseconds: int) -> str:

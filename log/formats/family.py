@@ -6,7 +6,7 @@ is the same for all families, which is why a family is a value and never a subcl
 
     x509        row = TileLeaf (static-ct-api), leaf = MerkleTreeLeaf (RFC 6962 section 3.4), the receipt is an SCT
     governance  row = leaf = Entry (`log.formats.event`), the receipt is a tlog-proof
-    tlog-tiles  row = leaf = whatever others log; nobody submits to it here
+    tlog-tiles  row = leaf = what came, any bytes: a log of others, or a test log that takes entries from anybody
 
 Two families never share a tree.
 """
@@ -169,6 +169,50 @@ def _entry_dedup(parts: Parts) -> bytes:
     return sha256(parts.head + parts.tail).digest()
 
 
+# --- tlog-tiles: raw entries, those of others and those of open test logs ---
+
+
+def raw_parts(entry: bytes) -> Parts:
+    """An entry of whatever bytes, at most MAX_LEAF_SIZE; else `Malformed`."""
+    return Parts(_tiles_leaf_input(entry), b"")
+
+
+def _tiles_place(parts: Parts, index: int, timestamp_ms: int) -> Placed:  # noqa: ARG001
+    # Such an entry carries neither its index nor its time: none is younger than any head.
+    return Placed(parts.head, parts.head)
+
+
+def _tiles_leaf_input(row: bytes) -> bytes:
+    if len(row) > MAX_LEAF_SIZE:
+        raise Malformed(f"an entry has {MAX_LEAF_SIZE} bytes at most")
+    return row
+
+
+def _tiles_leaf_size(parts: Parts) -> int:
+    return len(parts.head)
+
+
+def _tiles_parts(row: bytes) -> tuple[Parts, int, int | None]:
+    return raw_parts(row), 0, None
+
+
+def _tiles_measure(row: bytes) -> tuple[bytes, int, int | None, bytes]:
+    return _tiles_leaf_input(row), 0, None, b""
+
+
+def _tiles_keys(row: bytes) -> list[bytes]:
+    return [DEDUP_KEY + _tiles_dedup(raw_parts(row)), LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()]
+
+
+def _tiles_fingerprints(row: bytes) -> tuple[bytes, ...]:
+    _tiles_leaf_input(row)
+    return ()
+
+
+def _tiles_dedup(parts: Parts) -> bytes:
+    return sha256(parts.head).digest()
+
+
 X509 = Family(
     name="x509",
     tile="data",
@@ -201,29 +245,20 @@ GOVERNANCE = Family(
     dedup=_entry_dedup,
 )
 
-# --- tlog-tiles: the log of others, whatever it holds. It is read and never written here ---
-
-
-def _opaque_place(parts: Parts, index: int, timestamp_ms: int) -> Placed:  # noqa: ARG001
-    # An entry of others carries neither, as far as anyone here can tell.
-    row = parts.head + parts.tail
-    return Placed(row, row)
-
-
 TILES = Family(
     name="tlog-tiles",
     tile="entries",
-    receipt="",
-    place=_opaque_place,
-    leaf_input=lambda row: row,
-    leaf_size=lambda parts: len(parts.head) + len(parts.tail),
-    parts=lambda row: (Parts(row, b""), 0, None),
-    measure=lambda row: (row, 0, None, b""),
+    receipt="tlog-proof",
+    place=_tiles_place,
+    leaf_input=_tiles_leaf_input,
+    leaf_size=_tiles_leaf_size,
+    parts=_tiles_parts,
+    measure=_tiles_measure,
     split=bundle.split_bundle,
     join=bundle.encode_bundle,
-    keys=lambda row: [LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()],
-    fingerprints=lambda _row: (),
-    dedup=_entry_dedup,
+    keys=_tiles_keys,
+    fingerprints=_tiles_fingerprints,
+    dedup=_tiles_dedup,
 )
 
 FAMILIES = {family.name: family for family in (X509, GOVERNANCE, TILES)}

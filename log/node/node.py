@@ -19,6 +19,7 @@ from log.errors import (
     Conflict,
     Denied,
     LogError,
+    NotFound,
     StateRefused,
     StorageError,
     Unavailable,
@@ -31,8 +32,9 @@ from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey
 from log.node.halts import Halts
+from log.node.log_list import MIN_MMD_S, log_list_entry
 from log.node.witness import NodeWitness
-from log.service.intake import CertificateIntake
+from log.service.intake import CertificateIntake, OpenIntake
 from log.service.log import Log, LogStatus
 from log.storage import HeadStore
 
@@ -59,6 +61,7 @@ class Node:
         config: NodeConfig,
         logs: Sequence[Log],
         intakes: Mapping[str, CertificateIntake],
+        open_intakes: Mapping[str, OpenIntake],
         witness: NodeWitness,
         guard: Guard,
         halts: Halts,
@@ -70,6 +73,7 @@ class Node:
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
         self.intakes = intakes
+        self.open_intakes = open_intakes
         self.witness = witness
         self._guard = guard
         self._halts = halts
@@ -222,6 +226,17 @@ class Node:
                 "url": f"{url}/witness",
             },
         }
+
+    def log_list_entry(self, name: str) -> dict[str, Any]:
+        """Return what a CT log list says of a log; `NotFound` unless it holds certificates."""
+        hosted = self.logs.get(name)
+        key = None if hosted is None else hosted.identity.tree_head
+        if key is None:
+            raise NotFound("this node has no log of certificates of that name")
+        # Entries are merged before their SCT leaves; what may be this old is a head, before /healthz complains.
+        mmd_s = max(MIN_MMD_S, STALE_BEATS * self._config.heartbeat_ms // 1000)
+        url = f"{self._config.public_url}/{name}"
+        return log_list_entry(f"{self.name} {name}", key.key, url, mmd_s, self._config.windows.get(name))
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and the condition of each log."""

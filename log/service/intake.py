@@ -1,11 +1,11 @@
-"""Certificates in, SCTs out: RFC 6962 `add-chain` and `add-pre-chain` over one log."""
+"""The ways into a log: certificates in, SCTs out (RFC 6962 section 4); any bytes into an open test log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from log.checking.pool import Pool
-from log.errors import RateLimited
-from log.formats.family import X509
+from log.errors import Malformed, RateLimited, TooLarge
+from log.formats.family import MAX_LEAF_SIZE, X509, raw_parts
 from log.formats.sct import SCT
 from log.sequencer.clock import Clock
 from log.service.log import Log
@@ -14,7 +14,7 @@ from log.service.scts import SctIssuer
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
-    """Bounds of what may be asked of a log that takes certificates."""
+    """Bounds of what may be asked of a log that takes submissions."""
 
     max_rate_per_s: int = 20_000  # submissions a second, all issuers together; one second's worth may burst
 
@@ -49,6 +49,26 @@ class CertificateIntake:
         placement = await self._log.submit(checked.parts, checked.certificates)
         leaf = X509.place(checked.parts, placement.index, placement.timestamp_ms).leaf
         return await self._scts.sign(leaf, placement.index, placement.timestamp_ms)
+
+
+class OpenIntake:
+    """The write side of an open test log: `POST /add` as Tessera's tools speak it."""
+
+    def __init__(self, hosted: Log, clock: Clock, limits: IntakeLimits) -> None:
+        self._log = hosted
+        self._rate = TokenBucket(limits.max_rate_per_s, clock)
+
+    async def add(self, entry: bytes) -> int:
+        """Return the index of an entry, the first one of the same bytes, once a published head covers it.
+
+        `TooLarge` over MAX_LEAF_SIZE, `Malformed` for no bytes at all.
+        """
+        self._rate.take()
+        if len(entry) > MAX_LEAF_SIZE:
+            raise TooLarge(f"an entry has at most {MAX_LEAF_SIZE} bytes")
+        if not entry:
+            raise Malformed("an entry of no bytes")
+        return (await self._log.submit(raw_parts(entry))).index
 
 
 class TokenBucket:

@@ -16,7 +16,7 @@ from log.client.prover import root, subtree
 from log.errors import LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, X509, Family, Parts
+from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, TILES, X509, Family, Parts
 from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
@@ -57,6 +57,11 @@ class Identity:
     policy: Policy  # what makes one of its heads a witnessed head
     log_id: bytes | None  # SHA-256 of the 0x05 key's SPKI; None for families without SCTs
 
+    @property
+    def tree_head(self) -> VKey | None:
+        """The 0x05 key; None for families without SCTs."""
+        return next((vkey for vkey in self.vkeys if vkey.type is KeyType.TREE_HEAD), None)
+
 
 Extra = Callable[[bytes, int], Awaitable[bytes]]  # (row, index) -> what a verifier needs beside the document
 
@@ -73,6 +78,7 @@ class LogStatus:
     witnessed_age_ms: int | None
     vouched_by: tuple[str, ...]  # names of the witnesses on the witnessed head
     pool: int  # submissions that wait
+    is_open: bool  # a test log that takes any entry from anybody
     guarded: bool
     last_error: str  # why the log takes or signs nothing now, "" when it does
 
@@ -110,7 +116,7 @@ class Log:
         self._gzip_bytes = 0
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._proofs = Proofs(Sources(self._full_tile, partial(subtree, self._tree)), limits.proof_cache_bytes)
-        tree_head = next((vkey for vkey in identity.vkeys if vkey.type is KeyType.TREE_HEAD), None)
+        tree_head = identity.tree_head
         self.certificates = (
             CertificateReads(self, tree_head, limits.ranges) if family is X509 and tree_head is not None else None
         )
@@ -160,6 +166,7 @@ class Log:
             witnessed_age_ms=now_ms - self._head.timestamp_ms if witnessed else None,
             vouched_by=self._head.vouchers,
             pool=self.sequencer.waiting,
+            is_open=self.family is TILES,
             guarded=self._guarded(self.origin),
             last_error=str(self.sequencer.failed or self.sequencer.refused),
         )

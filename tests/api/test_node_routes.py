@@ -48,6 +48,20 @@ async def test_well_known_and_health_are_what_the_node_says(client: Client, node
     assert ill.headers["content-type"] == "application/json"
 
 
+async def test_a_log_of_certificates_is_listed_as_ct_logs_are(client: Client, node: FakeNode) -> None:
+    answer = await client.get("/x509/log.v3.json")
+    assert (answer.status_code, answer.json()) == (200, node.log_list_entry("x509"))
+    assert answer.headers["content-type"] == "application/json"
+    assert (await client.get("/governance/log.v3.json")).status_code == 404
+
+
+async def test_the_page_says_which_log_is_open_to_all(client: Client) -> None:
+    page = (await client.get("/")).text
+    rows = [row for row in page.split("<tr>") if "takes any entry from anybody" in row]
+    assert len(rows) == 1
+    assert "test.example/open" in rows[0]
+
+
 async def test_metrics_count_by_route_and_never_by_what_was_asked(client: Client, node: FakeNode) -> None:
     node.x509.fill(5)
     for path in ("/x509/checkpoint", "/x509/checkpoint", "/other/checkpoint", "/who-asked", "/b", "/c%20"):

@@ -113,6 +113,18 @@ async def test_a_log_without_certificates_has_no_ct_routes(client: Client, route
     assert (await client.request(method, f"/governance/{route}")).status_code == 404
 
 
+async def test_an_entry_of_an_open_log_gets_its_index_and_nothing_else(client: Client, node: FakeNode) -> None:
+    for index, entry in enumerate((b"one", b"\x00\xff")):
+        answer = await client.post("/open/add", content=entry)
+        assert (answer.status_code, answer.content) == (200, b"%d" % index)
+        assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert node.logs["open"].rows == [b"one", b"\x00\xff"]
+    node.open_intakes["open"].refusal = errors.TooLarge("why")
+    assert (await client.post("/open/add", content=b"three")).status_code == 413
+    for name in ("x509", "governance", "elsewhere"):
+        assert (await client.post(f"/{name}/add", content=b"four")).status_code == 404
+
+
 async def test_get_roots_lists_every_root(client: Client) -> None:
     answer = await client.get("/x509/ct/v1/get-roots")
     assert answer.json() == {"certificates": [b64(b"\x30root one"), b64(b"\x30root two")]}

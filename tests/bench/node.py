@@ -1,4 +1,4 @@
-"""One node alone, with one log of certificates: no guard, no witness, no monitor beside it on the cores."""
+"""One node alone, by default with one log of certificates: no guard, no witness, no monitor beside it on the cores."""
 
 import asyncio
 import json
@@ -15,12 +15,14 @@ from log.crypto import keys
 from log.crypto.keys import Kind
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.processes import Process
+from log.formats.family import TILES
 from log.formats.note import KeyType
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 
-ORIGIN = "bench.twinlog.example/x509"
+HOST = "bench.twinlog.example"
 LOG = "x509"
+ORIGIN = f"{HOST}/{LOG}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,21 @@ class LoneNode:
     """A node's folder. Every limit has its default."""
 
     folder: Path
+    families: tuple[str, ...] = (LOG,)  # a log of each, by its family's name
 
     @property
     def settings(self) -> NodeSettings:
         """The settings, read from their file."""
         return NodeSettings.load(self.folder / "twinlog.toml")
 
-    async def create(self, root: bytes) -> None:
-        """Make keys, settings, a trust list with one root (DER), and the empty state."""
+    async def create(self, *roots: bytes) -> None:
+        """Make keys, settings, a trust list with these roots (DER), and the empty state."""
         self.folder.mkdir()
         keys.generate_key(self.folder / "signer.pem", Kind.ED25519)
         key = keys.load_ed25519(self.folder / "signer.pem")
         signer = NoteSigner.make("authority.twinlog.example", KeyType.ED25519, key)
         now_ms = int(time.time()) * 1000
-        name = f"ca-{sha256(root).hexdigest()[:16]}"
-        listed = TrustList(1, now_ms, (Issuer(name, root, name, now_ms, None, None, "", False, "", "", False),), ())
+        listed = TrustList(1, now_ms, tuple(_issuer(root, now_ms) for root in roots), ())
         (self.folder / "list").mkdir()
         (self.folder / "list" / "trustlist.json").write_bytes(listed.encode())
         note = await sign_note(listed.note_text(), 0, [signer])
@@ -51,11 +53,7 @@ class LoneNode:
             'node = "BENCH"',
             'listen = "127.0.0.1:0"',
             "guards = []",
-            "[[logs]]",
-            f'name = "{LOG}"',
-            'family = "x509"',
-            f'origin = "{ORIGIN}"',
-            'policy = "x509.policy"',
+            *(line for family in self.families for line in _log_table(family)),
             "[[trustlists]]",
             'side = "hk"',
             'path = "list"',
@@ -63,8 +61,10 @@ class LoneNode:
         ]
         (self.folder / "twinlog.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         state.keygen(self.settings)
-        logs = "".join(f"log {vkey}\n" for vkey in state.public_keys(self.settings)[ORIGIN])
-        (self.folder / "x509.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
+        public = state.public_keys(self.settings)
+        for family in self.families:
+            logs = "".join(f"log {vkey}\n" for vkey in public[f"{HOST}/{family}"])
+            (self.folder / f"{family}.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
         await state.init(self.settings, SystemClock())
 
     async def size(self) -> int:
@@ -76,6 +76,16 @@ class LoneNode:
         """Start `twinlog serve`."""
         arguments = ["serve", "--settings", str(self.folder / "twinlog.toml")]
         return await Server.start(Process("log", arguments, self.folder / "serve.out"), self.folder / "serve.out")
+
+
+def _log_table(family: str) -> list[str]:
+    lines = ["[[logs]]", f'name = "{family}"', f'family = "{family}"', f'origin = "{HOST}/{family}"']
+    return [*lines, f'policy = "{family}.policy"', *(["open_add = true"] if family == TILES.name else [])]
+
+
+def _issuer(root: bytes, now_ms: int) -> Issuer:
+    name = f"ca-{sha256(root).hexdigest()[:16]}"
+    return Issuer(name, root, name, now_ms, None, None, "", False, "", "", False)
 
 
 @dataclass(frozen=True, slots=True)

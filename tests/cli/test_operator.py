@@ -102,6 +102,8 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ("heartbeat_s = 0\n", "heartbeat_s"),
         ('bodies = "everyone"\n', "bodies"),
         ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
+        ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
+        ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
         ("[limits]\nmax_chains = 1\n", "limits.max_chains"),
     ],

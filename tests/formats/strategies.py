@@ -6,7 +6,7 @@ from log.formats import jcs
 from log.formats.action import JOINT, MAX_SEQ, Action
 from log.formats.checkpoint import Checkpoint
 from log.formats.event import Entry, Ref, anchor_entry, genesis_entry
-from log.formats.family import Parts, precert_parts, x509_parts
+from log.formats.family import Parts, precert_parts, raw_parts, x509_parts
 from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
@@ -57,6 +57,7 @@ X509_PARTS = st.builds(x509_parts, CERTIFICATES, FINGERPRINTS) | st.builds(
 ENTRY_PARTS = st.builds(
     Parts, st.sampled_from(EntryType).map(lambda t: b"\x4b\x47" + t.to_bytes(2)), st.binary(max_size=60)
 )
+RAW_PARTS = st.builds(raw_parts, st.binary(min_size=1, max_size=60))
 TILE_LEAVES = st.builds(
     TileLeaf,
     TIMES,

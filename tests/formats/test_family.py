@@ -13,10 +13,12 @@ from log.formats.family import (
     FAMILIES,
     GOVERNANCE,
     MAX_LEAF_SIZE,
+    TILES,
     X509,
     Family,
     Parts,
     precert_parts,
+    raw_parts,
     x509_parts,
 )
 from log.formats.sct import sct_message
@@ -98,10 +100,31 @@ def test_a_governance_entry_is_its_own_leaf_and_is_known_again_at_any_time(
     assert GOVERNANCE.measure(placed.row) == (placed.leaf, timestamp_ms, None, b"")
 
 
+@given(st.binary(max_size=200), s.TIMES, s.INDEXES)
+def test_a_raw_entry_is_its_own_row_and_leaf_at_any_time_and_place(entry: bytes, timestamp_ms: int, index: int) -> None:
+    parts = raw_parts(entry)
+    placed = TILES.place(parts, index, timestamp_ms)
+
+    assert placed.row == placed.leaf == entry == TILES.leaf_input(entry)
+    assert TILES.parts(entry) == (parts, 0, None)
+    assert TILES.measure(entry) == (entry, 0, None, b"")
+    assert TILES.keys(entry) == [b"d" + sha256(entry), b"l" + sha256(b"\x00" + entry)]
+    assert TILES.dedup(parts) == sha256(entry)
+    assert TILES.fingerprints(entry) == ()
+    assert TILES.leaf_size(parts) == len(entry)
+
+
+def test_a_raw_entry_has_as_many_bytes_as_a_bundle_can_say() -> None:
+    for read in (raw_parts, TILES.leaf_input, TILES.measure, TILES.parts, TILES.keys, TILES.fingerprints):
+        with pytest.raises(Malformed):
+            read(bytes(65_536))
+    assert TILES.leaf_input(bytes(65_535)) == bytes(65_535)
+
+
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 @given(data=st.data())
 def test_a_full_tile_is_cut_into_its_rows_and_one_more_row_is_refused(family: Family, data: st.DataObject) -> None:
-    parts = data.draw(s.X509_PARTS if family is X509 else s.ENTRY_PARTS)
+    parts = data.draw({X509: s.X509_PARTS, GOVERNANCE: s.ENTRY_PARTS, TILES: s.RAW_PARTS}[family])
     rows = [family.place(parts, index, 1).row for index in range(256)]
 
     assert family.split(family.join(rows)) == rows

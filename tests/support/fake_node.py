@@ -16,7 +16,7 @@ from log.client.prover import inclusion
 from log.errors import Conflict, Denied, LogError, Malformed, NotFound, NotYet
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint, parse_signed
-from log.formats.family import GOVERNANCE, X509, Family, Parts, x509_parts
+from log.formats.family import GOVERNANCE, TILES, X509, Family, Parts, raw_parts, x509_parts
 from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.sct import SCT, digitally_signed
 from log.formats.tlog_proof import TlogProof
@@ -40,6 +40,7 @@ class FakeStatus:
     witnessed_age_ms: int | None
     vouched_by: tuple[str, ...]
     pool: int
+    is_open: bool
     guarded: bool
     last_error: str
 
@@ -189,7 +190,17 @@ class FakeLog(Refusing):
         age_ms = None if size is None else 90_000
         error = self.last_error
         return FakeStatus(
-            self.name, self.origin, len(self.rows), 2_500, size, age_ms, vouched_by, 3, self.guarded, error
+            self.name,
+            self.origin,
+            len(self.rows),
+            2_500,
+            size,
+            age_ms,
+            vouched_by,
+            3,
+            self.family is TILES,
+            self.guarded,
+            error,
         )
 
     def _hashes(self, size: int) -> list[bytes]:
@@ -221,6 +232,17 @@ class FakeIntake(Refusing):
         return (b"\x30root one", b"\x30root two")
 
 
+class FakeOpenIntake(Refusing):
+    """Takes any bytes."""
+
+    def __init__(self, hosted: FakeLog) -> None:
+        self.log = hosted
+
+    async def add(self, entry: bytes) -> int:
+        self.refuse()
+        return self.log.append(raw_parts(entry))[0]
+
+
 class FakeWitness(Refusing):
     """Remembers the size and note of each origin; checks no proof."""
 
@@ -244,12 +266,13 @@ class FakeWitness(Refusing):
 
 @dataclass
 class FakeNode(Refusing):
-    """Two logs, `x509` and `governance`, and a witness."""
+    """Three logs, `x509`, `governance` and `open`, and a witness."""
 
     name: str = "Test node (synthetic)"
     logs: dict[str, FakeLog] = field(
         default_factory=lambda: {
-            hosted.name: hosted for hosted in (FakeLog("x509", X509), FakeLog("governance", GOVERNANCE))
+            hosted.name: hosted
+            for hosted in (FakeLog("x509", X509), FakeLog("governance", GOVERNANCE), FakeLog("open", TILES))
         }
     )
     witness: FakeWitness = field(default_factory=FakeWitness)
@@ -259,6 +282,7 @@ class FakeNode(Refusing):
 
     def __post_init__(self) -> None:
         self.intakes = {"x509": FakeIntake(self.logs["x509"])}
+        self.open_intakes = {"open": FakeOpenIntake(self.logs["open"])}
 
     @property
     def x509(self) -> FakeLog:
@@ -266,6 +290,11 @@ class FakeNode(Refusing):
 
     def well_known(self) -> dict[str, Any]:
         return {"node": self.name, "logs": [{"name": name} for name in self.logs]}
+
+    def log_list_entry(self, name: str) -> dict[str, Any]:
+        if name not in self.intakes:
+            raise NotFound("this node has no log of certificates of that name")
+        return {"description": f"{self.name} {name}"}
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         return self.ok, {"ok": self.ok}
