@@ -59,7 +59,7 @@ def _ca(name: str, key: rsa.RSAPrivateKey, issuer: str, issuer_key: rsa.RSAPriva
 
 
 async def tessera(node: Foreign, _rsa: Rsa) -> list[str]:
-    return [tool("tessera-hammer"), "-log_public_key", node.vkey("open")]
+    return [tool("tessera-hammer"), "-log_public_key", node.vkey("tlog-tiles")]
 
 
 async def tesseract(node: Foreign, hammer: Rsa) -> list[str]:
@@ -82,7 +82,7 @@ async def ground(folder: Path) -> AsyncIterator[tuple[Foreign, Rsa]]:
         yield node, hammer
 
 
-@pytest.mark.parametrize(("command", "family"), [(tessera, "open"), (tesseract, "x509")], ids=["Tessera", "TesseraCT"])
+@pytest.mark.parametrize(("command", "family"), [(tessera, "tlog-tiles"), (tesseract, "x509")], ids=["Tessera", "TesseraCT"])
 async def test_a_hammer_finds_nothing_wrong(tmp_path: Path, command: Command, family: str) -> None:
     tool(f"{command.__name__}-hammer")
     async with ground(tmp_path) as (node, hammer):

@@ -24,7 +24,7 @@ from log.formats.note import KeyType, VKey
 from log.formats.sct import SCT
 from tests.bench.node import HOST, LoneNode, Server
 
-FAMILIES = ("x509", "governance", "open")
+FAMILIES = ("x509", "governance", "tlog-tiles")
 BATCH = 64  # submissions under way at once
 
 
@@ -87,7 +87,7 @@ class Foreign:
         """Add so many entries to the open log."""
         for start in range(0, count, BATCH):
             entries = [b"entry %d" % number for number in range(start, min(start + BATCH, count))]
-            answers = await asyncio.gather(*(self.http.post(f"{self.url}/open/add", content=each) for each in entries))
+            answers = await asyncio.gather(*(self.http.post(f"{self.url}/tlog-tiles/add", content=each) for each in entries))
             assert {answer.status_code for answer in answers} == {httpx.codes.OK}
 
     async def sth(self) -> dict[str, Any]:
