@@ -86,6 +86,8 @@ def main() -> None:
 def _print_keys(made: root.Keys) -> None:
     typer.echo(f"cosigner {made.witness.vkey.encode()}")
     typer.echo(f"push {made.guard.vkey.encode()}")
+    if made.mldsa is not None:
+        typer.echo(f"mldsa {made.mldsa.vkey.encode()}")
 
 
 @contextmanager

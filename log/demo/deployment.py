@@ -93,7 +93,8 @@ class Deployment:
             self._write_settings(site, {}, None)  # enough for keygen: nobody else's keys are known yet
             state.keygen(NodeSettings.load(site.settings))
         public = {side: state.public_keys(NodeSettings.load(site.settings)) for side, site in self.sites.items()}
-        cosigner, push = self._monitor_keys()
+        printed = self._monitor_keys()
+        cosigner, push = printed["cosigner"], printed["push"]
         signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
         for side, site in self.sites.items():
             other = self.sites[_other(side)]
@@ -102,6 +103,8 @@ class Deployment:
                 policy += [
                     f"witness {other.name} {_witness(public, other)}",
                     f"witness monitor {cosigner}",
+                    *_second(f"witness {other.name}-mldsa", _witnesses(public, other)[1:]),
+                    *_second("witness monitor-mldsa", [printed[name] for name in ("mldsa",) if name in printed]),
                     f"group outside any monitor\ngroup both all {other.name} outside\nquorum both",
                 ]
                 site.policy(family).write_text("\n".join(policy) + "\n", encoding="utf-8")
@@ -154,12 +157,12 @@ class Deployment:
         (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [signer])).encode())
         return signer.vkey.encode()
 
-    def _monitor_keys(self) -> tuple[str, str]:
+    def _monitor_keys(self) -> dict[str, str]:
+        """Make the monitor's keys; return each by its use: `cosigner`, `push`, and `mldsa` where there is one."""
         self.monitor_settings.parent.mkdir()
         self._write_monitor({})
         printed = _monitor("keygen", self.monitor_settings).splitlines()
-        words = dict(line.split(" ", 1) for line in printed)
-        return words["cosigner"], words["push"]
+        return dict(line.split(" ", 1) for line in printed)
 
     def _write_monitor(self, public: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         near = json.dumps([site.name for site in self.sites.values()] if public else [])
@@ -167,6 +170,7 @@ class Deployment:
         for side, site in self.sites.items() if public else ():
             lines += ["[[nodes]]", f'name = "{site.name}"', f'url = "{site.url}"', "[nodes.witness]"]
             lines += [f'name = "{site.name}"', f'vkey = "{_witness(public, site)}"', f'url = "{site.url}/witness"']
+            lines += [f'mldsa = "{vkey}"' for vkey in _witnesses(public, site)[1:]]
             for family in FAMILIES:
                 vkeys = json.dumps(list(public[side][site.origin(family)]))
                 lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
@@ -187,8 +191,18 @@ def _other(side: str) -> str:
     return SIDES[1 - SIDES.index(side)]
 
 
+def _witnesses(public: Mapping[str, Mapping[str, Sequence[str]]], site: NodeSite) -> Sequence[str]:
+    """Return the keys of a node's witness: 0x04, and 0x06 where this machine has it."""
+    return public[site.side][f"{site.host}/witness"]
+
+
 def _witness(public: Mapping[str, Mapping[str, Sequence[str]]], site: NodeSite) -> str:
-    return public[site.side][f"{site.host}/witness"][0]
+    return _witnesses(public, site)[0]
+
+
+def _second(words: str, vkeys: Iterable[str]) -> list[str]:
+    """Return the policy lines of second keys: their cosignatures are kept and proven, and no quorum waits for them."""
+    return [f"{words} {vkey}" for vkey in vkeys]
 
 
 def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterable[Issuer]:

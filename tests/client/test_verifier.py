@@ -232,10 +232,10 @@ async def test_a_witness_with_two_keys_counts_by_what_the_policy_says() -> None:
         note = await cosigned(raw, *signers)
         found = [verify_checkpoint(note, policy).satisfied for policy in (either, both, second)]
         assert found == [by_either, by_both, by_second]
-    note = Note.parse(await cosigned(raw, GD))
+    good = Note.parse(await cosigned(raw, GD))
     bad = Note.parse(await cosigned(await head(D[:6]), GD_MLDSA)).signatures[-1]
     with pytest.raises(BadSignature):  # a known line that fails spoils the head, beside a good one of the same witness
-        verify_checkpoint(note.with_signatures([*note.signatures, bad]).encode(), either)
+        verify_checkpoint(good.with_signatures([*good.signatures, bad]).encode(), either)
 
 
 @pytest.mark.parametrize("witness", [GD, GD_MLDSA])

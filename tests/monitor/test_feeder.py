@@ -9,7 +9,7 @@ from log.crypto.notes import NoteSigner, open_note
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType, Note, Signature
 from log.formats.policy import Policy
-from monitor import main, rounds, settings
+from monitor import main, settings
 from monitor.feeder import Feeder
 from monitor.outcome import Finding, Outcome
 from monitor.rounds import Watch
@@ -202,7 +202,7 @@ async def test_a_busy_witness_is_left_alone_that_long_also_when_there_is_a_new_h
     async def sleep(seconds: float) -> None:
         raise Stop(seconds)
 
-    monkeypatch.setattr(rounds.asyncio, "sleep", sleep)
+    monkeypatch.setattr("monitor.rounds.asyncio.sleep", sleep)
     out.asked.clear()
     assert monitor.rounds is not None
     with pytest.raises(Stop, match=r"120\.0"):

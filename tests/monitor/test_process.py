@@ -61,10 +61,11 @@ def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
 
     made = call("init", "--settings", str(path))
     assert made.returncode == 0, made.stderr
-    [cosigner, push] = made.stdout.splitlines()
+    [cosigner, push, mldsa] = made.stdout.splitlines()
     keys = main.load_keys(settings.load(path))
     assert VKey.parse(cosigner.removeprefix("cosigner ")) == keys.witness.vkey
     assert VKey.parse(push.removeprefix("push ")) == keys.guard.vkey
+    assert [VKey.parse(mldsa.removeprefix("mldsa "))] == [signer.vkey for signer in keys.cosigners[1:]]
     assert call("init", "--settings", str(path)).returncode == 3
 
     asked = call("run", "--once", "--settings", str(path))
