@@ -149,10 +149,11 @@ class Watch:
             return []
         vouch = Vouch(head, old, proof)
         vouch.lines |= await self._own.advance(self.log, head, size, path)
+        findings = await self._show(vouch)
         self.vouch = vouch
         async with self.changed:
             self.changed.notify_all()
-        return await self._show(vouch)
+        return findings
 
     async def _show(self, vouch: Vouch) -> list[Finding]:
         """Lay out what we cosigned, where the settings name a place for it."""

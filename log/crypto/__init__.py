@@ -1,7 +1,7 @@
 """Keys and signatures: what a signer and a verifier are, for every suite.
 
-One file a suite: `ecdsa` (P-256), `ed25519`, `sm2` (the only file that knows libcrypto). On top of them stand
-`suites`, the signatures that issuers make over certificates; `notes`, signature lines of signed notes; and
+One file a suite: `ecdsa` (P-256), `ed25519`, `mldsa` (ML-DSA-44), `sm2` (the only file that knows libcrypto). On top of
+them stand `suites`, the signatures that issuers make over certificates; `notes`, signature lines of signed notes; and
 `keys`, the files in which a node keeps what it signs with.
 """
 
@@ -14,7 +14,7 @@ class Signer(Protocol):
 
     @property
     def public(self) -> bytes:
-        """The public key as a verifier key spells it: 32 bytes for Ed25519, SPKI DER for ECDSA."""
+        """The public key as a verifier key spells it: 32 bytes for Ed25519, 1312 for ML-DSA-44, SPKI DER for ECDSA."""
         ...
 
     @property

@@ -82,7 +82,9 @@ async def ground(folder: Path) -> AsyncIterator[tuple[Foreign, Rsa]]:
         yield node, hammer
 
 
-@pytest.mark.parametrize(("command", "family"), [(tessera, "tlog-tiles"), (tesseract, "x509")], ids=["Tessera", "TesseraCT"])
+@pytest.mark.parametrize(
+    ("command", "family"), [(tessera, "tlog-tiles"), (tesseract, "x509")], ids=["Tessera", "TesseraCT"]
+)
 async def test_a_hammer_finds_nothing_wrong(tmp_path: Path, command: Command, family: str) -> None:
     tool(f"{command.__name__}-hammer")
     async with ground(tmp_path) as (node, hammer):

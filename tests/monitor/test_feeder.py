@@ -3,6 +3,8 @@
 The witness is one of the policy of hk's certificate log: one name with two keys, at http://out/w.
 """
 
+import asyncio
+
 import pytest
 
 from log.crypto.notes import NoteSigner, open_note
@@ -206,7 +208,8 @@ async def test_a_busy_witness_is_left_alone_that_long_also_when_there_is_a_new_h
     out.asked.clear()
     assert monitor.rounds is not None
     with pytest.raises(Stop, match=r"120\.0"):
-        await monitor.rounds._feed_loop(watch, feeder, [])
+        async with asyncio.timeout(60):  # the loop has no other end
+            await monitor.rounds._feed_loop(watch, feeder, [])
     assert out.asked == []
 
 
@@ -228,6 +231,38 @@ async def test_row_11_lines_of_strangers_in_the_answer_are_not_passed_on(monitor
     known |= {signer.vkey for signer in ours(monitor)}
     for raw in followed.handed:
         assert all(any(vkey.owns(line) for vkey in known) for line in Note.parse(raw).signatures)
+
+
+@pytest.mark.parametrize("total", [16, 100])
+async def test_row_11_greased_heads_are_followed_fed_and_handed_back_without_their_grease(
+    monitor: Monitor, out: OutsideWitness, total: int
+) -> None:
+    for followed in monitor.world.logs:
+        followed.grease = total
+    for count in (0, 7):
+        await grow(monitor.world.hk_x509, count)
+        await healthy(monitor)
+    shown = [raw for followed in monitor.world.logs for raw in followed.handed]
+    shown += [request.note for request in out.asked]
+    shown += [raw for node in monitor.world.nodes for push in node.pushes for raw in push.own]
+    shown += [raw for node in monitor.world.nodes for push in node.pushes for _, raw in push.peers if raw]
+    known = {vkey for followed in monitor.world.logs for vkey in followed.vkeys}
+    known |= {witness.vkey for followed in monitor.world.logs for witness in followed.policy.witnesses}
+    known |= {signer.vkey for signer in ours(monitor)}
+    assert shown
+    for raw in shown:
+        assert all(any(vkey.owns(line) for vkey in known) for line in Note.parse(raw).signatures)
+
+
+async def test_row_11_a_head_of_101_lines_is_no_head(monitor: Monitor) -> None:
+    followed = monitor.world.hk_x509
+    followed.grease = 101
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.UNVERIFIED
+    assert (Outcome.UNVERIFIED, "checkpoint") in of(findings)
+    assert followed.handed == []
+    followed.grease = 100
+    await healthy(monitor)
 
 
 async def test_a_bad_line_beside_a_good_one_spoils_the_answer(monitor: Monitor, out: OutsideWitness) -> None:

@@ -87,7 +87,9 @@ class Foreign:
         """Add so many entries to the open log."""
         for start in range(0, count, BATCH):
             entries = [b"entry %d" % number for number in range(start, min(start + BATCH, count))]
-            answers = await asyncio.gather(*(self.http.post(f"{self.url}/tlog-tiles/add", content=each) for each in entries))
+            answers = await asyncio.gather(
+                *(self.http.post(f"{self.url}/tlog-tiles/add", content=each) for each in entries)
+            )
             assert {answer.status_code for answer in answers} == {httpx.codes.OK}
 
     async def sth(self) -> dict[str, Any]:

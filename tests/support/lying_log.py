@@ -37,6 +37,7 @@ from log.formats.policy import Policy
 from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
+from tests.support.grease import greased
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -95,6 +96,8 @@ class LyingLog:
         self.refused: list[str] = []  # why add-cosignatures said no
         self.fault: Fault | None = None
         self.grows_by = 0  # entries that every request for the checkpoint adds
+        self.grease = 0  # lines on every head that is served, unknown ones among them; 0 for none of those
+        self._served = 0
         self.policy = Policy((), (), (), "none")
         self._clock = clock
         self._edge = Edge()
@@ -169,14 +172,18 @@ class LyingLog:
                 if self.grows_by:
                     self.add(self.grows_by)
                     await self.sign()
-                return self._checkpoint()
+                return self._greased(self._checkpoint())
             case ["checkpoint", "witnessed"]:
-                return self.witnessed
+                return None if self.witnessed is None else self._greased(self.witnessed)
             case ["tile", kind, *number] if kind == self.family.tile:
                 return self._entries(*parse_numbered("/".join(number)))
             case ["tile", level, *number] if level.isdecimal():
                 return self._hashes(int(level), *parse_numbered("/".join(number)))
         return None
+
+    def _greased(self, raw: bytes) -> bytes:
+        self._served += 1
+        return greased(raw, self.grease, self._served) if self.grease else raw
 
     def _checkpoint(self) -> bytes:
         note = Note.parse(self.note)
