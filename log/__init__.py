@@ -8,6 +8,7 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     crypto       keys, signature lines, SM2
     certs        X.509 by slicing; chains, precertificates, trust lists
     access       who may do what: one pure decision
+    fair         PURE: rates, shares, turns: nobody's storm is everybody's
     governance   PURE: chains of signed actions, and what holds on a date            start at governance/chains.py
     client       a log from outside: reader, prover, verifier, witness's decision, auditor, submitter
     storage      three stores told apart by trust; LevelDB, SQLite, memory

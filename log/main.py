@@ -43,6 +43,7 @@ from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
+from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
 from log.service.log import Identity, Log, ReadLimits
 from log.service.rfc6962 import RangeLimits
@@ -90,6 +91,7 @@ class _Builder:
         )
         self._authority: Authority = FileAuthority()
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
+        self._admission = Admission(_admission_limits(settings), clock.mono_ms)
         self._logs: list[Log] = []
         self._intakes: dict[str, CertificateIntake] = {}
         self._open_intakes: dict[str, OpenIntake] = {}
@@ -202,7 +204,7 @@ class _Builder:
         if scts is not None:
             self._checks.admit(self._rules(table))
             self._intakes[table.name] = CertificateIntake(
-                hosted, scts, self._checks, self._clock, IntakeLimits(limits.max_rate_per_s)
+                hosted, scts, self._checks, self._admission, self._clock, IntakeLimits(limits.max_rate_per_s)
             )
         if family is TILES:
             self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
@@ -278,6 +280,19 @@ def _tls(settings: NodeSettings) -> Tls | None:
     return Tls(settings.tls_certificate, settings.tls_key)
 
 
+def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
+    """Return the bounds of what is submitted at once: no more than any of the queues behind can hold."""
+    limits = settings.limits
+    return AdmissionLimits(
+        max_client_rate_per_s=limits.max_client_rate_per_s,
+        max_issuer_rate_per_s=limits.max_issuer_rate_per_s,
+        rate_burst_s=limits.rate_burst_s,
+        max_rate_sources=limits.max_rate_sources,
+        submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
+        submitted_bytes=limits.pool_bytes,
+    )
+
+
 def _http_limits(settings: NodeSettings) -> HttpLimits:
     limits = settings.limits
     return HttpLimits(
@@ -339,6 +354,7 @@ async def _serve(settings: NodeSettings, clock: Clock, listener: socket.socket, 
     options = Options(
         Bodies(settings.bodies),
         tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
+        settings.behind_proxy,
         _http_limits(settings),
     )
     failed = asyncio.create_task(node.ended())

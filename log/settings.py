@@ -108,6 +108,10 @@ class LimitsTable(Table):
     max_body_bytes: Positive = 512 << 10
     max_chain: Positive = 10
     max_rate_per_s: Positive = 20_000
+    max_client_rate_per_s: Positive = 10_000
+    max_issuer_rate_per_s: Positive = 10_000
+    rate_burst_s: Positive = 1
+    max_rate_sources: Positive = 8192
     checkers: Positive = 1
     max_checking: Positive = 4096
     max_held_bytes: Positive = 64 << 20
@@ -147,7 +151,7 @@ class NodeSettings(BaseSettings):
     public_url: str = ""
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    behind_proxy: bool = False  # a proxy in front speaks TLS
+    behind_proxy: bool = False  # a proxy in front speaks TLS, and says who the client is
     keys_dir: Path = Path("keys")
     data_dir: Path = Path("data")
     heads_file: Path = Path("heads/heads.sqlite")

@@ -15,6 +15,7 @@ from log.api import handlers_node as whole
 from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
 from log.api.auth import Doorkeeper
+from log.api.clients import Clients
 from log.api.describe import operation, responses, summary
 from log.api.edge import HOT, Asgi, Edge
 from log.api.front import Front
@@ -68,6 +69,7 @@ class Options:
 
     bodies: Bodies = Bodies.PUBLIC
     tokens_sha256: tuple[bytes, ...] = ()  # of the bearer tokens that may read entries; 32 bytes each
+    behind_proxy: bool = False  # X-Forwarded-For says who the client is
     limits: HttpLimits = field(default_factory=HttpLimits)
 
 
@@ -78,7 +80,9 @@ def create_app(node: ServedNode, options: Options, clock: Clock | None = None) -
     metrics = Metrics(node.logs)
     site = Site(node, metrics, app.openapi)
     now_ms = (clock or SystemClock()).wall_ms
-    front = Front((*COLD, *HOT), site, Doorkeeper(options.bodies, options.tokens_sha256, now_ms), options.limits)
+    doorkeeper = Doorkeeper(options.bodies, options.tokens_sha256, now_ms)
+    clients = Clients(behind_proxy=options.behind_proxy)
+    front = Front((*COLD, *HOT), site, doorkeeper, clients, options.limits)
     for route in (*COLD, *HOT):
         app.add_api_route(
             route.pattern,

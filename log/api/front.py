@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from log.api.auth import Door, Doorkeeper
+from log.api.clients import Clients
 from log.api.errors import error_reply, status_of, text_reply
 from log.api.limits import Bodies, HttpLimits, Lane, Places, Receive
 from log.api.metrics import NO_ROUTE, Meter
@@ -45,8 +46,11 @@ class _Desk:
 class Front:
     """Answers requests that a route took, and those that none did."""
 
-    def __init__(self, routes: Iterable[Route], site: Site, doorkeeper: Doorkeeper, limits: HttpLimits) -> None:
+    def __init__(
+        self, routes: Iterable[Route], site: Site, doorkeeper: Doorkeeper, clients: Clients, limits: HttpLimits
+    ) -> None:
         self._site = site
+        self._clients = clients
         places = {lane: Places(lane, limits) for lane in Lane}
         bodies = {lane: Bodies(limits) for lane in Lane}  # what is sent to one lane takes no room from another
         self._desks = {
@@ -70,10 +74,11 @@ class Front:
                 desk.places.refuse()
             headers = scope["headers"]
             restricted = not desk.door.is_open and desk.door.admit(headers)
-            call = Call(params, scope["query_string"], headers, b"", restricted)
             if route.method == "GET":
+                call = Call(params, scope["query_string"], headers, b"", restricted)
                 reply = await self._in_place(desk.places, route.handler, call)
             else:
+                call = Call(params, scope["query_string"], headers, b"", restricted, self._clients.of(scope))
                 reply = await self._with_body(desk, route.handler, call, receive)
         except LogError as error:
             reply = self._refusal(route, error)
@@ -89,11 +94,11 @@ class Front:
 
     async def _with_body(self, desk: _Desk, handler: Handler, call: Call, receive: Receive) -> Reply:
         """Read the body first: a place is for work, and whoever sends slowly holds up nobody."""
-        body = await desk.bodies.read(call.headers, receive)
+        body = await desk.bodies.read(call.headers, receive, call.client)
         try:
             return await self._in_place(desk.places, handler, msgspec.structs.replace(call, body=body))
         finally:
-            desk.bodies.release(len(body))
+            desk.bodies.release(len(body), call.client)
 
     async def _in_place(self, places: Places, handler: Handler, call: Call) -> Reply:
         if places.busy >= places.limit:

@@ -61,7 +61,8 @@ async def add_entry(site: Site, call: Call) -> Reply:
 
 async def _add(site: Site, call: Call, *, precert: bool) -> Reply:
     intake = _intake(site, call)
-    sct = await intake.add_chain(parse_chain(call.body), precert)
+    intake.arrive(call.client)
+    sct = await intake.add_chain(parse_chain(call.body), precert, call.client)
     return json_reply(sct.to_json())
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NoReturn
 
 from log.errors import Malformed, TooLarge, Unavailable, UnknownCoding
+from log.fair.shares import Shares
 
 _LENGTH_DIGITS = 18  # a length of more digits is too large, whatever it is
 _CODINGS = {b"content-encoding": (b"", b"identity"), b"transfer-encoding": (b"chunked",)}  # what may stand there
@@ -68,13 +69,21 @@ class Places:
 
 
 class Bodies:
-    """Reads request bodies and counts the bytes held: many bodies are bounded like one large one."""
+    """Reads request bodies and counts the bytes held: many bodies are bounded like one large one.
+
+    A client holds no more than it leaves free, so that who sends slowly, or much, takes no room from others.
+    """
 
     def __init__(self, limits: HttpLimits) -> None:
         self._limits = limits
-        self.held_bytes = 0
+        self._held = Shares(limits.max_held_bytes)
 
-    async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> bytes:
+    @property
+    def held_bytes(self) -> int:
+        """The bytes held for all clients together."""
+        return self._held.total
+
+    async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, client: str = "") -> bytes:
         """Return the whole body; give it back with `release`.
 
         `TooLarge` over the limit, at once where the length is declared; `UnknownCoding` when it is compressed;
@@ -85,17 +94,17 @@ class Bodies:
         chunks: list[bytes] = []
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
-                await self._collect(chunks, receive)
+                await self._collect(chunks, receive, client)
         except BaseException as e:
-            self.release(sum(map(len, chunks)))
+            self.release(sum(map(len, chunks)), client)
             if isinstance(e, TimeoutError):
                 raise Malformed(f"the body did not arrive within {self._limits.body_timeout_s:g} s") from e
             raise
         return b"".join(chunks)
 
-    def release(self, size: int) -> None:
-        """Forget the `size` bytes of a body that nobody holds any more."""
-        self.held_bytes -= size
+    def release(self, size: int, client: str = "") -> None:
+        """Forget the `size` bytes of a client's body that nobody holds any more."""
+        self._held.leave(client, size)
 
     def _check_declared(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse before the first byte what says that it will be too much. Only digits count as a length."""
@@ -106,7 +115,7 @@ class Bodies:
             elif name in _CODINGS and value.lower() not in _CODINGS[name]:
                 raise UnknownCoding(f"{name.decode('ascii')}: a body is taken as it is, without a coding")
 
-    async def _collect(self, chunks: list[bytes], receive: Receive) -> None:
+    async def _collect(self, chunks: list[bytes], receive: Receive, client: str) -> None:
         size = 0
         more = True
         while more:
@@ -118,9 +127,8 @@ class Bodies:
             size += len(chunk)
             if size > self._limits.max_body_bytes:
                 raise self._too_large()
-            if self.held_bytes + len(chunk) > self._limits.max_held_bytes:
+            if not self._held.enter(client, len(chunk)):
                 raise Unavailable("too many request bodies at once", self._limits.busy_retry_s, "busy")
-            self.held_bytes += len(chunk)
             chunks.append(chunk)
 
     def _too_large(self) -> TooLarge:

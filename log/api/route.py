@@ -23,6 +23,7 @@ class Call(msgspec.Struct, frozen=True):
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes  # empty for GET
     restricted: bool  # not everybody may ask for this: no cache may keep the answer
+    client: str = ""  # who sends this body, as `log.api.clients` names it; "" for GET
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,11 @@ class LogStatus(Protocol):
         """Why the log takes nothing or signs nothing now; empty when it does."""
         ...
 
+    @property
+    def closed(self) -> str:
+        """Why the log takes no more entries, for ever; empty while it does."""
+        ...
+
 
 class ServedCertificates(Protocol):
     """The reads of RFC 6962: numbers that do not fit the log are `Malformed`, unknown hashes `NotFound`."""
@@ -89,7 +94,11 @@ class ServedLog(Protocol):
 class ServedIntake(Protocol):
     """The way into a log of certificates."""
 
-    async def add_chain(self, chain: Sequence[bytes], precert: bool) -> SCT: ...
+    def arrive(self, client: str) -> None:
+        """Raise `Closed` or `RateLimited` before anything of a client's body is looked at."""
+        ...
+
+    async def add_chain(self, chain: Sequence[bytes], precert: bool, client: str) -> SCT: ...
     def roots(self) -> Sequence[bytes]: ...
 
 

@@ -56,7 +56,9 @@ def _state(hosted: LogStatus) -> str:
     state = hosted.last_error or "in order"
     if not hosted.guarded:
         state = f"not guarded: serves, does not sign. {hosted.last_error}".strip()
-    return f"{state}; open: a test log that takes any entry from anybody" if hosted.is_open else state
+    if hosted.is_open:
+        state = f"{state}; open: a test log that takes any entry from anybody"
+    return f"closed: {hosted.closed}; {state}" if hosted.closed else state
 
 
 def _age(milliseconds: int) -> str:

@@ -82,6 +82,7 @@ class Admitted:
 
     parts: Parts
     leaf: Certificate
+    signer: Certificate  # whose key signed the leaf; an anchor submitted as itself is its own
     issuer: Certificate  # who issued it, or will (precertificates); an anchor submitted as itself is its own
     anchor: Certificate
     certificates: tuple[tuple[bytes, bytes], ...]  # (SHA-256, DER) of each behind the leaf, anchor last
@@ -216,7 +217,7 @@ class ChainChecker:
 
     def _admit(self, precert: bool, path: tuple[Step, ...]) -> Admitted:
         leaf, *issuers = (step.certificate for step in path)
-        issuer = issuers[0] if issuers else leaf
+        signer = issuer = issuers[0] if issuers else leaf
         digests = [step.digest for step in path[1:]]
         if precert:
             if issuer.is_precert_signing:
@@ -231,6 +232,7 @@ class ChainChecker:
         return Admitted(
             parts,
             leaf,
+            signer,
             issuer,
             path[-1].certificate,
             tuple((step.digest, step.certificate.der) for step in path[1:]),

@@ -42,6 +42,7 @@ class Admit(msgspec.Struct, frozen=True, tag=True):
     head: bytes
     tail: bytes
     digests: tuple[bytes, ...]  # SHA-256 of each certificate behind the leaf, the anchor last
+    issuer: bytes  # SHA-256 of the SPKI that signed the leaf
 
 
 class Refuse(msgspec.Struct, frozen=True, tag=True):

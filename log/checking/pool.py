@@ -1,18 +1,24 @@
-"""The node's side of checking: starts the processes, shares the chains out, replaces a process that ended."""
+"""The node's side of checking: starts the processes, shares the chains out, replaces a process that ended.
+
+A process is given a few chains at a time, enough that it never waits. The others stand here and take turns by client
+and issuer (`log.fair.turns`), so that who submits by the thousand delays the next one by a few checks.
+"""
 
 import asyncio
 import contextlib
 import logging
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
+from log.checking.claims import Claims
 from log.checking.messages import Admit, Check, Frames, Refuse, Rules, decode_answer, frame
 from log.errors import Unavailable
+from log.fair.turns import Turns
 from log.formats.family import Parts
 
 logger = logging.getLogger(__name__)
@@ -28,6 +34,8 @@ class PoolLimits:
     processes: int = 1
     max_checking: int = 4096  # chains that wait for their check, in all processes together
     restart_s: float = 1.0  # before a process is replaced that ended without having answered anything
+    ahead: int = 32  # chains that one process is given before it has answered; two rounds of its answers
+    max_claims: int = 4096  # issuing certificates whose key is remembered, about 200 bytes each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,15 @@ class Checked:
 
     parts: Parts
     certificates: tuple[tuple[bytes, bytes], ...]  # (SHA-256, DER) of each behind the leaf, anchor last
+    issuer: bytes  # SHA-256 of the SPKI that signed the leaf
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A chain that waits for its turn, and who waits for the answer."""
+
+    check: Check
+    answer: asyncio.Future[Admit | Refuse]
 
 
 class Pool:
@@ -48,6 +65,8 @@ class Pool:
         self._workers: list[_Worker] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+        self._claims = Claims(limits.max_claims)
+        self._turns: Turns[_Asked] = Turns()
         self._number = 0
         self._waiting = 0
 
@@ -59,6 +78,7 @@ class Pool:
         """Check the chains of a log by these rules from now on."""
         self._rules[rules.log_name] = rules
         self._anchors[rules.log_name] = {sha256(certificate).digest(): certificate for certificate, _ in rules.anchors}
+        self._claims.list(rules.log_name, self._anchors[rules.log_name].values())
         for worker in self._workers:
             worker.send(rules)
 
@@ -66,9 +86,13 @@ class Pool:
         """Return the certificates (SHA-256 -> DER) under which a log admits."""
         return self._anchors[log_name]
 
+    def claimed(self, log_name: str, chain: Sequence[bytes]) -> tuple[bytes, ...]:
+        """Return every issuer (SHA-256 of an SPKI) whose submission this may be; () when only the check can tell."""
+        return self._claims.of(log_name, chain)
+
     async def start(self) -> None:
-        """Start the processes, if there is a log to check for; what comes before they are ready waits."""
-        for _ in range(self._limits.processes if self._rules else 0):
+        """Start the processes, unless they run or there is no log to check for."""
+        for _ in range(len(self._keepers), self._limits.processes if self._rules else 0):
             self._keepers.append(asyncio.create_task(self._keep(await self._spawn()), name="checking"))
 
     async def stop(self) -> None:
@@ -78,32 +102,53 @@ class Pool:
             worker.close()
         await asyncio.gather(*self._keepers)
 
-    async def check(self, log_name: str, chain: Sequence[bytes], precert: bool) -> Checked:
-        """Return what a chain (DER, leaf first) is admitted as.
+    async def check(
+        self, log_name: str, chain: Sequence[bytes], precert: bool, client: str = "", issuer: bytes = b""
+    ) -> Checked:
+        """Return what a chain (DER, leaf first) is admitted as. Clients, and the issuers of each, take turns.
 
         `Malformed`, `Refused` and its kinds as `log.certs.chain` raises them; `Unavailable` when too many wait,
         or when the process ended before it answered.
         """
         if self._waiting >= self._limits.max_checking:
             raise Unavailable("too many chains wait for their check", reason="pool-full")
-        working = (worker for worker in self._workers if not worker.ended.is_set())
-        worker = min(working, key=lambda each: each.busy, default=None)
-        if worker is None:
+        if all(worker.ended.is_set() for worker in self._workers):
             raise Unavailable("no process checks chains now", 1, "checking")
         self._number += 1
         self._waiting += 1
+        asked = _Asked(Check(self._number, log_name, chain, precert), asyncio.get_running_loop().create_future())
+        self._turns.put(client, issuer, asked)
+        self._deal()
         try:
-            answer = await worker.ask(Check(self._number, log_name, chain, precert))
+            answer = await asked.answer
         finally:
             self._waiting -= 1
         if isinstance(answer, Refuse):
             raise answer.error()
         anchors = self._anchors[log_name]
+        if answer.digests:
+            self._claims.learn(answer.digests[0], answer.issuer)
         behind = zip(answer.digests, (*chain[1:], None), strict=False)
         return Checked(
             Parts(answer.head, answer.tail),
             tuple((digest, anchors[digest] if certificate is None else certificate) for digest, certificate in behind),
+            answer.issuer,
         )
+
+    def _deal(self) -> None:
+        """Give what is next to the least busy process, as long as one has room. Without any, nothing waits on."""
+        working = [worker for worker in self._workers if not worker.ended.is_set()]
+        while self._turns:
+            worker = min(working, key=lambda each: each.busy, default=None)
+            if worker is not None and worker.busy >= self._limits.ahead:
+                return
+            asked = self._turns.take()
+            if asked.answer.done():
+                continue  # who asked is gone
+            if worker is None:
+                asked.answer.set_exception(_ended())
+            else:
+                worker.ask(asked)
 
     async def _spawn(self) -> "_Worker":
         ours, theirs = socket.socketpair()
@@ -111,7 +156,7 @@ class Pool:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", _WORKER, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, cwd=_ROOT
             )
-        _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process), sock=ours)
+        _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process, self._deal), sock=ours)
         for each in self._rules.values():
             worker.send(each)
         self._workers.append(worker)
@@ -139,10 +184,11 @@ class Pool:
 
 
 class _Worker(asyncio.Protocol):
-    """One process, and the chains that it has not answered yet."""
+    """One process, and the chains that it has not answered yet. `on_room` is called when it can take more, or ended."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, on_room: Callable[[], None]) -> None:
         self.process = process
+        self._on_room = on_room
         self.ended = asyncio.Event()
         self.answered = False  # whether it ever did
         self._frames = Frames()
@@ -160,15 +206,10 @@ class _Worker(asyncio.Protocol):
             raise AssertionError("a message before the connection was made")
         self._transport.write(frame(message))
 
-    async def ask(self, check: Check) -> Admit | Refuse:
-        """Return the answer; `Unavailable` when the process ends without one."""
-        future: asyncio.Future[Admit | Refuse] = asyncio.get_running_loop().create_future()
-        self._waiting[check.number] = future
-        self.send(check)
-        try:
-            return await future
-        finally:
-            self._waiting.pop(check.number, None)
+    def ask(self, asked: _Asked) -> None:
+        """Send a chain; its answer comes to the future, `Unavailable` when the process ends without one."""
+        self._waiting[asked.check.number] = asked.answer
+        self.send(asked.check)
 
     def close(self) -> None:
         """Close our end, at which the process ends."""
@@ -182,12 +223,19 @@ class _Worker(asyncio.Protocol):
         self.answered = True
         for body in self._frames.feed(data):
             answer = decode_answer(body)
-            future = self._waiting.get(answer.number)
-            if future is not None and not future.done():
+            future = self._waiting.pop(answer.number)
+            if not future.done():
                 future.set_result(answer)
+        self._on_room()
 
     def connection_lost(self, _: Exception | None) -> None:
         self.ended.set()
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(Unavailable("the process that checked this chain ended", 1, "checking"))
+                future.set_exception(_ended())
+        self._waiting.clear()
+        self._on_room()
+
+
+def _ended() -> Unavailable:
+    return Unavailable("the process that checked this chain ended", 1, "checking")

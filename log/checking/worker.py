@@ -6,6 +6,7 @@ It ends when the node's end of the socket closes, however the node ended, and at
 import signal
 import socket
 import sys
+from hashlib import sha256
 
 from log.certs.chain import Anchor, ChainChecker, Limits, Window
 from log.checking.messages import Admit, Check, Frames, Refuse, Rules, decode_order, frame
@@ -52,7 +53,7 @@ class Worker:
             return Refuse.of(order.number, error)
         parts = admitted.parts
         digests = tuple(digest for digest, _ in admitted.certificates)
-        return Admit(order.number, parts.head, parts.tail, digests)
+        return Admit(order.number, parts.head, parts.tail, digests, sha256(admitted.signer.spki).digest())
 
 
 def _checker(rules: Rules) -> ChainChecker:

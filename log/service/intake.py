@@ -1,22 +1,38 @@
-"""The ways into a log: certificates in, SCTs out (RFC 6962 section 4); any bytes into an open test log."""
+"""The ways into a log: certificates in, SCTs out (RFC 6962 section 4); any bytes into an open test log.
+
+A chain passes these in order, the cheap ones first:
+
+    1. the log takes entries at all (410)
+    2. its client's rate
+    3. the rate of the issuer that it claims, and the log's rate
+    4. its share of what is in progress, which bounds the next three
+    5. the check of its chain, in turn; the issuer is known from here on
+    6. the issuer's rate
+    7. the commit, or the place that it has since long
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from log.checking.pool import Pool
-from log.errors import Malformed, RateLimited, TooLarge
+from log.checking.pool import Checked, Pool
+from log.errors import Malformed, TooLarge
+from log.fair.rates import Rate, Rates
 from log.formats.family import MAX_LEAF_SIZE, X509, raw_parts
 from log.formats.sct import SCT
 from log.sequencer.clock import Clock
+from log.sequencer.pool import Placement
+from log.service.admission import Admission
 from log.service.log import Log
 from log.service.scts import SctIssuer
+
+UNKNOWN = b""  # the issuer of a chain that claims none that is known
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
     """Bounds of what may be asked of a log that takes submissions."""
 
-    max_rate_per_s: int = 20_000  # submissions a second, all issuers together; one second's worth may burst
+    max_rate_per_s: int = 20_000  # submissions a second, all together; one second's worth may burst
 
 
 class CertificateIntake:
@@ -27,28 +43,49 @@ class CertificateIntake:
         hosted: Log,
         scts: SctIssuer,
         checks: Pool,
+        admission: Admission,
         clock: Clock,
         limits: IntakeLimits,
     ) -> None:
         self._log = hosted
         self._scts = scts
         self._checks = checks
-        self._rate = TokenBucket(limits.max_rate_per_s, clock)
+        self._admission = admission
+        self._rate = _rate(limits, clock)
 
     def roots(self) -> tuple[bytes, ...]:
         """Return every certificate (DER) that admits: get-roots."""
         return tuple(self._checks.anchors(self._log.name).values())
 
-    async def add_chain(self, chain: Sequence[bytes], precert: bool) -> SCT:
+    def arrive(self, client: str) -> None:
+        """Let a client's request in, whatever its body holds: `Closed` or `RateLimited`."""
+        self._log.check_open()  # 1
+        self._admission.clients.take(client)  # 2
+
+    async def add_chain(self, chain: Sequence[bytes], precert: bool, client: str = "") -> SCT:
         """Admit a chain (DER, leaf first) and return its SCT: the same bytes for the same submission.
 
         `Malformed` or `Refused` and its kinds; a refused submission leaves the tree as it was.
         """
-        self._rate.take()
-        checked = await self._checks.check(self._log.name, chain, precert)
-        placement = await self._log.submit(checked.parts, checked.certificates)
+        self._log.check_open()
+        claimed = self._checks.claimed(self._log.name, chain)
+        self._admission.check_claim(claimed)  # 3
+        self._rate.take(None)
+        issuer = claimed[0] if claimed else UNKNOWN
+        with self._admission.place(client, issuer, _weight(chain)):  # 4
+            checked = await self._checks.check(self._log.name, chain, precert, client, issuer)  # 5
+            placement = await self._place(checked)
         leaf = X509.place(checked.parts, placement.index, placement.timestamp_ms).leaf
         return await self._scts.sign(leaf, placement.index, placement.timestamp_ms)
+
+    async def _place(self, checked: Checked) -> Placement:
+        """Return the entry's place. Its issuer pays for a new one, and for none that was published before."""
+        size = self._log.size
+        with self._admission.charged(checked.issuer) as give_back:  # 6
+            placement = await self._log.submit(checked.parts, checked.certificates)  # 7
+        if placement.index < size:
+            give_back()
+        return placement
 
 
 class OpenIntake:
@@ -56,14 +93,15 @@ class OpenIntake:
 
     def __init__(self, hosted: Log, clock: Clock, limits: IntakeLimits) -> None:
         self._log = hosted
-        self._rate = TokenBucket(limits.max_rate_per_s, clock)
+        self._rate = _rate(limits, clock)
 
     async def add(self, entry: bytes) -> int:
         """Return the index of an entry, the first one of the same bytes, once a published head covers it.
 
-        `TooLarge` over MAX_LEAF_SIZE, `Malformed` for no bytes at all.
+        `Closed`, `RateLimited`; `TooLarge` over MAX_LEAF_SIZE, `Malformed` for no bytes at all.
         """
-        self._rate.take()
+        self._log.check_open()
+        self._rate.take(None)
         if len(entry) > MAX_LEAF_SIZE:
             raise TooLarge(f"an entry has at most {MAX_LEAF_SIZE} bytes")
         if not entry:
@@ -71,20 +109,10 @@ class OpenIntake:
         return (await self._log.submit(raw_parts(entry))).index
 
 
-class TokenBucket:
-    """A rate: `per_second` tokens a second, at most one second's worth saved up."""
+def _rate(limits: IntakeLimits, clock: Clock) -> Rates[None]:
+    return Rates(Rate("max_rate_per_s", limits.max_rate_per_s, "all together"), clock.mono_ms, 1)
 
-    def __init__(self, per_second: int, clock: Clock) -> None:
-        self._per_second = per_second
-        self._clock = clock
-        self._tokens = float(per_second)
-        self._filled_ms = clock.mono_ms()
 
-    def take(self) -> None:
-        """Use one token; `RateLimited` when there is none."""
-        now_ms = self._clock.mono_ms()
-        self._tokens = min(self._per_second, self._tokens + (now_ms - self._filled_ms) * self._per_second / 1000)
-        self._filled_ms = now_ms
-        if self._tokens < 1:
-            raise RateLimited(f"over {self._per_second} submissions a second")
-        self._tokens -= 1
+def _weight(chain: Sequence[bytes]) -> int:
+    """Return about how many bytes a submission is in the pool: an entry may hold TBS and precertificate."""
+    return sum(map(len, chain)) + len(chain[0] if chain else b"")

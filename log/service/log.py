@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from log.client.prover import root, subtree
-from log.errors import LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
+from log.errors import Closed, LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, TILES, X509, Family, Parts
@@ -81,6 +81,7 @@ class LogStatus:
     is_open: bool  # a test log that takes any entry from anybody
     guarded: bool
     last_error: str  # why the log takes or signs nothing now, "" when it does
+    closed: str  # why it takes no more entries, for ever; "" while it does
 
 
 class Log:
@@ -112,6 +113,7 @@ class Log:
         self._guarded = guarded
         self._limits = limits
         self._on_failure = on_failure
+        self.closed = ""  # why the log takes no more entries, for ever; "" while it does
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
         self._tiles: dict[tuple[int, int], bytes] = {}
@@ -169,10 +171,17 @@ class Log:
             is_open=self.family is TILES,
             guarded=self._guarded(self.origin),
             last_error=str(self.sequencer.failed or self.sequencer.refused),
+            closed=self.closed,
         )
 
+    def check_open(self) -> None:
+        """Raise `Closed` when the log takes no more entries."""
+        if self.closed:
+            raise Closed(self.closed)
+
     async def submit(self, parts: Parts, blobs: tuple[Blob, ...] = ()) -> Placement:
-        """Make the leaf an entry, or find where it already is one. See `Sequencer.submit`."""
+        """Make the leaf an entry, or find where it already is one: `Closed`, else see `Sequencer.submit`."""
+        self.check_open()
         return await self.sequencer.submit(parts, self.family.dedup(parts), blobs)
 
     # --- LogReader ------------------------------------------------------------------------------------------

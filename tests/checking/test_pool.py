@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from log.certs import certificate
 from log.checking import pool as checking
 from log.checking.messages import Check, Frames, Refuse, Rules, frame
 from log.checking.pool import Pool, PoolLimits
@@ -172,6 +173,36 @@ async def test_chains_that_wait_for_their_check_are_bounded() -> None:
     )
     assert sum(isinstance(answer, Unavailable) for answer in answers) == 4
     assert (await pool.check("x509", ISSUER.chain(1), precert=False)).certificates
+    await pool.stop()
+
+
+async def test_who_comes_behind_a_storm_waits_for_a_turn_of_each_not_for_the_storm() -> None:
+    pool = await started(PoolLimits(ahead=4))
+    order: list[str] = []
+
+    async def check(n: int, client: str, issuer: bytes) -> None:
+        checked = await pool.check("x509", ISSUER.chain(n), False, client, issuer)
+        assert checked.issuer == digest(certificate.parse(ISSUER.issuers[0]).spki)
+        order.append(f"{client}, {issuer.decode()}")
+
+    sources = [("a", b"storm")] * 60 + [("b", b"storm"), ("a", b"other")]
+    await asyncio.gather(*(check(n, *source) for n, source in enumerate(sources)))
+    assert len(order) == 62
+    assert order.index("b, storm") <= 6
+    assert order.index("a, other") <= 7
+    await pool.stop()
+
+
+async def test_what_waits_for_its_turn_is_answered_when_the_process_ends() -> None:
+    pool = await started(PoolLimits(ahead=1, restart_s=1e6))
+    asked = [asyncio.create_task(pool.check("x509", ISSUER.chain(n), precert=False)) for n in range(20)]
+    gone = asked[10]
+    gone.cancel()
+    await asyncio.sleep(0)
+    os.kill(children()[-1], signal.SIGKILL)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(answers[-1], Unavailable)
+    assert isinstance(answers[10], asyncio.CancelledError)
     await pool.stop()
 
 

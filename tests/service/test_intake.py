@@ -14,11 +14,15 @@ from log.errors import Malformed, RateLimited, Refused, SettingsError
 from log.formats.family import X509
 from log.formats.note import KeyType
 from log.formats.sct import split_digitally_signed
+from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake, IntakeLimits
 from log.service.scts import SctIssuer
 from tests.support.engine import Engine, MemoryPlace, log_signers
 
 ISSUER = MassIssuer()
+OTHER = MassIssuer("rsa2048")
+ANCHORS = tuple((issuer.issuers[-1], False) for issuer in (ISSUER, OTHER))
+RULES = Rules("x509", ANCHORS, precert_signing=False, window=None, max_chain=10)
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class Desk:
     engine: Engine
     checks: Pool
     limits: IntakeLimits = field(default_factory=IntakeLimits)
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
 
     def intake(self) -> CertificateIntake:
         signer = next(signer for signer in log_signers() if signer.vkey.type is KeyType.TREE_HEAD)
@@ -35,7 +40,9 @@ class Desk:
         log_id = self.engine.running.identity.log_id
         assert log_id is not None
         scts = SctIssuer(log_id, signer.signer)
-        return CertificateIntake(self.engine.running, scts, self.checks, self.engine.clock, self.limits)
+        clock = self.engine.clock
+        admission = Admission(self.admission, clock.mono_ms)
+        return CertificateIntake(self.engine.running, scts, self.checks, admission, clock, self.limits)
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ async def desk() -> AsyncIterator[Desk]:
     await engine.create()
     await engine.start()
     checks = Pool(PoolLimits())
-    checks.admit(Rules(engine.running.name, ((ISSUER.issuers[-1], False),), False, None, 10))
+    checks.admit(RULES)
     await checks.start()
     yield Desk(engine, checks)
     await checks.stop()
@@ -125,7 +132,7 @@ async def test_over_the_rate_is_an_answer(desk: Desk) -> None:
 
 
 async def test_get_roots_is_every_certificate_that_admits(desk: Desk) -> None:
-    assert tuple(desk.intake().roots()) == (ISSUER.issuers[-1],)
+    assert tuple(desk.intake().roots()) == (ISSUER.issuers[-1], OTHER.issuers[-1])
 
 
 def test_an_sct_key_that_does_not_sign_the_same_twice_is_refused() -> None:

@@ -43,6 +43,7 @@ class FakeStatus:
     is_open: bool
     guarded: bool
     last_error: str
+    closed: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class FakeLog(Refusing):
         self.cosigned: tuple[int, bytes] | None = None  # size and note of the witnessed head
         self.guarded = True
         self.last_error = ""
+        self.closed = ""
         self.compressed = 0  # how often a tile was asked for as gzip
         self.vkey = VKey.make(self.origin, KeyType.TREE_HEAD, b"a key of " + name.encode())
         self.certificates = self.reads() if family is X509 else None
@@ -201,6 +203,7 @@ class FakeLog(Refusing):
             self.family is TILES,
             self.guarded,
             error,
+            self.closed,
         )
 
     def _hashes(self, size: int) -> list[bytes]:
@@ -213,10 +216,18 @@ class FakeIntake(Refusing):
     def __init__(self, hosted: FakeLog) -> None:
         self.log = hosted
         self.seen: list[tuple[tuple[bytes, ...], bool]] = []
+        self.clients: list[str] = []  # of each call
+        self.turned_away: LogError | None = None  # raised when the next client arrives
         self.hold: asyncio.Event | None = None  # submissions wait for it
         self.arrivals: asyncio.Queue[None] = asyncio.Queue()  # one item for each call that began
 
-    async def add_chain(self, chain: Sequence[bytes], precert: bool) -> SCT:
+    def arrive(self, client: str) -> None:
+        self.clients.append(client)
+        refusal, self.turned_away = self.turned_away, None
+        if refusal is not None:
+            raise refusal
+
+    async def add_chain(self, chain: Sequence[bytes], precert: bool, client: str) -> SCT:
         self.arrivals.put_nowait(None)
         if self.hold is not None:
             await self.hold.wait()

@@ -1,0 +1,71 @@
+"""Who may submit now: rates and shares of clients and issuers, over all logs of a node.
+
+    client   its address; pays for every submission, so that what fails its check has a price
+    issuer   SHA-256 of the SPKI that signed the leaf, as it was verified; pays for every new entry
+
+Nobody can spend an issuer's tokens by naming it: they are taken after the check of the signature. Nor by submitting
+again what the log holds already, which anyone can read there: such a token is given back. Once an issuer has none,
+what can only be its submission (`log.checking.claims`) is refused before the check, until tokens return.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from log.errors import RateLimited
+from log.fair.rates import Rate, Rates
+from log.fair.shares import Shares
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    """Bounds for all logs of a node together."""
+
+    max_client_rate_per_s: int = 10_000  # submissions a second
+    max_issuer_rate_per_s: int = 10_000  # new entries a second
+    rate_burst_s: int = 1  # seconds' worth of either rate that may come at once
+    max_rate_sources: int = 8192  # clients, and issuers, whose rate is remembered
+    submissions: int = 4096  # between their arrival and their answer
+    submitted_bytes: int = 64 << 20  # of their entries and certificates
+
+
+class Admission:
+    """The counters behind it. Only the event loop touches them."""
+
+    def __init__(self, limits: AdmissionLimits, now_ms: Callable[[], int]) -> None:
+        client = Rate("max_client_rate_per_s", limits.max_client_rate_per_s, "one client", limits.rate_burst_s)
+        issuer = Rate("max_issuer_rate_per_s", limits.max_issuer_rate_per_s, "one issuer", limits.rate_burst_s)
+        self.clients: Rates[str] = Rates(client, now_ms, limits.max_rate_sources)
+        self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)
+        self._places = Shares(limits.submissions)
+        self._bytes = Shares(limits.submitted_bytes)
+
+    def check_claim(self, issuers: Sequence[bytes]) -> None:
+        """Raise `RateLimited` when the submission is of one of these issuers and none of them has a token."""
+        if issuers and all(self.issuers.over(issuer) for issuer in issuers):
+            raise self.issuers.refusal()
+
+    @contextmanager
+    def place(self, client: str, issuer: bytes, size: int) -> Iterator[None]:
+        """Hold a place and `size` bytes for a submission; `RateLimited` when that is more than its share."""
+        if not self._places.enter(client, 1, issuer):
+            raise RateLimited("too many submissions of this client, or of this issuer at it, in progress at once")
+        try:
+            if not self._bytes.enter(client, size, issuer):
+                raise RateLimited("too many bytes of this client, or of this issuer at it, in progress at once")
+            try:
+                yield
+            finally:
+                self._bytes.leave(client, size, issuer)
+        finally:
+            self._places.leave(client, 1, issuer)
+
+    @contextmanager
+    def charged(self, issuer: bytes) -> Iterator[Callable[[], None]]:
+        """Take a token of a verified issuer, or raise `RateLimited`. An error inside, or the call, gives it back."""
+        self.issuers.take(issuer)
+        try:
+            yield lambda: self.issuers.give_back(issuer)
+        except BaseException:
+            self.issuers.give_back(issuer)
+            raise
