@@ -6,7 +6,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,18 +24,19 @@ from log.checking.pool import Pool
 from log.checking.pool import PoolLimits as CheckingLimits
 from log.crypto import keys
 from log.crypto.keys import LogKeys
-from log.crypto.notes import sign_statement
+from log.crypto.notes import NoteSigner, sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed
 from log.formats.family import FAMILIES, GOVERNANCE, TILES
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
 from log.formats.policy import Policy
-from log.node import trustlists
+from log.node import calendar, closing, trustlists
 from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
+from log.node.keeper import Keeper, Series, Term, Timing
 from log.node.node import Node, NodeConfig
 from log.node.witness import NodeWitness
 from log.sequencer.clock import Clock
@@ -53,6 +54,9 @@ from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore
 
 logger = logging.getLogger("twinlog.main")
+
+CLOSED_BY_SETTINGS = "closed by its operator"
+YEARS_TO_COME = 10  # for which a refusal can say from when on their shard takes a certificate
 
 EXIT_STOPPED = 0
 EXIT_SETTINGS = 2
@@ -93,6 +97,9 @@ class _Builder:
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
         self._admission = Admission(_admission_limits(settings), clock.mono_ms)
         self._logs: list[Log] = []
+        self._terms: dict[str, Term] = {}
+        self._signers: list[NoteSigner] = []
+        self._tables: list[tuple[LogTable, LogTable]] = []  # of each certificate log, with the one it comes from
         self._intakes: dict[str, CertificateIntake] = {}
         self._open_intakes: dict[str, OpenIntake] = {}
         self._node: Node | None = None
@@ -100,18 +107,20 @@ class _Builder:
     async def node(self, url: str) -> Node:
         settings = self._settings
         self._authority = await load_authority(settings, self._heads)
-        loaded = {table.name: state.log_keys(settings, table) for table in settings.logs}
+        tables = await state.tables(settings, self._heads)
+        loaded = {table.name: state.log_keys(settings, table) for table, _ in tables}
         witness_keys = keys.load_witness_keys(settings.keys_dir, state.witness_name(settings))
-        keys.require_distinct([*witness_keys, *(signer for own in loaded.values() for signer in own.signers)])
-        for table in settings.logs:
-            await self._add_log(table, loaded[table.name])
+        self._signers = [*witness_keys, *(signer for own in loaded.values() for signer in own.signers)]
+        keys.require_distinct(self._signers)
+        for table, series in tables:
+            self._logs.append(await self._add_log(table, series, loaded[table.name]))
+        self._admit()
         known = state.witnessed(settings)
         witness = NodeWitness(witness_keys, known, self._heads, self._guard, self._halts, self._clock, self._fail)
         config = NodeConfig(
             settings.node,
             url,
             settings.heartbeat_s * 1000,
-            {table.name: table.window for table in settings.logs},
         )
         governance = [
             Governance(
@@ -122,7 +131,7 @@ class _Builder:
                 settings.anchor_s,
             )
             for hosted in self._logs
-            if hosted.family is GOVERNANCE
+            if hosted.family is GOVERNANCE and not hosted.closed
         ]
         self._node = Node(
             config,
@@ -136,10 +145,46 @@ class _Builder:
             governance,
             self._disk,
             self._checks,
+            self._keeper(),
+            {name: term.window for name, term in self._terms.items()},
         )
         return self._node
 
-    async def _add_log(self, table: LogTable, own: LogKeys) -> None:
+    def _keeper(self) -> Keeper:
+        settings = self._settings
+        series = [
+            Series(table.name, table.origin, table.first_year or 0, table.closed) for table in state.sharded(settings)
+        ]
+        timing = Timing(settings.shard_ahead_days, settings.close_after_days)
+        return Keeper(
+            series,
+            timing,
+            self._heads,
+            self._guard,
+            self._clock,
+            lambda: self._logs,
+            self._terms.__getitem__,
+            self._bring_up,
+        )
+
+    async def _bring_up(self, series: Series, year: int) -> None:
+        """Create a shard and take it up. `SettingsError` and `Unavailable` before anything is written."""
+        self._disk.check()
+        of = next(table for table in state.sharded(self._settings) if table.name == series.name)
+        table = of.shard(year)
+        own = state.log_keys(self._settings, table)
+        keys.require_distinct([*self._signers, *own.signers])
+        _policy_of(table, of)
+        await state.create_shard(self._settings, table, self._heads, self._clock)
+        hosted = await self._add_log(table, of, own)
+        self._signers += own.signers
+        self._admit()
+        if self._node is None:
+            raise AssertionError("a shard comes up in a node")
+        await self._node.add(hosted, self._intakes.get(table.name), table.window)
+        self._logs.append(hosted)
+
+    async def _add_log(self, table: LogTable, series: LogTable, own: LogKeys) -> Log:
         settings, limits = self._settings, self._settings.limits
         family = FAMILIES[table.family]
         # The index is rebuilt from the entries, so a missing one is no lost state: it begins anew.
@@ -161,9 +206,7 @@ class _Builder:
             ),
             on_failure=self._fail,
         )
-        policy = _policy(table.policy)
-        if policy.logs and not policy.log_vkeys(table.origin):
-            raise SettingsError(f"{table.policy}: this policy is of other logs than {table.origin}")
+        policy = _policy_of(table, series)
         hosted: Log
         scts = None if own.sct is None or own.log_id is None else SctIssuer(own.log_id, own.sct)
         witnessed = WitnessedHead(
@@ -200,23 +243,44 @@ class _Builder:
             ),
             self._fail,
         )
-        self._logs.append(hosted)
+        hosted.closed = await closing.reason(self._heads, table.origin)
+        if table.closed and not hosted.closed:
+            hosted.closed = CLOSED_BY_SETTINGS
+        self._terms[table.name] = Term(table.window, table is not series, table.closed)
         if scts is not None:
-            self._checks.admit(self._rules(table))
+            self._tables.append((table, series))
             self._intakes[table.name] = CertificateIntake(
                 hosted, scts, self._checks, self._admission, self._clock, IntakeLimits(limits.max_rate_per_s)
             )
         if family is TILES:
             self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
+        return hosted
 
-    def _rules(self, table: LogTable) -> Rules:
+    def _admit(self) -> None:
+        """Say by which rules each log of certificates admits, now that it is known which there are."""
+        for table, series in self._tables:
+            self._checks.admit(self._rules(table, series))
+
+    def _rules(self, table: LogTable, series: LogTable) -> Rules:
         return Rules(
             table.name,
             tuple((each.certificate, each.weak_hash) for each in self._authority.at(self._clock.wall_ms()).anchors()),
             table.precert_signing,
             table.window,
             self._settings.limits.max_chain,
+            tuple(self._takers(table, series)),
         )
+
+    def _takers(self, table: LogTable, series: LogTable) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Yield the other shards beside a shard with their windows, and those to come with when that will be."""
+        if table is series:
+            return
+        there = [other for other, of in self._tables if of is series]
+        yield from ((other.name, other.window) for other in there if other is not table and other.window)
+        newest = max(int(other.name.rpartition("-")[2]) for other in there)
+        for year in range(newest + 1, newest + 1 + YEARS_TO_COME):
+            begins_ms = calendar.begins_ms(year, self._settings.shard_ahead_days)
+            yield f"{series.name}-{year}, from {calendar.date(begins_ms)} on", calendar.window(year)
 
     def _genesis(self) -> JSON:
         """Return what the first governance entry says: who this node is, by which keys."""
@@ -270,6 +334,16 @@ def _policy(path: Path) -> Policy:
         return Policy.parse(_read(path))
     except Malformed as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def _policy_of(table: LogTable, series: LogTable) -> Policy:
+    """Return a log's policy. One that names logs must name this one, or a shard of the same log."""
+    policy = _policy(table.policy)
+    named = {line.vkey.name for line in policy.logs}
+    shards = {name for name in named if table is not series and name.startswith(f"{series.origin}-")}
+    if named and table.origin not in named and not shards:
+        raise SettingsError(f"{table.policy}: this policy is of other logs than {table.origin}")
+    return policy
 
 
 def _tls(settings: NodeSettings) -> Tls | None:

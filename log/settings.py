@@ -7,20 +7,33 @@ test compares the two.
 """
 
 import os
+import re
 import tomllib
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import SettingsError
 from log.formats.family import TILES
+from log.node import calendar
 
 PREFIX = "TWINLOG_"
 RESERVED = frozenset({"witness", "guard", "healthz", "metrics"})  # first path segments that no log may have
+MAX_SERIES_NAME = 27  # characters of the name of a log with shards
 MONITORS = "TWINLOG_MONITOR_"  # the monitor has settings of its own
 SHARED_DATA = "TWINLOG_DATA"  # where the tests and the demonstration find shared data
 
@@ -61,6 +74,9 @@ class LogTable(Table):
     window: tuple[Milliseconds, Milliseconds] | None = None  # notAfter: from (inclusive), to (exclusive)
     precert_signing: bool = True  # take precertificates issued through a precertificate signing certificate
     open_add: bool = False  # an open test log, which takes any entry from anybody, is one only when this says so
+    shards: Literal["yearly"] | None = None  # a log for each year of notAfter, <name>-<year>
+    first_year: Annotated[int, Field(ge=1970, le=9000)] | None = None  # of the shards
+    closed: bool = False  # takes no more entries, for ever
 
     @model_validator(mode="after")
     def _open_on_purpose(self) -> Self:
@@ -69,6 +85,29 @@ class LogTable(Table):
         if self.family == TILES.name and not self.open_add:
             raise ValueError("a log of the family tlog-tiles takes any entry from anybody: it needs open_add = true")
         return self
+
+    @model_validator(mode="after")
+    def _sharded_or_not(self) -> Self:
+        if (self.shards is None) != (self.first_year is None):
+            raise ValueError("shards, first_year: both or neither")
+        if self.shards is not None:
+            if self.family != "x509" or self.window is not None:
+                raise ValueError("shards: only of a log of certificates, and each has its own window")
+            if len(self.name) > MAX_SERIES_NAME:
+                raise ValueError(f"name: at most {MAX_SERIES_NAME} characters, for the years to come")
+        return self
+
+    def shard(self, year: int) -> "LogTable":
+        """Return the table of one shard of this log, as it would stand there by itself."""
+        return self.model_copy(
+            update={
+                "name": f"{self.name}-{year}",
+                "origin": f"{self.origin}-{year}",
+                "window": calendar.window(year),
+                "shards": None,
+                "first_year": None,
+            }
+        )
 
 
 class WitnessedTable(Table):
@@ -141,6 +180,11 @@ class LimitsTable(Table):
     clock_error_ms: Positive = 60_000
 
 
+def _is_shard(text: str, series: str, table: LogTable) -> bool:
+    """Say whether a name or origin is that of a shard of `table`, whose own one is `series`."""
+    return table.shards is not None and re.fullmatch(re.escape(series) + "-[0-9]{4}", text) is not None
+
+
 class NodeSettings(BaseSettings):
     """The whole file."""
 
@@ -158,6 +202,8 @@ class NodeSettings(BaseSettings):
     heartbeat_s: Positive = 10
     stop_timeout_s: Positive = 10
     anchor_s: Positive = 600
+    shard_ahead_days: Annotated[int, Field(gt=0, le=36_525)] = 92
+    close_after_days: Annotated[int, Field(ge=0, le=36_525)] = 7
     bodies: Literal["public", "token"] = "public"
     tokens_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     logs: tuple[LogTable, ...] = Field(min_length=1)
@@ -165,6 +211,15 @@ class NodeSettings(BaseSettings):
     guards: tuple[GuardTable, ...]  # required, so that going without one is written down: guards = []
     trustlists: tuple[TrustListTable, ...] = ()
     limits: LimitsTable = LimitsTable()
+
+    @field_validator("logs")
+    @classmethod
+    def _distinct(cls, logs: tuple[LogTable, ...]) -> tuple[LogTable, ...]:
+        for table, other in combinations(logs, 2):
+            for ours, theirs in ((table.name, other.name), (table.origin, other.origin)):
+                if ours == theirs or _is_shard(ours, theirs, other) or _is_shard(theirs, ours, table):
+                    raise ValueError(f"two logs have, or could have, one name or origin: {ours} and {theirs}")
+        return logs
 
     @classmethod
     def settings_customise_sources(

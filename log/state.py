@@ -7,10 +7,11 @@ from functools import partial
 from log.client.witness import check_witnessable
 from log.crypto import keys
 from log.crypto.keys import LogKeys
-from log.errors import Malformed, SettingsError, StateRefused
+from log.errors import Malformed, SettingsError, StateRefused, StoreMissing
 from log.formats.family import FAMILIES, X509, Family
 from log.formats.note import KeyType, VKey
 from log.merkle.frontier import Frontier
+from log.node import calendar, shards
 from log.node import witness as witness_state
 from log.node.guard import GuardKey
 from log.sequencer.clock import Clock
@@ -18,15 +19,20 @@ from log.sequencer.commit import Committer, Identity, load_edge
 from log.sequencer.head import Published, decode_head, store_name
 from log.service.tree import StoredTree
 from log.settings import LogTable, NodeSettings
+from log.storage import HeadStore
 from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 
 
-def keygen(settings: NodeSettings) -> None:
-    """Make every key file that the settings call for. `SettingsError` when one exists: none is overwritten."""
-    for table in settings.logs:
+def keygen(settings: NodeSettings, clock: Clock) -> None:
+    """Make the key files that the settings call for and that are missing; none is overwritten.
+
+    Of shards, also those of the next one that is not due yet: peers and monitors pin them long before it comes.
+    """
+    for table in _keyed(settings, clock.wall_ms()):
         keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
-    keys.generate_witness_keys(settings.keys_dir)
+    if not (settings.keys_dir / "witness.pem").exists():
+        keys.generate_witness_keys(settings.keys_dir)
 
 
 def keygen_mldsa(settings: NodeSettings) -> None:
@@ -34,9 +40,10 @@ def keygen_mldsa(settings: NodeSettings) -> None:
     keys.generate_witness_mldsa_key(settings.keys_dir)
 
 
-def public_keys(settings: NodeSettings) -> dict[str, list[str]]:
+def public_keys(settings: NodeSettings, clock: Clock) -> dict[str, list[str]]:
     """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
-    logs = {table.origin: [vkey.encode() for vkey in log_keys(settings, table).vkeys] for table in settings.logs}
+    tables = _keyed(settings, clock.wall_ms())
+    logs = {table.origin: [vkey.encode() for vkey in log_keys(settings, table).vkeys] for table in tables}
     witness = [signer.vkey.encode() for signer in keys.load_witness_keys(settings.keys_dir, witness_name(settings))]
     return {**logs, witness_name(settings): witness}
 
@@ -46,20 +53,102 @@ def witness_name(settings: NodeSettings) -> str:
     return settings.logs[0].origin.partition("/")[0] + "/witness"
 
 
-async def init(settings: NodeSettings, clock: Clock) -> None:
-    """Create the stores, sign each log's empty head, write the witness marker. Refuses a state that exists."""
+def _keyed(settings: NodeSettings, now_ms: int) -> list[LogTable]:
+    """Return each log that has keys of its own: those that must exist, and of each series the shard that comes next."""
+    tables = _plain(settings)
+    for series in sharded(settings):
+        due = calendar.due_years(series.first_year or 0, now_ms, settings.shard_ahead_days)
+        tables += [series.shard(year) for year in (*due, max(due.stop, due.start))]
+    return tables
+
+
+def sharded(settings: NodeSettings) -> list[LogTable]:
+    """Return the tables that stand for a shard a year, not for a log."""
+    return [table for table in settings.logs if table.shards is not None]
+
+
+def _plain(settings: NodeSettings) -> list[LogTable]:
+    return [table for table in settings.logs if table.shards is None]
+
+
+async def tables(settings: NodeSettings, heads: HeadStore) -> list[tuple[LogTable, LogTable]]:
+    """Return the table of each log that exists, with the one in the settings from which it comes.
+
+    Of shards these are the ones that were created, whatever the clock says now. `SettingsError` when the settings
+    leave out one of them.
+    """
+    found = [(table, table) for table in _plain(settings)]
+    for series in sharded(settings):
+        for year in await shards.created_years(heads, series.origin):
+            if year < (series.first_year or 0):
+                raise SettingsError(f"first_year: the shard {series.name}-{year} exists, and its reads go on for ever")
+            found.append((series.shard(year), series))
+    return found
+
+
+async def init(settings: NodeSettings, clock: Clock) -> int:
+    """Create the stores, sign each log's empty head, write the witness marker; return the number of logs.
+
+    Of shards those that are due. Refuses a state that exists.
+    """
     check_settings(settings)
+    due = [
+        series.shard(year)
+        for series in sharded(settings)
+        for year in calendar.due_years(series.first_year or 0, clock.wall_ms(), settings.shard_ahead_days)
+    ]
+    for table in (*_plain(settings), *due):
+        log_keys(settings, table)  # before anything is created
     heads = open_heads(settings, create=True)
     try:
         await witness_state.create(heads)
-        for table in settings.logs:
-            data, index = open_stores(settings, table, create=True)
-            identity = Identity(table.origin, log_keys(settings, table).signers)
-            await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
-            await index.close()
-            await data.close()
+        for table in _plain(settings):
+            await _make_stores(settings, table)
+            await _sign_empty_head(settings, table, heads, clock)
+        for table in due:
+            await create_shard(settings, table, heads, clock)
     finally:
         await heads.close()
+    return len(_plain(settings)) + len(due)
+
+
+async def create_shard(settings: NodeSettings, table: LogTable, heads: HeadStore, clock: Clock) -> None:
+    """Make the state of a shard once; see `log.node.shards` for the order of its writes, and what it raises."""
+
+    async def sign() -> None:
+        value = await heads.load(store_name(table.origin))
+        if value is None:
+            await _sign_empty_head(settings, table, heads, clock)
+        elif decode_head(value, table.origin, log_keys(settings, table).vkeys).size:
+            raise StateRefused(f"head store: {table.origin} is recorded as new, but its head covers entries")
+
+    folder = settings.data_dir / table.name
+    await shards.create(
+        heads, shards.NewShard(table.origin, folder.exists, partial(_make_stores, settings, table), sign)
+    )
+
+
+async def _make_stores(settings: NodeSettings, table: LogTable) -> None:
+    """Make the two stores of a log, or find them empty. `StateRefused` when the data store holds an entry."""
+    data, index = open_stores(settings, table, create=True)
+    try:
+        await data.entries(0, 1)
+    except StoreMissing:
+        return
+    finally:
+        await index.close()
+        await data.close()
+    raise StateRefused(f"{settings.data_dir / table.name} holds entries of a log that is to be created")
+
+
+async def _sign_empty_head(settings: NodeSettings, table: LogTable, heads: HeadStore, clock: Clock) -> None:
+    data, index = open_stores(settings, table, create=False)
+    try:
+        identity = Identity(table.origin, log_keys(settings, table).signers)
+        await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
+    finally:
+        await index.close()
+        await data.close()
 
 
 class OpenGate:
@@ -79,8 +168,7 @@ def check_settings(settings: NodeSettings) -> None:
     """
     if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
         raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
-    own = {table.origin for table in settings.logs}
-    if own & {entry.origin for entry in settings.witnessed}:
+    if any(_own(settings, entry.origin) for entry in settings.witnessed):
         raise SettingsError("witnessed: a node never witnesses its own logs")
     witnessed(settings)
     guards(settings)
@@ -129,6 +217,13 @@ def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
     return vkey
 
 
+def _own(settings: NodeSettings, origin: str) -> bool:
+    """Say whether an origin is that of a log of this node, or could be of a shard to come."""
+    base, _, year = origin.rpartition("-")
+    shard_of = {table.origin for table in sharded(settings)}
+    return origin in {table.origin for table in _plain(settings)} or (year.isdigit() and base in shard_of)
+
+
 @dataclass(frozen=True, slots=True)
 class StoppedLog:
     """One log of a stopped node, for the auditor."""
@@ -143,7 +238,7 @@ async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
     """Open a stopped node's logs one after the other, changing nothing. `StoreLocked` while the node runs."""
     heads = open_heads(settings, create=False)
     try:
-        for table in settings.logs:
+        for table, _ in await tables(settings, heads):
             family, vkeys = FAMILIES[table.family], log_keys(settings, table).vkeys
             value = await heads.load(store_name(table.origin))
             if value is None:

@@ -24,6 +24,7 @@ class Rules(msgspec.Struct, frozen=True, tag=True):
     precert_signing: bool
     window: tuple[int, int] | None
     max_chain: int
+    shards: tuple[tuple[str, tuple[int, int]], ...] = ()  # who takes what this log's window does not, in words
 
 
 class Check(msgspec.Struct, frozen=True, tag=True):

@@ -61,6 +61,7 @@ def _checker(rules: Rules) -> ChainChecker:
         [Anchor(certificate, weak_hash) for certificate, weak_hash in rules.anchors],
         allow_precert_signing=rules.precert_signing,
         window=None if rules.window is None else Window(*rules.window),
+        shards={taker: Window(*window) for taker, window in rules.shards},
         limits=Limits(max_chain=rules.max_chain),
     )
 

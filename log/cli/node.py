@@ -33,20 +33,20 @@ def keygen(
         bool, typer.Option("--mldsa", help="Make the witness's ML-DSA-44 key alone, beside the keys there are.")
     ] = False,
 ) -> None:
-    """Make the key files that the settings call for, and print the public keys that others pin."""
-    loaded = NodeSettings.load(settings)
+    """Make the key files that are missing, of shards one year ahead, and print the public keys that others pin."""
+    loaded, clock = NodeSettings.load(settings), SystemClock()
     if mldsa:
         state.keygen_mldsa(loaded)
     else:
-        state.keygen(loaded)
-    print(json.dumps(state.public_keys(loaded), indent=2))
+        state.keygen(loaded, clock)
+    print(json.dumps(state.public_keys(loaded, clock), indent=2))
 
 
 def init(settings: Settings = Path("twinlog.toml")) -> None:
     """Create a node's stores and sign each log's empty head. Once."""
     loaded = NodeSettings.load(settings)
-    asyncio.run(state.init(loaded, SystemClock()))
-    print(f"{loaded.node}: {len(loaded.logs)} logs created")
+    count = asyncio.run(state.init(loaded, SystemClock()))
+    print(f"{loaded.node}: {count} logs created")
 
 
 def serve(settings: Settings = Path("twinlog.toml")) -> None:

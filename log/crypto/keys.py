@@ -197,11 +197,16 @@ def log_id(spki: bytes) -> bytes:
 
 
 def generate_log_keys(folder: Path, log_name: str, *, scts: bool) -> None:
-    """Make the key files of one log; `scts` for an x509 log."""
-    generate_key(folder / f"{log_name}.ed25519.pem", Kind.ED25519)
-    generate_key(folder / f"{log_name}.cosign.pem", Kind.ED25519)
+    """Make the key files of one log that are not there yet; `scts` for an x509 log."""
+    _generate_missing(folder / f"{log_name}.ed25519.pem", Kind.ED25519)
+    _generate_missing(folder / f"{log_name}.cosign.pem", Kind.ED25519)
     if scts:
-        generate_key(folder / f"{log_name}.p256.pem", Kind.P256)
+        _generate_missing(folder / f"{log_name}.p256.pem", Kind.P256)
+
+
+def _generate_missing(path: Path, kind: Kind) -> None:
+    if not path.exists():
+        generate_key(path, kind)
 
 
 def load_log_keys(folder: Path, log_name: str, origin: str, *, scts: bool) -> LogKeys:

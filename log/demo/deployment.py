@@ -91,8 +91,11 @@ class Deployment:
         for site in self.sites.values():
             site.folder.mkdir(parents=True)
             self._write_settings(site, {}, None)  # enough for keygen: nobody else's keys are known yet
-            state.keygen(NodeSettings.load(site.settings))
-        public = {side: state.public_keys(NodeSettings.load(site.settings)) for side, site in self.sites.items()}
+            state.keygen(NodeSettings.load(site.settings), SystemClock())
+        public = {
+            side: state.public_keys(NodeSettings.load(site.settings), SystemClock())
+            for side, site in self.sites.items()
+        }
         printed = self._monitor_keys()
         cosigner, push = printed["cosigner"], printed["push"]
         signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}

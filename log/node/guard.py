@@ -61,6 +61,7 @@ class Guard:
         self._opinions: dict[str, _Opinion] = {}
         self._guarded: set[str] = set()
         self._peers: set[str] = set()
+        self._heard = False  # whether a push was taken to its end since the last start or parting
         self._parting_ms = self._apart()
         self._since_s = clock.wall_ms() // 1000
         self.partings = 0  # how often the clocks parted since the start
@@ -79,6 +80,19 @@ class Guard:
     def permit_witness(self, origin: str) -> None:
         """Raise `Unavailable` unless our witness may cosign a head of the foreign `origin` now."""
         self._check(origin, self._peers, retry_after_s=1)  # a guard speaks every second, and who feeds us keeps to it
+
+    def permit_for_ever(self, origins: Iterable[str]) -> None:
+        """Raise `Unavailable` unless what cannot be undone may be done: log begun, log closed.
+
+        A guard must have spoken since the last start or parting, some guard for each of our `origins`, and the clock
+        must be theirs.
+        """
+        self._look()
+        if self.keys and not self._heard:
+            raise Unavailable("no guard has spoken since the last start", reason="unguarded")
+        for origin in origins:
+            self._check(origin, self._guarded)
+        self._check_clock()
 
     def guarded(self, origin: str) -> bool:
         """Say whether a guard has spoken for `origin` since the last start or parting."""
@@ -102,6 +116,7 @@ class Guard:
         if abs(apart_ms - self._parting_ms) > self._limits.parting_ms:
             self._guarded.clear()
             self._peers.clear()
+            self._heard = False
             self._since_s = self._clock.wall_ms() // 1000
             self.partings += 1
         self._parting_ms = apart_ms
@@ -133,6 +148,11 @@ class Guard:
         held, now_ms = self._opinions.get(guard.name), self._clock.mono_ms()
         if held is None or time_s > held.time_s or now_ms - held.mono_ms > self._limits.heard_ms:
             self._opinions[guard.name] = _Opinion(time_s, now_ms)
+
+    def end_push(self, time_s: int) -> None:
+        """All that a guard's push of `time_s` showed was compared. `Conflict` when the clocks parted meanwhile."""
+        self.check_fresh(time_s)
+        self._heard = True
 
     def open(self, origin: str, time_s: int) -> None:
         """A guard has shown its largest head of our own `origin`, cosigned at `time_s`; our tree bears it out.

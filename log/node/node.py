@@ -6,7 +6,7 @@ node refuses what waits, says why in `failure`, and whoever started it lets it b
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -32,6 +32,7 @@ from log.node.disk import Disk
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey
 from log.node.halts import Halts
+from log.node.keeper import Keeper
 from log.node.log_list import MIN_MMD_S, log_list_entry
 from log.node.witness import NodeWitness
 from log.service.intake import CertificateIntake, OpenIntake
@@ -50,7 +51,6 @@ class NodeConfig:
     name: str
     public_url: str  # without a final slash
     heartbeat_ms: int
-    windows: Mapping[str, tuple[int, int] | None]  # notAfter window by log name, POSIX milliseconds
 
 
 class Node:
@@ -69,11 +69,16 @@ class Node:
         governance: Sequence[Governance],
         disk: Disk,
         checks: Pool,
+        keeper: Keeper | None = None,
+        windows: Mapping[str, tuple[int, int] | None] | None = None,
     ) -> None:
+        """`windows` are the notAfter dates that logs take, by name, POSIX milliseconds."""
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
-        self.intakes = intakes
+        self.intakes = dict(intakes)
         self.open_intakes = open_intakes
+        self._keeper = keeper
+        self._windows = dict(windows or {})
         self.witness = witness
         self._guard = guard
         self._halts = halts
@@ -83,6 +88,7 @@ class Node:
         self._checks = checks
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._tasks: list[asyncio.Task[None]] = []
+        self._keeping: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self.failure: LogError | None = None
 
@@ -95,6 +101,16 @@ class Node:
         """Names of the configured guards; without any, nothing protects against a restored image."""
         return tuple(key.name for key in self._guard.keys)
 
+    async def add(self, hosted: Log, intake: CertificateIntake | None, window: tuple[int, int] | None) -> None:
+        """Take up a log that came into being while the node runs: start it, then serve it on all routes."""
+        await hosted.start()
+        await self._checks.start()
+        self._by_origin[hosted.origin] = hosted
+        self._windows[hosted.name] = window
+        if intake is not None:
+            self.intakes[hosted.name] = intake
+        self.logs[hosted.name] = hosted
+
     async def start(self) -> None:
         """Recover every log, then begin to sequence. `StateRefused` when any state is not what it must be."""
         await self._halts.load()
@@ -102,21 +118,29 @@ class Node:
         await self._checks.start()
         for hosted in self.logs.values():
             await hosted.start()
+        if self._keeper is not None:
+            await self._keeper.look()
+            self._keeping = asyncio.create_task(self._tend(self._keeper.run(), "keeper"), name=f"keeper {self.name}")
         self._tasks = [
-            asyncio.create_task(self._govern(part), name=f"governance {self.name}") for part in self._governance
+            asyncio.create_task(self._tend(part.run(), "governance"), name=f"governance {self.name}")
+            for part in self._governance
         ]
 
-    async def _govern(self, part: Governance) -> None:
+    async def _tend(self, work: Awaitable[None], what: str) -> None:
+        """Wait for a task's work; an error in it ends the node."""
         try:
-            await part.run()
+            await work
         except LogError as error:
             self.fail(error)
         except Exception as error:
-            logger.exception("the governance task failed")
-            self.fail(StateRefused(f"governance of {self.name}: {type(error).__name__}"))
+            logger.exception("the %s task failed", what)
+            self.fail(StateRefused(f"{what} of {self.name}: {type(error).__name__}"))
 
     async def stop(self) -> None:
         """Answer what was accepted, let go of every store."""
+        if self._keeper is not None and self._keeping is not None:
+            self._keeper.stop()
+            await self._keeping
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -155,6 +179,7 @@ class Node:
             for origin, shown in push.peers:
                 if origin in self.witness.origins and not await self.witness.compare(origin, shown):
                     self._guard.open_peer(origin, push.time_s)
+            self._guard.end_push(push.time_s)
         except VerificationError as error:
             raise Denied(str(error)) from error
         except (StorageError, StateRefused) as error:
@@ -182,6 +207,8 @@ class Node:
         )
         hosted = self._by_origin.get(opened.checkpoint.origin)
         cosigned = opened.signed_by(guard.cosigner)
+        if hosted is None and cosigned is not None:
+            raise Denied(f"a guard holds a head of {opened.checkpoint.origin}, which is not here: set back, or no log?")
         if hosted is None or cosigned is None or not _signed_by_log(hosted, opened.verified):
             raise Denied("a guard's note needs the log's own signature and the guard's")
         time_s = (cosigned.timestamp_ms or 0) // 1000
@@ -214,7 +241,8 @@ class Node:
                     "url": f"{url}/{hosted.name}",
                     "vkeys": [vkey.encode() for vkey in hosted.identity.vkeys],
                     "log_id": None if hosted.identity.log_id is None else b64encode(hosted.identity.log_id),
-                    "window": self._config.windows.get(hosted.name),
+                    "window": self._windows.get(hosted.name),
+                    "closed": hosted.closed or None,
                     "policy": hosted.identity.policy.encode(),
                 }
                 for hosted in self.logs.values()
@@ -236,12 +264,19 @@ class Node:
         # Entries are merged before their SCT leaves; what may be this old is a head, before /healthz complains.
         mmd_s = max(MIN_MMD_S, STALE_BEATS * self._config.heartbeat_ms // 1000)
         url = f"{self._config.public_url}/{name}"
-        return log_list_entry(f"{self.name} {name}", key.key, url, mmd_s, self._config.windows.get(name))
+        return log_list_entry(f"{self.name} {name}", key.key, url, mmd_s, self._windows.get(name))
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Return whether all is well, and the condition of each log."""
         statuses = [hosted.status() for hosted in self.logs.values()]
-        problems = [problem for status in statuses for problem in self._problems(status)]
+        awaited = self._awaited()
+        problems = [problem for status in statuses if status.name not in awaited for problem in self._problems(status)]
+        notes = [
+            f"{self.logs[name].origin}: no guard has spoken for it yet; it is {why}" for name, why in awaited.items()
+        ]
+        if self._keeper is not None:
+            problems += self._keeper.problems
+            notes += self._keeper.notes
         problems += [f"{halted.origin}: {halted.why}" for halted in self._halts.all()]
         try:
             self._disk.check()
@@ -255,6 +290,7 @@ class Node:
             "node": self.name,
             "ok": not problems,
             "problems": problems,
+            "notes": notes,
             "disk_free_bytes": self._disk.free_bytes(),
             "sm2": sm2_available(),
             "guards": self.guards,
@@ -271,11 +307,19 @@ class Node:
                     "pool": status.pool,
                     "guarded": status.guarded,
                     "last_error": status.last_error,
+                    "closed": status.closed or None,
                 }
                 for status in statuses
             ],
         }
         return not problems, body
+
+    def _awaited(self) -> dict[str, str]:
+        """Return the logs, by name, that no guard has spoken for and that need none yet, with why."""
+        if self._keeper is None:
+            return {}
+        unguarded = [hosted for hosted in self.logs.values() if not self._guard.guarded(hosted.origin)]
+        return {hosted.name: why for hosted in unguarded if (why := self._keeper.awaited(hosted))}
 
     def _problems(self, status: LogStatus) -> list[str]:
         problems = []

@@ -75,11 +75,13 @@ class Committer:
         return self._published
 
     async def create(self) -> None:
-        """Sign the empty head of a new log. `StateRefused` when the head store already has one."""
+        """Sign the empty head of a new log. `StateRefused` when the head store already has one, `StoreFailed`."""
         head = await self._sign(0, EMPTY_ROOT, self._clock.wall_ms())
         swap = await self._heads.replace(store_name(self._identity.origin), None, head.encode())
-        if swap is not Swap.OK:
+        if swap is Swap.STALE:
             raise StateRefused(f"head store: {self._identity.origin} already has a head")
+        if swap is Swap.UNKNOWN:
+            raise StoreFailed(f"head store: outcome of creating the head of {self._identity.origin} is unknown")
 
     async def recover(self) -> None:
         """Load the head that counts and the tree below it, changing nothing. `StateRefused` if it cannot."""

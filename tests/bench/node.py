@@ -60,8 +60,8 @@ class LoneNode:
             f"signers = {json.dumps([signer.vkey.encode()])}",
         ]
         (self.folder / "twinlog.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        state.keygen(self.settings)
-        public = state.public_keys(self.settings)
+        state.keygen(self.settings, SystemClock())
+        public = state.public_keys(self.settings, SystemClock())
         for family in self.families:
             logs = "".join(f"log {vkey}\n" for vkey in public[f"{HOST}/{family}"])
             (self.folder / f"{family}.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")

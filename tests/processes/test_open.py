@@ -16,6 +16,7 @@ from log.formats.note import VKey
 from log.formats.tlog_proof import TlogProof
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
+from log.sequencer.clock import SystemClock
 from tests.bench.node import HOST, LoneNode
 
 LARGEST = bytes(MAX_LEAF_SIZE)
@@ -42,7 +43,7 @@ async def test_any_bytes_are_taken_once_and_proved(node: LoneNode) -> None:
         reader = HttpLog(f"http://127.0.0.1:{server.port}/{TILES.name}", TILES, http)
         rows = await reader.entries(0, len(ENTRIES), len(ENTRIES))
         assert [rows[index] for index in indexes[: len(ENTRIES)]] == ENTRIES
-        vkeys = [VKey.parse(vkey) for vkey in state.public_keys(node.settings)[f"{HOST}/{TILES.name}"]]
+        vkeys = [VKey.parse(vkey) for vkey in state.public_keys(node.settings, SystemClock())[f"{HOST}/{TILES.name}"]]
         assert (await audit(reader, TILES, vkeys)).size == len(ENTRIES)
 
         leaf = leaf_hash(LARGEST)

@@ -22,6 +22,7 @@ from log import state
 from log.demo import ca
 from log.formats.note import KeyType, VKey
 from log.formats.sct import SCT
+from log.sequencer.clock import SystemClock
 from tests.bench.node import HOST, LoneNode, Server
 
 FAMILIES = ("x509", "governance", "tlog-tiles")
@@ -125,7 +126,7 @@ class Foreign:
 
     def vkey(self, family: str) -> str:
         """Return the 0x01 key of a log."""
-        vkeys = state.public_keys(self.node.settings)[f"{HOST}/{family}"]
+        vkeys = state.public_keys(self.node.settings, SystemClock())[f"{HOST}/{family}"]
         (found,) = [vkey for vkey in vkeys if VKey.parse(vkey).type is KeyType.ED25519]
         return found
 
