@@ -24,7 +24,7 @@ from log.formats.policy import Policy
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor, monitor  # noqa: F401 - the fixture
 from tests.support.engine import ed25519
-from tests.support.go_witnesses import program
+from tests.support.go_tools import tool
 from tests.support.nodes import client, unguard, world
 
 ORIGIN = "log.elsewhere.example/tessera"
@@ -36,7 +36,7 @@ class Tessera:
     """A log in a folder, made by one process a batch."""
 
     def __init__(self, folder: Path) -> None:
-        self._binary = program("posix-oneshot")
+        self._binary = tool("posix-oneshot")
         self.folder = folder / "tessera"
         self._work = folder
         self._policy: list[str] = []

@@ -1,11 +1,10 @@
 """Witnesses that others wrote, as processes: litewitness of filippo.io/torchwood, omniwitness of transparency-dev.
 
-Both are Go programs that are looked for on the path; `.ci/run` says in which versions they are tried.
+Both are Go programs; `.ci/go-tools` says in which versions they are tried.
 """
 
 import asyncio
 import base64
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -14,26 +13,18 @@ from hashlib import sha256
 from pathlib import Path
 
 import httpx
-import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from log.demo.deployment import free_port
 from log.formats.note import KeyType, VKey
 from tests.support.engine import mldsa_signer
+from tests.support.go_tools import tool
 from tests.support.nodes import eventually
 from tests.support.ssh_agent import fingerprint, ssh_agent
 
 NAME = "outside.example/witness"
 SEED = bytes([90]) * 32
 EMPTY_ROOT = base64.b64encode(sha256(b"").digest()).decode()
-
-
-def program(name: str) -> str:
-    """Return the path of a Go program, or skip the test."""
-    found = shutil.which(name)
-    if found is None:
-        pytest.skip(f"Go absent: {name} is not on the path")
-    return found
 
 
 @dataclass(slots=True)
@@ -50,7 +41,7 @@ class GoWitness:
 @asynccontextmanager
 async def litewitness(folder: Path, known: Mapping[str, VKey]) -> AsyncIterator[GoWitness]:
     """Run litewitness; `known` holds the 0x01 key of each origin."""
-    binary, port, key = program("litewitness"), free_port(), Ed25519PrivateKey.from_private_bytes(SEED)
+    binary, port, key = tool("litewitness"), free_port(), Ed25519PrivateKey.from_private_bytes(SEED)
     vkey = VKey.make(NAME, KeyType.COSIGNATURE, key.public_key().public_bytes_raw())
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(ssh_agent(folder / "agent", key))
@@ -68,7 +59,7 @@ async def litewitness(folder: Path, known: Mapping[str, VKey]) -> AsyncIterator[
 @asynccontextmanager
 async def omniwitness(folder: Path, known: Mapping[str, VKey], *more: str) -> AsyncIterator[GoWitness]:
     """Run omniwitness with an Ed25519 and an ML-DSA-44 key; `known` holds the 0x01 key of each origin."""
-    binary, port = program("omniwitness"), free_port()
+    binary, port = tool("omniwitness"), free_port()
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
     note_key, second = VKey.make(NAME, KeyType.ED25519, public), mldsa_signer(NAME, SEED[0]).vkey
     arguments = [f"--listen=127.0.0.1:{port}", "--metrics_listen=", f"--db_file={folder / 'omni.db'}", *more]
