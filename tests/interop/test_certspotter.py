@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.foreign import Foreign, foreign
-from tests.support.go_tools import running, tool
+from tests.support.go_tools import DEADLINE_S, running, tool
 from tests.support.nodes import eventually
 
 WATCHED = ".harbour.example"
@@ -52,7 +52,7 @@ class Certspotter:
             async def there() -> bool:
                 return words in source()
 
-            await eventually(f"certspotter says {words!r}", there)
+            await eventually(f"certspotter says {words!r}", there, DEADLINE_S)
 
     def _said(self) -> str:
         return self._output.read_text(errors="replace")

@@ -17,10 +17,16 @@ from log.formats.tlog_proof import TlogProof
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 from log.sequencer.clock import SystemClock
-from tests.bench.node import HOST, LoneNode
+from tests.bench.node import HOST, LoneNode, Server
 
 LARGEST = bytes(MAX_LEAF_SIZE)
 ENTRIES = [b"one", b"\x00", LARGEST, b"KG no entry of ours", b"one\n"]
+
+
+def connect(server: Server) -> httpx.AsyncClient:
+    """Return a client without connections kept alive: one might be closed at the moment it is used again."""
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", limits=limits, timeout=60)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ async def node(tmp_path: Path) -> LoneNode:
 
 async def test_any_bytes_are_taken_once_and_proved(node: LoneNode) -> None:
     server = await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
+    async with connect(server) as http:
         at_once = await asyncio.gather(*(http.post(f"/{TILES.name}/add", content=entry) for entry in ENTRIES * 3))
         assert {answer.status_code for answer in at_once} == {httpx.codes.OK}
         assert {answer.headers["content-type"] for answer in at_once} == {"text/plain; charset=utf-8"}
@@ -58,7 +64,7 @@ async def test_any_bytes_are_taken_once_and_proved(node: LoneNode) -> None:
             await audit_index(stored.reader, TILES, stored.index)
 
     server = await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
+    async with connect(server) as http:
         again = [int((await http.post(f"/{TILES.name}/add", content=entry)).text) for entry in ENTRIES]
         assert again == indexes[: len(ENTRIES)]
         assert int((await http.post(f"/{TILES.name}/add", content=b"new")).text) == len(ENTRIES)
@@ -67,7 +73,7 @@ async def test_any_bytes_are_taken_once_and_proved(node: LoneNode) -> None:
 
 async def test_what_is_refused_leaves_the_tree_as_it_was_and_other_logs_take_nothing(node: LoneNode) -> None:
     server = await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as http:
+    async with connect(server) as http:
         for body, status in ((b"", 400), (LARGEST + b".", 413), (bytes(1 << 20), 413)):
             assert (await http.post(f"/{TILES.name}/add", content=body)).status_code == status
         for name in ("x509", "governance", "elsewhere"):

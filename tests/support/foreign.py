@@ -146,7 +146,9 @@ async def foreign(folder: Path, *more_roots: bytes) -> AsyncIterator[Foreign]:
     home.mkdir(parents=True)
     node = LoneNode(folder / "node", FAMILIES)
     await node.create(root.certificate, *more_roots)
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=BATCH), timeout=60) as http:
+    # A connection kept alive may be closed by the node at the moment it is used again: each request has its own.
+    limits = httpx.Limits(max_connections=BATCH, max_keepalive_connections=0)
+    async with httpx.AsyncClient(limits=limits, timeout=60) as http:
         made = Foreign(home, node, issuer, http)
         try:
             await made.start()
