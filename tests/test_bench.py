@@ -12,7 +12,7 @@ import pytest
 from log.certs import certificate
 from log.formats.text import b64decode
 from tests.bench import __main__ as program
-from tests.bench import cpu, limits, load, machine, requests, row_audit, row_proof_reads, row_vouch, wrk
+from tests.bench import cpu, limits, load, machine, requests, row_audit, row_proof_reads, row_storm, row_vouch, wrk
 from tests.bench.client import Connection, Job, Outcome, run
 from tests.bench.ground import Ground, Scale
 from tests.bench.rows import Result, Row
@@ -39,6 +39,7 @@ def test_the_rows_are_those_of_the_design_with_their_goals() -> None:
         "add_chain_rsa2048": ("/s", None),
         "add_chain_sm2": ("/s", 3000),
         "add_chain_p99_at_1000": ("ms", 100),
+        "storm_p99": ("ratio", None),
         "tile_reads": ("/s", 20_000),
         "proof_reads": ("/s", 10_000),
         "get_entries": ("/s", None),
@@ -273,3 +274,11 @@ async def test_memory_is_of_the_node_and_of_its_checking_process(tmp_path: Path)
         assert cpu.of_server(server.pid) > 0
     finally:
         await server.stop()
+
+
+async def test_the_storm_row_answers_all_others_and_compares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_storm, "WARM_UP_S", 0.1)
+    monkeypatch.setattr(load, "START_S", 0.2)
+    result = await row_storm.others(Ground(tmp_path, TINY))
+    assert result.value, result.detail
+    assert "others at 100/s" in result.detail

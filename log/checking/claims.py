@@ -21,7 +21,7 @@ class Claims:
         self._listed: dict[str, dict[bytes, tuple[bytes, ...]]] = {}  # log -> subject -> issuers of that name
         self._known: OrderedDict[bytes, bytes] = OrderedDict()  # SHA-256 of a certificate -> its key's
 
-    def list(self, log: str, anchors: Iterable[bytes]) -> None:
+    def list(self, log_name: str, anchors: Iterable[bytes]) -> None:
         """Take up the certificates (DER) under which a log admits."""
         names: dict[bytes, tuple[bytes, ...]] = {}
         for anchor in anchors:
@@ -29,7 +29,7 @@ class Claims:
             key = sha256(parsed.spki).digest()
             names[parsed.subject] = (*names.get(parsed.subject, ()), key)
             self.learn(sha256(anchor).digest(), key)
-        self._listed[log] = names
+        self._listed[log_name] = names
 
     def learn(self, digest: bytes, issuer: bytes) -> None:
         """Remember that the certificate with this SHA-256 holds this issuer's key. Only what passed comes here."""
@@ -38,13 +38,13 @@ class Claims:
         if len(self._known) > self._max_known:
             self._known.popitem(last=False)
 
-    def of(self, log: str, chain: Sequence[bytes]) -> tuple[bytes, ...]:
+    def of(self, log_name: str, chain: Sequence[bytes]) -> tuple[bytes, ...]:
         """Return every issuer that may have signed the leaf; () when that shows only in the check."""
         if len(chain) > 1:
             known = self._known.get(sha256(chain[1]).digest())
             return () if known is None else (known,)
         name = _issuer_name(chain[0]) if chain else None
-        return () if name is None else self._listed[log].get(name, ())
+        return () if name is None else self._listed[log_name].get(name, ())
 
 
 def _issuer_name(leaf: bytes) -> bytes | None:

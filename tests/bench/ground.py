@@ -30,6 +30,7 @@ class Scale:
     entry_bytes: int = 1500  # its certificates with what stands around them
     connections: int = 256  # of a closed loop
     rate: float = 1000.0  # requests a second of the latency row
+    calm_rate: float = 100.0  # of those who submit beside a storm
     vouch_rate: float = 100.0
     vouch_seconds: float = 60.0
 
@@ -44,10 +45,10 @@ class Ground:
     fill_rate: float = 0.0  # entries a second at which the big log was filled
     _big: LoneNode | None = None
 
-    async def empty_node(self, name: str, chains: Chains | None = None) -> LoneNode:
-        """Make a new node of its own that admits these chains, or else `chains`."""
+    async def empty_node(self, name: str, *chains: Chains) -> LoneNode:
+        """Make a new node of its own that admits these chains, or else `self.chains`."""
         node = LoneNode(self.folder / name)
-        await node.create((chains or self.chains).root)
+        await node.create(*(each.root for each in chains or (self.chains,)))
         return node
 
     async def node_of(self, name: str, entries: int) -> LoneNode:

@@ -2,7 +2,16 @@
 
 from functools import partial
 
-from tests.bench import row_add_chain, row_audit, row_get_entries, row_proof_reads, row_start, row_tile_reads, row_vouch
+from tests.bench import (
+    row_add_chain,
+    row_audit,
+    row_get_entries,
+    row_proof_reads,
+    row_start,
+    row_storm,
+    row_tile_reads,
+    row_vouch,
+)
 from tests.bench.rows import Row
 
 _COMMIT = "one synced LevelDB batch of ten entries and one head swap, median"
@@ -15,6 +24,7 @@ ROWS = (
     Row("add_chain_rsa2048", "/s", None, "raw RSA-2048 verify on 2 threads", _RSA),
     Row("add_chain_sm2", "/s", 3000, "raw SM2 verify on 2 threads", _SM2),
     Row("add_chain_p99_at_1000", "ms", 100, _COMMIT, row_add_chain.latency),
+    Row("storm_p99", "ratio", None, "the others' p99 without the storm", row_storm.others),
     Row("tile_reads", "/s", 20_000, "bare ASGI with a body of 8 KiB, a CPU-second", row_tile_reads.reads),
     Row("proof_reads", "/s", 10_000, _BARE, row_proof_reads.reads),
     Row("get_entries", "/s", None, _BARE, row_get_entries.reads),

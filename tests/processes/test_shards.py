@@ -115,7 +115,8 @@ async def test_a_monitor_that_pinned_a_shard_beforehand_vouches_for_it_once_it_h
                 assert answer.status_code == httpx.codes.OK, answer.text
                 answers.append(answer.json())
                 for name in names:
-                    await eventually(f"{name} is vouched for", partial(_vouched, http, f"{url}/{name}", name == target))
+                    full = name == target
+                    await eventually(f"{name} is vouched for", partial(_vouched, http, f"{url}/{name}", full=full))
         finally:
             await node.stop()
     await monitor.stop()
@@ -135,6 +136,6 @@ async def _healthy(http: httpx.AsyncClient, url: str, names: list[str]) -> bool:
     return answer.status_code == httpx.codes.OK and there == names
 
 
-async def _vouched(http: httpx.AsyncClient, url: str, full: bool) -> bool:
+async def _vouched(http: httpx.AsyncClient, url: str, *, full: bool) -> bool:
     answer = await http.get(f"{url}/checkpoint/witnessed")
     return answer.status_code == httpx.codes.OK and parse_signed(answer.content)[1].size == int(full)

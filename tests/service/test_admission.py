@@ -24,12 +24,12 @@ class Watched(Pool):
         self.held: asyncio.Event | None = None
 
     async def check(
-        self, log: str, chain: Sequence[bytes], precert: bool, client: str = "", issuer: bytes = b""
+        self, log_name: str, chain: Sequence[bytes], precert: bool, client: str = "", issuer: bytes = b""
     ) -> Checked:
         self.checks += 1
         if self.held is not None:
             await self.held.wait()
-        return await super().check(log, chain, precert, client, issuer)
+        return await super().check(log_name, chain, precert, client, issuer)
 
 
 @pytest.fixture
