@@ -1,7 +1,7 @@
 """Bodies, lanes and time: over a limit is an answer, and afterwards nothing is held."""
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -114,6 +114,31 @@ async def test_a_full_lane_is_503_and_leaves_the_others_alone(node: FakeNode) ->
         intake.hold.set()
     assert [task.result().status_code for task in waiting] == [200, 200]
     assert (await ask(app, "POST", TARGET, chunks=[CHAIN])).status == 200
+
+
+async def test_whoever_sends_slowly_takes_a_place_only_when_all_has_come(node: FakeNode) -> None:
+    app = limited(node, submit=1)
+    intake = node.intakes["x509"]
+    intake.hold = asyncio.Event()
+    go = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield CHAIN[:5]
+        await go.wait()
+        yield CHAIN[5:]
+
+    async with connect(app) as client, asyncio.TaskGroup() as group:
+        slow = group.create_task(client.post(TARGET, content=slowly()))
+        while await held(app) < 5:
+            await asyncio.sleep(0)
+        quick = group.create_task(client.post(TARGET, content=CHAIN))  # the place is still free
+        await intake.arrivals.get()
+        go.set()
+        async with asyncio.timeout(30):
+            assert (await slow).status_code == 503  # now it is not
+        intake.hold.set()
+    assert quick.result().status_code == 200
+    assert await held(app) == 0
 
 
 async def test_readers_do_not_keep_out_writers(node: FakeNode) -> None:
