@@ -30,10 +30,25 @@ def test_every_setting_is_documented_and_no_other() -> None:
 
 
 def test_documented_defaults_are_the_defaults() -> None:
+    fields_of = {**NodeSettings.model_fields, **LimitsTable.model_fields}
     for key, row in _rows("Settings").items():
-        field = LimitsTable.model_fields.get(key)
-        if field is not None:
-            assert str(field.default) in row.split("|")[2], key
+        _, first, second, *_ = row.split("|")
+        keys = re.findall(r"`([a-z0-9_]+)`", first)
+        words = [word.strip(" `") for word in second.split(",")]
+        word = words[keys.index(key)] if len(words) == len(keys) else words[0]
+        field = fields_of[key]
+        if field.is_required():
+            assert word == "–", key
+        elif field.default in (None, ()):
+            assert word == "none", key
+        elif field.default != "":  # what it then is, is said in words
+            assert word.lower() == str(field.default).lower(), key
+
+
+def test_every_setting_is_read_where_the_node_is_put_together() -> None:
+    put_together = "".join((CHECKOUT / "log" / name).read_text(encoding="utf-8") for name in ("main.py", "state.py"))
+    read = set(re.findall(r"(?<=limits\.|ttings\.)[a-z0-9_]+", put_together))
+    assert set(NodeSettings.model_fields) | set(LimitsTable.model_fields) <= read
 
 
 def test_every_key_of_a_table_is_named_where_the_table_is() -> None:
