@@ -6,13 +6,15 @@ and starts anew through recovery. LevelDB would go on acknowledging synced write
 
 import asyncio
 import json
+import os
 import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -22,10 +24,12 @@ from tests.support.nodes import World, client, eventually, unguard, world
 
 MORE = 40  # submissions tried after the cut
 BATCH = 48
-CUT_LIMITS = {"linger_ms": 500, "body_timeout_s": 60}  # large batches; bodies may be held back
+# Large batches; bodies may be held back; a small disk is no low disk.
+CUT_LIMITS = {"linger_ms": 500, "body_timeout_s": 60, "disk_watermark_bytes": 0}
 AHEAD_BYTES = 48 << 10
 CUT_BYTES = 5_000  # of the batch that is cut, so many still fit: a few of its entries
 MIB = 1 << 20
+PAGE_BYTES = 4096  # what a file system in memory gives at once
 
 
 def largest(folder: Path, pattern: str) -> int:
@@ -91,25 +95,46 @@ class HeldBack:
             return 0
 
 
+@dataclass(frozen=True, slots=True)
+class CutFile:
+    """Where the data store's log ended when its last batch was cut."""
+
+    folder: Path
+    end: int
+
+    def untouched(self) -> bool:
+        return largest(self.folder, "*.log") == self.end
+
+
+CUTS = pytest.mark.parametrize("by", ["a limit on files", "a full disk"])
+
+
 @asynccontextmanager
-async def cut_in_a_batch(folder: Path) -> AsyncIterator[tuple[World, httpx.AsyncClient, HeldBack]]:
-    """A node whose data store was cut in the middle of a batch, on which there is no limit any more."""
-    async with world(folder, limits=CUT_LIMITS) as w, client() as http, client() as other:
-        unguard(w.site())
-        node = await w.start()
-        data = w.data_folder() / "x509" / "data"
-        held = HeldBack(w, other)
-        # Until the data store's log is the largest file by more than a batch, so that nothing else is cut.
-        while largest(data, "*.log") < largest(w.heads_file().parent, "*") + AHEAD_BYTES:
+async def cut_in_a_batch(folder: Path, by: str) -> AsyncIterator[tuple[World, httpx.AsyncClient, HeldBack, CutFile]]:
+    """A node whose data store was cut in the middle of a batch, and has room again."""
+    with ExitStack() as stack:
+        disk = stack.enter_context(small_disk(folder / "disk", 16 * MIB)) if by == "a full disk" else None
+        async with world(folder / "d", limits=CUT_LIMITS) as w, client() as http, client() as other:
+            unguard(w.site())
+            if disk is not None:
+                move_to(disk, w.data_folder())
+            node = await w.start()
+            data = w.data_folder() / "x509" / "data"
+            held = HeldBack(w, other)
             await w.submits(http, BATCH)
-        await held.begin(MORE)
-        end = largest(data, "*.log") + CUT_BYTES
-        with files_end_at(node.pid, end):
-            statuses = await asyncio.gather(*(w.promises.submit(http, w.site().url) for _ in range(BATCH)))
-        assert httpx.codes.SERVICE_UNAVAILABLE in statuses
-        assert set(statuses) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE, 0}
-        assert largest(data, "*.log") == end  # cut, and nothing came after it
-        yield w, http, held
+            # Until the data store's log is the largest file by more than a batch, so that a limit cuts nothing else.
+            while disk is None and largest(data, "*.log") < largest(w.heads_file().parent, "*") + AHEAD_BYTES:
+                await w.submits(http, BATCH)
+            await held.begin(MORE)
+            before = largest(data, "*.log")
+            with files_end_at(node.pid, before + CUT_BYTES) if disk is None else little_room(disk, CUT_BYTES):
+                statuses = await asyncio.gather(*(w.promises.submit(http, w.site().url) for _ in range(BATCH)))
+                cut = CutFile(data, largest(data, "*.log"))
+            assert httpx.codes.SERVICE_UNAVAILABLE in statuses
+            assert set(statuses) <= {httpx.codes.OK, httpx.codes.SERVICE_UNAVAILABLE, 0}
+            assert before < cut.end <= before + CUT_BYTES + PAGE_BYTES
+            assert cut.untouched()
+            yield w, http, held, cut
 
 
 async def recovers(w: World, http: httpx.AsyncClient) -> None:
@@ -122,22 +147,26 @@ async def recovers(w: World, http: httpx.AsyncClient) -> None:
     await w.reckon(http)
 
 
-async def test_after_a_cut_write_nothing_is_promised_and_the_node_ends_with_4(tmp_path: Path) -> None:
-    async with cut_in_a_batch(tmp_path / "d") as (w, http, held):
+@CUTS
+async def test_after_a_cut_write_nothing_is_promised_and_the_node_ends_with_4(tmp_path: Path, by: str) -> None:
+    async with cut_in_a_batch(tmp_path, by) as (w, http, held, cut):
         assert await held.end() == [httpx.codes.SERVICE_UNAVAILABLE] * MORE
         tried = await asyncio.gather(*(w.promises.submit(http, w.site().url) for _ in range(MORE)))
         assert set(tried) <= {httpx.codes.SERVICE_UNAVAILABLE, 0}
         assert await w.ended() == 4
+        assert cut.untouched()
         await recovers(w, http)
 
 
-async def test_after_a_cut_write_a_kill_loses_nothing_that_was_promised(tmp_path: Path) -> None:
-    async with cut_in_a_batch(tmp_path / "d") as (w, http, held):
+@CUTS
+async def test_after_a_cut_write_a_kill_loses_nothing_that_was_promised(tmp_path: Path, by: str) -> None:
+    async with cut_in_a_batch(tmp_path, by) as (w, http, held, cut):
         tried = await asyncio.gather(*(w.promises.submit(http, w.site().url) for _ in range(MORE)))
         assert set(tried) <= {httpx.codes.SERVICE_UNAVAILABLE, 0}
         assert w.process().returncode is None  # what is held back keeps it
         assert await w.process().stop(signal.SIGKILL) == -signal.SIGKILL
         assert set(await held.end()) == {0}
+        assert cut.untouched()
         await recovers(w, http)
 
 
@@ -189,14 +218,26 @@ def fill(ballast: Path, size: int | None = None) -> None:
         written = 0
         try:
             while size is None or written < size:
-                written += file.write(bytes(4096))
+                written += file.write(bytes(PAGE_BYTES))
         except OSError:
             assert size is None
 
 
-def move_to(disk: Path, w: World) -> None:
-    """Put data and head store on one small disk, as one machine has them."""
-    for place in (w.data_folder(), w.heads_file().parent):
+@contextmanager
+def little_room(disk: Path, size: int) -> Iterator[None]:
+    """Fill a small disk up to about so many bytes, and make room again."""
+    ballast = disk / "ballast"
+    fill(ballast)
+    os.truncate(ballast, ballast.stat().st_size - size // PAGE_BYTES * PAGE_BYTES)
+    try:
+        yield
+    finally:
+        ballast.unlink()
+
+
+def move_to(disk: Path, *places: Path) -> None:
+    """Put folders on a small disk."""
+    for place in places:
         shutil.copytree(place, disk / place.name)
         shutil.rmtree(place)
         place.symlink_to(disk / place.name)
@@ -207,7 +248,7 @@ async def test_below_the_watermark_a_node_is_read_only_and_its_heartbeats_go_on(
     with small_disk(tmp_path / "disk", 32 * MIB) as disk:
         async with world(tmp_path / "d", {"heartbeat_s": 1}, limits) as w, client() as http:
             unguard(w.site())
-            move_to(disk, w)
+            move_to(disk, w.data_folder(), w.heads_file().parent)  # as one machine has them
             await w.start()
             await w.submits(http, 5)
             await w.healthy(http)
@@ -235,7 +276,7 @@ async def test_a_full_disk_loses_nothing_that_was_promised(tmp_path: Path) -> No
     with small_disk(tmp_path / "disk", 16 * MIB) as disk:
         async with world(tmp_path / "d", limits={"disk_watermark_bytes": 0}) as w, client() as http:
             unguard(w.site())
-            move_to(disk, w)
+            move_to(disk, w.data_folder(), w.heads_file().parent)  # as one machine has them
             await w.start()
             await w.submits(http, 20)
             fill(disk / "ballast")
