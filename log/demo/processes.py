@@ -7,8 +7,8 @@ from pathlib import Path
 
 from log.errors import Unreachable
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 120.0  # a process that ends is noticed at once; a busy machine is waited for
+STOP_TIMEOUT_S = 60.0
 
 
 class Process:

@@ -32,7 +32,7 @@ from log.formats.note import Note
 from log.formats.policy import Policy
 from log.formats.sct import SCT
 
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0  # long enough for a machine that others keep busy
 
 
 async def eventually(what: str, check: Callable[[], Awaitable[Any]], deadline_s: float = DEADLINE_S) -> Any:
