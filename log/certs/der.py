@@ -19,6 +19,8 @@ SEQUENCE = 0x30
 
 _ARC = re.compile(r"0|[1-9][0-9]{0,39}")  # a UUID as an arc takes 39 digits
 
+MAX_ARC_BYTES = 19  # 133 bits: all that `_ARC` takes
+
 MAX_LENGTH_BYTES = 4  # of one length field: 4 GiB, far above every limit on a body
 
 
@@ -100,15 +102,17 @@ def dotted(content: bytes) -> str:
     """Return an object identifier with dots, out of its content bytes."""
     if not content or content[-1] & 0x80:
         raise Malformed("DER: an object identifier is cut short")
-    arcs, arc, fresh = [], 0, True
+    arcs, arc, length = [], 0, 0
     for byte in content:
-        if fresh and byte == 0x80:
+        if length == 0 and byte == 0x80:
             raise Malformed("DER: an object identifier that is not minimal")
+        if length == MAX_ARC_BYTES:
+            raise Malformed(f"DER: an object identifier with an arc of over {MAX_ARC_BYTES} bytes")
         arc = arc << 7 | byte & 0x7F
-        fresh = byte < 0x80
-        if fresh:
+        length += 1
+        if byte < 0x80:
             arcs.append(arc)
-            arc = 0
+            arc = length = 0
     first = min(arcs[0] // 40, 2)
     return ".".join(map(str, (first, arcs[0] - 40 * first, *arcs[1:])))
 

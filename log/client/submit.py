@@ -164,10 +164,15 @@ class Receipts:
 
 def read_receipt(path: Path) -> tuple[bytes, str]:
     """Return the certificate (DER) of a receipt and the URL of the log that gave it; `Malformed`."""
+    return parse_receipt(path.read_bytes())
+
+
+def parse_receipt(data: bytes) -> tuple[bytes, str]:
+    """Return what `read_receipt` does, out of the bytes of the file."""
     try:
-        receipt = json.loads(path.read_bytes())
+        receipt = json.loads(data)
         return b64decode(receipt["certificate"]), str(receipt["log"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Malformed("not a receipt of `submit`") from error
 
 

@@ -90,3 +90,11 @@ def test_content_of_an_object_identifier_is_read_back(content: bytes) -> None:
     except Malformed:
         return
     assert der.oid(text) == content
+
+
+def test_an_arc_has_a_bound_like_its_digits() -> None:
+    content = b"\x2a" + b"\xff" * 18 + b"\x7f"
+    assert der.dotted(content) == f"1.2.{2**133 - 1}"
+    for longer in (b"\x2a" + b"\xff" * 19 + b"\x7f", b"\x2a" + b"\xff" * 5000 + b"\x7f"):
+        with pytest.raises(Malformed, match="arc"):
+            der.dotted(longer)
