@@ -351,4 +351,4 @@ class Connection(HttpToolsProtocol):
         cycle = self.cycle
         if self._part is _Part.BODY:
             return not self.pipeline and not cycle.response_started
-        return cycle is None or cycle.response_complete
+        return cycle is None or bool(cycle.response_complete)

@@ -44,21 +44,21 @@ class _Server(uvicorn.Server):
         await self.lifespan.startup()
         loop = asyncio.get_running_loop()
         limits = self._connections.limits
-        tls = (
-            {}
-            if self.config.ssl is None
-            else {
-                "ssl": self.config.ssl,
-                "ssl_handshake_timeout": limits.head_timeout_s,
-                "ssl_shutdown_timeout": limits.head_timeout_s,
-            }
-        )
+        patience_s = None if self.config.ssl is None else limits.head_timeout_s  # for a handshake, and a farewell
 
         def connection() -> Connection:
             return Connection(self.config, self.server_state, self.lifespan.state, loop, self._connections)
 
         self.servers = [
-            await loop.create_server(connection, sock=listener, backlog=BACKLOG, **tls) for listener in sockets or ()
+            await loop.create_server(
+                connection,
+                sock=listener,
+                backlog=BACKLOG,
+                ssl=self.config.ssl,
+                ssl_handshake_timeout=patience_s,
+                ssl_shutdown_timeout=patience_s,
+            )
+            for listener in sockets or ()
         ]
         self.started = True
         self.ready.set()

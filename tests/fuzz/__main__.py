@@ -6,6 +6,7 @@ finding goes to the corpus at once, so that the suite fails until it is mended. 
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +25,13 @@ def fuzz(name: str, seconds: int, *, keep: bool) -> bool:
     corpus, grown = CORPUS / name, GROWN / name
     grown.mkdir(parents=True, exist_ok=True)
     bounds = [f"-max_len={MAX_BYTES}", f"-timeout={LONGEST_S}", f"-rss_limit_mb={MOST_MIB}"]
-    command = [sys.executable, "-m", "tests.fuzz.worker", name]
+    command = [sys.executable, str(CHECKOUT / "tests" / "fuzz" / "worker.py")]
+    surroundings = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FUZZED": name}
     run = [*command, str(grown), str(corpus), f"-max_total_time={seconds}", f"-artifact_prefix={corpus}/", *bounds]
-    done = subprocess.run(run, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = subprocess.run(run, cwd=CHECKOUT, env=surroundings, capture_output=True, text=True, check=False)
     if keep and done.returncode == 0:
         merge = [*command, "-merge=1", "-max_len=4096", str(corpus), str(grown)]
-        subprocess.run(merge, cwd=CHECKOUT, capture_output=True, check=True)
+        subprocess.run(merge, cwd=CHECKOUT, env=surroundings, capture_output=True, check=True)
     last = [line for line in done.stderr.splitlines() if " exec/s:" in line][-1:] or ["did not start"]
     print(f"{name}: {'nothing' if done.returncode == 0 else 'FOUND'}; {last[0]}", flush=True)
     if done.returncode != 0:

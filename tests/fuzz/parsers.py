@@ -65,7 +65,7 @@ def _strict(form: Format) -> Callable[[bytes], bool]:
 
 def _lax(read: Callable[[bytes], Any], *errors: type[LogError]) -> Callable[[bytes], bool]:
     """What is read is no crash."""
-    allowed = (Malformed, *errors)
+    allowed: tuple[type[LogError], ...] = (Malformed, *errors)
 
     def check(data: bytes) -> bool:
         try:
@@ -241,7 +241,7 @@ def _gzip(data: bytes) -> None:
 def _query(data: bytes) -> None:
     for read in (handlers_read._query, lambda query: handlers_rfc6962._query(query, "start", "end")):
         try:
-            read(data)  # type: ignore[operator]
+            read(data)
         except Malformed:
             continue
 

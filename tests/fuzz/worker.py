@@ -1,5 +1,9 @@
-"""One fuzzing process: `python -m tests.fuzz.worker PARSER [libFuzzer's arguments]`. atheris ends it, never we."""
+"""One fuzzing process, for the parser that the variable FUZZED names; libFuzzer's arguments. atheris ends it, never we.
 
+The name is no argument, because libFuzzer starts this file again with the arguments that it knows.
+"""
+
+import os
 import sys
 
 import atheris
@@ -9,7 +13,7 @@ with atheris.instrument_imports(include=["log", "monitor"]):
 
 
 def main() -> None:
-    check = PARSERS[sys.argv.pop(1)].check
+    check = PARSERS[os.environ["FUZZED"]].check
     atheris.Setup(sys.argv, lambda data: check(data) and None)
     atheris.Fuzz()
 

@@ -33,7 +33,7 @@ from log.merkle.hashing import leaf_hash
 from tests.hostile.node import TILED, Target, target
 
 EXAMPLES = 12  # of an operation, of each of the two modes
-CHECKS = [
+CHECKS: list[Any] = [
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
@@ -64,11 +64,11 @@ class Caller:
             for method in methods
         }
 
-    def call(self, case: Case) -> Response:
+    def call(self, case: Case[Any]) -> Response:
         """Call and check: a 5xx is a 503 that the description has."""
         response = case.call(base_url=self.node.url)
         documented = case.operation.definition.raw["responses"]
-        excluded = [not_a_server_error] if response.status_code == 503 and "503" in documented else []
+        excluded: list[Any] = [not_a_server_error] if response.status_code == 503 and "503" in documented else []
         case.validate_response(response, checks=[not_a_server_error, *CHECKS], excluded_checks=excluded)
         called = self.statuses.setdefault((case.operation.method.upper(), case.operation.path), set())
         called.add(response.status_code)
@@ -84,7 +84,7 @@ class Caller:
             phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),
         )
-        def run(case: Case, number: str) -> None:
+        def run(case: Case[Any], number: str) -> None:
             if case.path_parameters.get("number") == "000":
                 case.path_parameters["number"] = number
             self.call(case)
