@@ -348,7 +348,7 @@ class Connection(HttpToolsProtocol):
 
     def _owed(self) -> bool:
         """Return whether the next bytes that the client reads may be our answer to what it sends now."""
-        cycle = self.cycle
+        cycle: Any = self.cycle  # None before the first request, whatever uvicorn's annotation says
         if self._part is _Part.BODY:
             return not self.pipeline and not cycle.response_started
         return cycle is None or bool(cycle.response_complete)

@@ -31,6 +31,7 @@ from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
 from log.formats.sct import SCT
 from log.formats.tree_head import signed_tree_head
+from log.governance.chains import Signed
 from log.merkle import tiles
 from log.merkle.frontier import Frontier
 from monitor import evidence, feeder, guard
@@ -283,6 +284,8 @@ _FORMAT_COVERS = {
     "add-checkpoint": "formats.witness_request:AddCheckpoint.parse",
     "guard push": "formats.guard_push:GuardPush.parse",
     "identity": "formats.identity:Identity.parse",
+    "action": "formats.action:Action.parse",
+    "genesis": "formats.genesis:Genesis.parse",
     "jcs": "formats.jcs:parse",
 }
 
@@ -299,9 +302,10 @@ PARSERS: dict[str, Parser] = {
     "oid": Parser(_lax(_text(_oid)), ("certs.der:oid",)),
     "trust-list": Parser(
         _strict(Format(trustlist.TrustList.parse, trustlist.TrustList.encode, FORMATS["jcs"].values)),
-        ("certs.trustlist:TrustList.parse",),
+        ("certs.trustlist:TrustList.parse", "formats.fields:parse_date", "formats.fields:parse_date_or_none"),
     ),
     "signed-trust-list": Parser(_lax(_trustlist, VerificationError), ("certs.trustlist:verify",)),
+    "signed-action": Parser(_lax(Signed.parse)),
     "chain": Parser(_lax(_chain, Refused)),
     "issuer-key": Parser(_lax(_issuer_key, Refused)),
     "ecdsa": Parser(_lax(_ecdsa, BadSignature)),

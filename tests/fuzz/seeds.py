@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from log.certs import der
 from log.certs.certificate import parse
-from log.certs.trustlist import Issuer, TrustList, note_text
+from log.certs.trustlist import TrustList, note_text
+from log.certs.trustlist_rows import Issuer
 from log.checking.messages import Check, frame
 from log.demo.ca import Key, Tree
+from log.formats.action import JOINT
 from log.formats.sct import SCT, digitally_signed
 from log.merkle import tiles
 from monitor import evidence
@@ -23,6 +25,7 @@ from monitor.judge import Kind
 from tests.formats import strategies as s
 from tests.formats.catalogue import FORMATS
 from tests.fuzz.parsers import _KEY, CORPUS, PARSERS, _head, seed_name
+from tests.support import authorities
 
 NOW_MS = 1_767_225_600_000
 EACH = 6  # values drawn for each format
@@ -93,6 +96,16 @@ def certificates() -> Iterator[tuple[str, bytes]]:
     yield "sm2", der.encode(der.SEQUENCE, der.encode(der.INTEGER, b"\1"), der.encode(der.INTEGER, b"\2"))
 
 
+def actions() -> Iterator[tuple[str, bytes]]:
+    start = authorities.genesis()
+    freeze = authorities.Chainer(start, "hk").say("log-freeze", {"origin": "hk.example/x509", "reason": ""})
+    policy = authorities.Chainer(start, JOINT).say("policy", {"origin": "*", "policy": "quorum none\n"})
+    for signed in (freeze, policy):
+        yield "signed-action", signed.note.encode()
+        yield "action", signed.note.text
+    yield "genesis", start.encode()
+
+
 def small() -> Iterator[tuple[str, bytes]]:
     for dotted in ("2.5.29.15", "1.3.6.1.4.1.11129.2.4.3", "2.16.344.8.2.2008.810.2.2018.1.1"):
         yield "dotted", der.oid(dotted)
@@ -116,7 +129,7 @@ def small() -> Iterator[tuple[str, bytes]]:
 
 
 def main() -> None:
-    for parser, data in (*formats(), *certificates(), *small()):
+    for parser, data in (*formats(), *certificates(), *actions(), *small()):
         folder = CORPUS / parser
         folder.mkdir(parents=True, exist_ok=True)
         (folder / seed_name(data)).write_bytes(data)
