@@ -351,4 +351,6 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle  # None before the first request, whatever uvicorn's annotation says
         if self._part is _Part.BODY:
             return not self.pipeline and not cycle.response_started
-        return cycle is None or bool(cycle.response_complete)
+        if cycle is None:
+            return True
+        return cycle.response_complete
