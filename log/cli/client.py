@@ -2,25 +2,26 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
 import httpx
 import typer
-from rich.progress import Progress
 
 from log import state
+from log.cli.submit import submit
 from log.client import pem
 from log.client.audit import Report, audit, audit_index
 from log.client.http import HttpLog
 from log.client.proofs import ProofSource
 from log.client.proofs import upgrade as upgraded
-from log.client.submit import Receipts, Submitter, read_receipt
+from log.client.receipts import SUFFIX, Receipt, walk
+from log.client.submit import Submitter
 from log.client.verifier import Proven, verify_proof
-from log.errors import LogError, Malformed, NotFound, SettingsError
+from log.errors import LogError, NotFound, SettingsError
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import FAMILIES
 from log.formats.note import Note, VKey
@@ -35,8 +36,6 @@ FamilyName = Annotated[
     Literal["x509", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
 ]
 
-MAX_CHAIN = 10  # certificates that `submit` puts together; a log may take fewer
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
@@ -47,53 +46,6 @@ def register(app: typer.Typer) -> None:
 
 def _http() -> AbstractAsyncContextManager[httpx.AsyncClient]:
     return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))
-
-
-def submit(
-    url: Url,
-    paths: Annotated[list[Path], typer.Argument(help="Certificates, PEM chains, or folders of them.")],
-    out: Annotated[Path, typer.Option(help="Folder for the answers; a second run goes on from it.")] = Path("receipts"),
-    issuers: Annotated[
-        list[Path] | None, typer.Option(help="Files or folders of issuers to complete chains from.")
-    ] = None,
-) -> None:
-    """Submit certificates; keep each SCT, report each refusal. Exit 1 when anything was refused."""
-
-    async def work() -> int:
-        pool = [der for file in pem.files(issuers or []) for der in pem.read(file)]
-        receipts = Receipts(out, url)
-        chains: dict[bytes, Sequence[bytes]] = {}
-        names: dict[bytes, Path] = {}
-        skipped, refused, taken = 0, 0, 0
-        for file in pem.files(paths):
-            try:
-                chain = pem.complete(pem.read(file), pool, MAX_CHAIN)
-            except Malformed as error:
-                refused += 1
-                receipts.refuse(file, "", str(error))
-                continue
-            if receipts.has(chain[0]):
-                skipped += 1
-            else:
-                chains[chain[0]], names[chain[0]] = chain, file
-        with Progress(disable=not sys.stderr.isatty()) as progress:
-            task = progress.add_task("submitting", total=len(chains))
-            async with _http() as client:
-                submitter = Submitter(url, client)
-                if chains:
-                    await submitter.roots()  # a URL that is no log's is told at once, not after every try
-                async for outcome in submitter.submit_all(chains.values()):
-                    receipts.keep(outcome, names[outcome.certificate])
-                    progress.advance(task)
-                    taken += outcome.answer is not None
-                    refused += outcome.answer is None
-        print(
-            f"{taken} logged, {skipped} logged before, {refused} refused"
-            + (f": see {receipts.refused}" if refused else "")
-        )
-        return 1 if refused else 0
-
-    raise typer.Exit(asyncio.run(work()))
 
 
 def get(
@@ -111,7 +63,8 @@ def get(
             elif what == "witnessed":
                 sys.stdout.write((await reader.witnessed() or b"no witnessed head yet\n").decode())
             elif what == "roots":
-                print(f"{await Submitter(url, client).roots()} roots")
+                async with Submitter(url) as submitter:
+                    print(f"{await submitter.roots()} roots")
             elif what.isascii() and what.isdigit():
                 index, size = int(what), Checkpoint.parse(Note.parse(await reader.checkpoint()).text).size
                 if index >= size:
@@ -159,7 +112,8 @@ def verify(
 
 def upgrade(
     files: Annotated[
-        list[Path], typer.Argument(help="Receipts (.sct.json) of `submit`, or provisional .tlog-proof files.")
+        list[Path],
+        typer.Argument(help="Receipts (.sct.json) of `submit` or folders of them, or provisional .tlog-proof files."),
     ],
     policy: PolicyFile,
     url: Annotated[str, typer.Option(help="The log's URL; receipts know it.")] = "",
@@ -170,11 +124,12 @@ def upgrade(
     relied_on = Policy.parse(policy.read_bytes())
 
     async def one(client: httpx.AsyncClient, file: Path) -> Proven:
-        if file.name.endswith(".sct.json"):
-            der, logged_at = read_receipt(file)
-            raw = await ProofSource(url or logged_at, client).by_certificate(der, patience_s=wait_s)
-            proven = verify_proof(raw, der, relied_on)
-            file.with_name(file.name.removesuffix(".sct.json") + ".tlog-proof").write_bytes(raw)
+        if file.name.endswith(SUFFIX):
+            receipt = Receipt.parse(file.read_bytes())
+            source = ProofSource(url or receipt.log, client)
+            raw = await source.by_certificate(receipt.certificate, patience_s=wait_s)
+            proven = verify_proof(raw, receipt.certificate, relied_on)
+            file.with_name(file.name.removesuffix(SUFFIX) + ".tlog-proof").write_bytes(raw)
             return proven
         if certificate is None or not url:
             raise SettingsError("a .tlog-proof is upgraded with --url and --certificate")
@@ -186,7 +141,7 @@ def upgrade(
     async def work() -> int:
         failed = 0
         async with _http() as client:
-            for file in files:
+            for file in chain.from_iterable(map(walk, files)):
                 try:
                     print(f"{file}: {_statement(await one(client, file))}")
                 except LogError as error:

@@ -3,8 +3,9 @@
     http        a log's reads over HTTP
     prover      proofs and roots, made from the hash tiles
     audit       a whole log rebuilt from its entries
+    submit      chains sent to a log; `backlog` finds them, `receipts` keeps what was answered, `pace` holds back
 
-All of them know a log as a `LogReader`, which the HTTP client and the log itself both are.
+All who read know a log as a `LogReader`, which the HTTP client and the log itself both are.
 """
 
 from typing import Protocol

@@ -6,6 +6,7 @@ bytes that drip are all within the one deadline.
 """
 
 import asyncio
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -86,6 +87,38 @@ async def exchange(
             return Answer(answer.status_code, unpacked.finish(), answer.headers)
     except TimeoutError as e:
         raise Unreachable(f"no whole answer within {deadline_s} s: {what}") from e
+    except (httpx.HTTPError, httpx.InvalidURL) as e:
+        raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
+    except Malformed as e:
+        raise Malformed(f"{e}: {what}") from e
+
+
+def exchange_blocking(
+    client: httpx.Client,
+    method: str,
+    url: str,
+    what: str,
+    *,
+    max_bytes: int,
+    deadline_s: float,
+    body: bytes | None = None,
+) -> Answer:
+    """Do as `exchange` does, in a thread.
+
+    A head that drips is bounded for each of its bytes only: whoever waits for the thread has to stop waiting.
+    """
+    fields = {"Accept-Encoding": PLAIN} | ({} if body is None else {"Content-Type": "application/json"})
+    until_s = time.monotonic() + deadline_s
+    try:
+        with client.stream(
+            method, url, content=body, headers=fields, follow_redirects=False, timeout=deadline_s
+        ) as answer:
+            unpacked = _Body(answer.headers.get("Content-Encoding", PLAIN), PLAIN, max_bytes)
+            for chunk in answer.iter_raw():
+                unpacked.add(chunk)
+                if time.monotonic() > until_s:
+                    raise Unreachable(f"no whole answer within {deadline_s} s: {what}")
+            return Answer(answer.status_code, unpacked.finish(), answer.headers)
     except (httpx.HTTPError, httpx.InvalidURL) as e:
         raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
     except Malformed as e:

@@ -1,57 +1,86 @@
-"""Submitting certificates to a log over HTTP (RFC 6962 section 4.1), politely and resumably.
+"""Submitting certificates to a log over HTTP (RFC 6962 section 4.1), politely and many at a time.
 
-A log that is busy (429, 503) says when to come back, and is asked again; every other refusal is final and kept
-with its reason. What was answered stands in a folder, one file a certificate, so that a second run goes on
-where the first ended.
+A log that is busy (429, 503) says when to come back, and is asked again then; every other refusal is final and keeps
+its status and the log's own words. How many requests are in flight follows from the answers (`log.client.pace`). A
+log that gives no final answer to anything for `patience_s` is `Unreachable`, and the submission ends; one that answers
+others but not this certificate has refused it after `attempts`.
 """
 
 import asyncio
-import csv
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import partial
+from itertools import islice
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from log.certs import certificate
-from log.client.exchange import Answer, exchange, printable
-from log.errors import LogError, Malformed, Refused, Unreachable
-from log.formats.text import b64decode, b64encode
+from log.client.backlog import Job
+from log.client.exchange import exchange_blocking, printable
+from log.client.pace import Pace
+from log.client.receipts import SCT_MEMBERS
+from log.client.senders import Senders
+from log.errors import Malformed, Refused, Unreachable
+from log.formats.text import b64encode
+
+T = TypeVar("T")
+Keep = Callable[[bytes, dict[str, Any]], None]
+
+# Not now: of the log, or of a proxy before it. Everything else is final.
+BUSY = frozenset({408, 429, 502, 503, 504})
+
+_BATCH = 32  # jobs read at once, in a thread
+_MAX_BACKOFF_S = 5.0  # between two tries when nobody says how long to wait
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitLimits:
     """How patient and how eager a submitter is."""
 
-    attempts: int = 20  # tries of one certificate while the log is busy or away
-    max_wait_s: float = 30.0  # longest wait that a Retry-After can ask for
-    deadline_s: float = 60.0  # one request
+    attempts: int = 10  # tries of one certificate while others are answered
+    patience_s: float = 120.0  # without a final answer to anything
+    max_wait_s: float = 300.0  # longest wait that a Retry-After can ask for
+    deadline_s: float = 30.0  # one request
     answer_bytes: int = 64 << 10  # an SCT, or why there is none
     roots_bytes: int = 64 << 20  # every root of a log, in base64
-    parallel: int = 32  # requests in flight
+    parallel: int = 64  # requests in flight, and chains in memory
 
 
 class Submitter:
-    """Sends chains to the log at `url` (its prefix, with the log's name)."""
+    """Sends chains to the log at `url` (its prefix, with the log's name). Left, it has no connection any more."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, limits: SubmitLimits | None = None) -> None:
+    def __init__(
+        self, url: str, limits: SubmitLimits | None = None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        """`transport` takes the place of the network, for tests."""
         self._url = url.rstrip("/")
-        self._client = client
         self._limits = limits or SubmitLimits()
+        self._senders = Senders(self._limits.parallel, transport)
+        self._pace = Pace(self._limits.parallel)
+        self._answered_s = time.monotonic()  # the newest final answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._senders.close()
 
     async def roots(self) -> int:
         """Return how many roots the log takes certificates under. `Unreachable`; `Malformed` when it is no log."""
-        answer = await exchange(
-            self._client,
-            "GET",
-            f"{self._url}/ct/v1/get-roots",
-            self._url,
+        ask = partial(
+            exchange_blocking,
+            method="GET",
+            url=f"{self._url}/ct/v1/get-roots",
+            what=self._url,
             max_bytes=self._limits.roots_bytes,
             deadline_s=self._limits.deadline_s,
         )
+        answer = await self._in_time(ask)
         if answer.status != httpx.codes.OK:
             raise Unreachable(f"{self._url}: get-roots answers {answer.status}")
         try:
@@ -59,139 +88,163 @@ class Submitter:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise Malformed(f"{self._url}: the answer is not that of get-roots") from error
 
-    async def submit(self, chain: Sequence[bytes]) -> dict[str, Any]:
+    async def submit(self, chain: Sequence[bytes], keep: Keep | None = None) -> dict[str, Any]:
         """Return the add-chain or add-pre-chain answer for a chain in DER, leaf first.
 
-        `Refused` with the log's own words; `Unreachable` when it stayed busy or away.
+        `keep` is called in a thread with the certificate and the answer. `Refused` with the log's own words, the HTTP
+        status its reason; `Unreachable` when the log stays busy or away for everything; `Malformed` for a chain or an
+        answer that is none.
         """
-        precert = certificate.parse(chain[0]).is_precert
-        url = f"{self._url}/ct/v1/{'add-pre-chain' if precert else 'add-chain'}"
-        body = json.dumps({"chain": [b64encode(der) for der in chain]}).encode()
-        why = "no answer"
-        for attempt in range(self._limits.attempts):
-            wait_s = min(0.1 * 2**attempt, self._limits.max_wait_s)
+        ask = partial(_ask, self._url, chain, self._limits, keep)
+        first_s = time.monotonic()
+        attempt = 0
+        while True:
+            attempt += 1
+            answer = await self._once(ask)
+            if not isinstance(answer, _Busy):
+                return answer
+            now_s = time.monotonic()
+            if now_s - max(self._answered_s, first_s) > self._limits.patience_s:
+                raise Unreachable(f"{self._url}: {answer.why}")
+            if attempt >= self._limits.attempts and self._answered_s > first_s:
+                raise Refused(f"{answer.why}, after {attempt} tries", answer.status)
+            wait_s = min(0.1 * 2**attempt, _MAX_BACKOFF_S) if answer.wait_s is None else answer.wait_s
+            await asyncio.sleep(min(wait_s, self._limits.max_wait_s))
+
+    async def _once(self, ask: "Callable[[httpx.Client], _Busy | dict[str, Any]]") -> "_Busy | dict[str, Any]":
+        """Ask when there is a place, and let the pace and the patience know what came of it."""
+        async with self._pace as begun_s:
             try:
-                answer = await self._post(url, body)
+                answer = await self._in_time(ask)
             except Unreachable as error:
-                why = str(error)
+                answer = _Busy("", str(error), None)
+            except (Refused, Malformed):
+                self._answered()
+                raise
+            if isinstance(answer, _Busy):
+                self._pace.busy(begun_s)
             else:
-                if answer.status == httpx.codes.OK:
-                    return _answer(answer.body)
-                why = f"{answer.status}: {_reason(answer.body)}"
-                if answer.status not in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
-                    raise Refused(why, str(answer.status))
-                wait_s = _retry_after(answer, self._limits.max_wait_s)
-            await asyncio.sleep(wait_s)
-        raise Unreachable(f"{self._url}: {why}")
+                self._answered()
+            return answer
 
-    async def _post(self, url: str, body: bytes) -> Answer:
-        limits = self._limits
-        return await exchange(
-            self._client,
-            "POST",
-            url,
-            "add-chain",
-            max_bytes=limits.answer_bytes,
-            deadline_s=limits.deadline_s,
-            body=body,
-        )
+    async def _in_time(self, ask: Callable[[httpx.Client], T]) -> T:
+        """Ask in a thread; `Unreachable` when nothing came of it within the deadline, whatever the thread waits for."""
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await self._senders.run(ask)
+        except TimeoutError as error:
+            raise Unreachable(f"{self._url}: no whole answer within {self._limits.deadline_s} s") from error
 
-    async def submit_all(self, chains: Iterable[Sequence[bytes]]) -> AsyncIterator["Outcome"]:
-        """Submit many chains, `parallel` at a time; yield each outcome as it comes."""
+    def _answered(self) -> None:
+        self._answered_s = time.monotonic()
+        self._pace.answered()
+
+    async def submit_all(self, jobs: Iterable[Job], keep: Keep | None = None) -> AsyncGenerator["Outcome", None]:
+        """Submit many chains; yield each outcome as it comes. `Unreachable` ends it.
+
+        `jobs` is gone through in a thread, so it may read files, and no further ahead than needed. `keep` is called
+        in a thread with each certificate (DER) and its answer, before that outcome is yielded.
+        """
+        ahead = iter(jobs)
         waiting: set[asyncio.Task[Outcome]] = set()
         try:
-            for chain in chains:
-                waiting.add(asyncio.create_task(self._outcome(chain)))
-                if len(waiting) >= self._limits.parallel:
-                    done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        yield task.result()
-            for finished in asyncio.as_completed(waiting):
-                yield await finished
+            while batch := await asyncio.to_thread(lambda: list(islice(ahead, _BATCH))):
+                for job in batch:
+                    waiting.add(asyncio.create_task(self._outcome(job, keep)))
+                    if len(waiting) >= self._limits.parallel:
+                        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                        for task in done:
+                            yield task.result()
+            while waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    yield task.result()
         finally:
             for task in waiting:
                 task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
-    async def _outcome(self, chain: Sequence[bytes]) -> "Outcome":
+    async def _outcome(self, job: Job, keep: Keep | None) -> "Outcome":
+        if job.unreadable:
+            return Outcome(job, None, "", job.unreadable)
         try:
-            return Outcome(chain[0], await self.submit(chain), "")
-        except LogError as error:
-            return Outcome(chain[0], None, str(error))
+            return Outcome(job, await self.submit(job.chain, keep), "", "")
+        except Refused as error:
+            return Outcome(job, None, error.reason, str(error))
+        except Malformed as error:
+            return Outcome(job, None, "", str(error))
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one certificate: the log's answer, or why it was refused."""
 
-    certificate: bytes  # DER
+    job: Job
     answer: dict[str, Any] | None
+    status: str  # of HTTP when the log refused, else ""
     refusal: str
 
 
-class Receipts:
-    """A folder of answers: `<SHA-256 of the certificate>.sct.json`, and in `refused.csv` what this run was refused."""
+@dataclass(frozen=True, slots=True)
+class _Busy:
+    """The log is busy or away."""
 
-    def __init__(self, folder: Path, url: str) -> None:
-        self._folder = folder
-        self._url = url.rstrip("/")
-        self.refused = folder / "refused.csv"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.refused.unlink(missing_ok=True)  # of an earlier run: what was refused then is tried again
-
-    def has(self, der: bytes) -> bool:
-        """Say whether this certificate was answered before."""
-        return self._path(der).exists()
-
-    def refuse(self, source: Path, fingerprint: str, why: str) -> None:
-        """Write down that what came from `source` is not logged."""
-        with self.refused.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerow([source, fingerprint, why])
-
-    def keep(self, outcome: Outcome, source: Path) -> None:
-        """Write an answer or a refusal down. A file that is there is whole."""
-        if outcome.answer is None:
-            self.refuse(source, sha256(outcome.certificate).hexdigest(), outcome.refusal)
-            return
-        path = self._path(outcome.certificate)
-        receipt = {"log": self._url, "certificate": b64encode(outcome.certificate), "sct": outcome.answer}
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
-        unfinished.rename(path)
-
-    def _path(self, der: bytes) -> Path:
-        return self._folder / f"{sha256(der).hexdigest()}.sct.json"
+    status: str  # of HTTP, "" when nobody answered
+    why: str
+    wait_s: float | None  # how long it wants to be left alone
 
 
-def read_receipt(path: Path) -> tuple[bytes, str]:
-    """Return the certificate (DER) of a receipt and the URL of the log that gave it; `Malformed`."""
-    return parse_receipt(path.read_bytes())
+def _ask(
+    url: str, chain: Sequence[bytes], limits: SubmitLimits, keep: Keep | None, client: httpx.Client
+) -> _Busy | dict[str, Any]:
+    """Send a chain once. `Refused` for a final refusal, `Malformed` for an answer of another form, `Unreachable`."""
+    endpoint = "add-pre-chain" if certificate.parse(chain[0]).is_precert else "add-chain"
+    answer = exchange_blocking(
+        client,
+        "POST",
+        f"{url}/ct/v1/{endpoint}",
+        endpoint,
+        max_bytes=limits.answer_bytes,
+        deadline_s=limits.deadline_s,
+        body=json.dumps({"chain": [b64encode(der) for der in chain]}).encode(),
+    )
+    if answer.status in BUSY:
+        return _Busy(
+            str(answer.status),
+            _reason(answer.body),
+            retry_after(answer.fields.get("Retry-After", ""), datetime.now(UTC)),
+        )
+    if answer.status != httpx.codes.OK:
+        raise Refused(_reason(answer.body), str(answer.status))
+    sct = parse_sct(answer.body)
+    if keep is not None:
+        keep(chain[0], sct)
+    return sct
 
 
-def parse_receipt(data: bytes) -> tuple[bytes, str]:
-    """Return what `read_receipt` does, out of the bytes of the file."""
+def parse_sct(body: bytes) -> dict[str, Any]:
+    """Read an answer of add-chain, or raise `Malformed`. What is in it is for whoever uses it to read."""
     try:
-        receipt = json.loads(data)
-        return b64decode(receipt["certificate"]), str(receipt["log"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Malformed("not a receipt of `submit`") from error
-
-
-def _answer(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
+        sct = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Malformed("the log's answer is not JSON") from error
-    if not isinstance(body, dict) or not {"id", "timestamp", "extensions", "signature"} <= body.keys():
+    if not isinstance(sct, dict) or not sct.keys() >= SCT_MEMBERS:
         raise Malformed("the log's answer is not that of add-chain")
-    return body
+    return sct
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds to wait by a Retry-After (RFC 9110 section 10.2.3), None when it says nothing."""
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
 
 
 def _reason(body: bytes) -> str:
     """Return the second line of an error body, or the first."""
     lines = [line for line in body.decode("utf-8", "replace").splitlines() if line] or ["no reason given"]
     return printable(lines[min(1, len(lines) - 1)])
-
-
-def _retry_after(answer: Answer, max_wait_s: float) -> float:
-    text = answer.fields.get("Retry-After", "")
-    return min(float(text), max_wait_s) if text.isascii() and text.isdigit() else 1.0

@@ -18,6 +18,7 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from log.client.backlog import Job
 from log.client.proofs import ProofSource
 from log.client.submit import Submitter
 from log.demo.deployment import FAMILIES, Deployment, NodeSite
@@ -70,7 +71,7 @@ async def _story(deployment: Deployment, nodes: dict[str, Process], monitor: Pro
     async with httpx.AsyncClient() as client:
         console.print("Two nodes and a monitor run; the monitor looks at both before they may sign.")
         await _wait_until_open(deployment, client)
-        refusals = await _submit(deployment, material, client, console)
+        refusals = await _submit(deployment, material, console)
         console.print("Everything is logged; waiting for the other side and the monitor to vouch for it.")
         health = await _wait_until_vouched(deployment, client)
         proof, certificate, policy = await _write_proof(deployment, material, client)
@@ -82,7 +83,7 @@ async def _story(deployment: Deployment, nodes: dict[str, Process], monitor: Pro
     _summary(deployment, health, refusals, material, statement, console)
 
 
-async def _submit(deployment: Deployment, material: Material, client: httpx.AsyncClient, console: Console) -> list[str]:
+async def _submit(deployment: Deployment, material: Material, console: Console) -> list[str]:
     """Submit each side's chains to its node; return what was refused, and why."""
     refusals: list[str] = []
     bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console)
@@ -91,10 +92,11 @@ async def _submit(deployment: Deployment, material: Material, client: httpx.Asyn
         async def one(site: NodeSite) -> None:
             chains = material.chains[site.side]
             task = progress.add_task(f"submitting to {site.name}", total=len(chains))
-            async for outcome in Submitter(f"{site.url}/x509", client).submit_all(chains):
-                progress.advance(task)
-                if outcome.refusal:
-                    refusals.append(f"{site.name}: {outcome.refusal}")
+            async with Submitter(f"{site.url}/x509") as submitter:
+                async for outcome in submitter.submit_all(map(Job, chains)):
+                    progress.advance(task)
+                    if outcome.refusal:
+                        refusals.append(f"{site.name}: {outcome.refusal}")
 
         await asyncio.gather(*(one(site) for site in deployment.sites.values()))
     return refusals

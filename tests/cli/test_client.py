@@ -47,19 +47,28 @@ def _script(w: World, folder: Path) -> None:
     first = twinlog("submit", url, certificates, "--out", out, "--issuers", issuers)
     assert first.exit_code == 1
     assert "2 logged, 0 logged before, 2 refused" in first.output
-    [junk, unlisted] = csv.reader((out / "refused.csv").read_text().splitlines())
-    assert junk[:2] == [str(certificates / "junk.crt"), ""]
-    assert "not a certificate" in junk[2]
-    assert unlisted[:2] == [
+    header, *refused = csv.reader((out / "refused.csv").read_text().splitlines())
+    [junk, unlisted] = sorted(refused)
+    assert header == ["source", "number", "fingerprint", "status", "reason"]
+    assert junk[:4] == [str(certificates / "junk.crt"), "1", "", ""]
+    assert "not a certificate" in junk[4]
+    assert unlisted[:4] == [
         str(certificates / "unlisted.der"),
+        "1",
         sha256((certificates / "unlisted.der").read_bytes()).hexdigest(),
+        "400",
     ]
-    assert "not signed by its issuer" in unlisted[2]
+    assert "not signed by its issuer" in unlisted[4]
     second = twinlog("submit", url, certificates / "one.pem", certificates / "two.der", "--out", out)
-    assert (second.exit_code, second.output) == (0, "0 logged, 2 logged before, 0 refused\n")
+    assert second.exit_code == 0
+    assert second.output.startswith("0 logged, 2 logged before, 0 refused in ")
     assert not (out / "refused.csv").exists()
-    with pytest.raises(Unreachable):
-        twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
+    typo = twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
+    assert (typo.exit_code, "get-roots answers 404" in typo.output) == (2, True)
+    nowhere = twinlog("submit", url, folder / "nowhere", "--out", folder / "typo")
+    assert (nowhere.exit_code, "does not exist" in nowhere.output) == (2, True)
+    elsewhere = twinlog("submit", url.replace("x509", "governance"), certificates, "--out", out)
+    assert elsewhere.exit_code == 2  # it takes no certificates
 
     one, proof = certificates / "one.pem", folder / "one.tlog-proof"
     provisional = twinlog("prove", url, one, "--newest", "-o", proof)
@@ -81,12 +90,13 @@ def _script(w: World, folder: Path) -> None:
     with pytest.raises(BadSignature):
         twinlog("verify", proof, one, "--policy", strangers)
 
-    receipts = sorted(out.glob("*.sct.json"))
+    receipts = sorted(out.glob("*/*.sct.json"))
+    assert [len(file.parent.name) for file in receipts] == [2, 2]
     assert json.loads(receipts[0].read_text())["log"] == url
-    vouched = twinlog("upgrade", *receipts, "--policy", policy)
+    vouched = twinlog("upgrade", out, "--policy", policy)
     assert vouched.exit_code == 0
     assert vouched.output.count("VERIFIED") == 2
-    assert len(list(out.glob("*.tlog-proof"))) == 2
+    assert len(list(out.glob("*/*.tlog-proof"))) == 2
 
     (folder / "unknown.der").write_bytes(issuer.certificate(4))
     with pytest.raises(NotFound):

@@ -19,6 +19,7 @@ from log.certs.chain import Anchor, ChainChecker
 from log.checking.messages import Frames
 from log.client import pem, submit
 from log.client.exchange import Answer, printable
+from log.client.receipts import Receipt
 from log.crypto import suites
 from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.notes import verify_note
@@ -190,7 +191,7 @@ def _frames(data: bytes) -> None:
 
 
 def _sct_answer(data: bytes) -> None:
-    SCT.from_json(submit._answer(data))
+    SCT.from_json(submit.parse_sct(data))
 
 
 _KEY = VKey.make("log.example", KeyType.ED25519, bytes(range(32)))
@@ -253,7 +254,7 @@ def _pem(data: bytes) -> None:
 
 
 def _receipt(data: bytes) -> None:
-    submit.parse_receipt(data)
+    Receipt.parse(data)
 
 
 def _trustlist(data: bytes) -> None:
