@@ -126,7 +126,7 @@ def upgrade(
     async def one(client: httpx.AsyncClient, file: Path) -> Proven:
         if file.name.endswith(SUFFIX):
             receipt = Receipt.parse(file.read_bytes())
-            source = ProofSource(url or receipt.log, client)
+            source = ProofSource(url or receipt.url, client)
             raw = await source.by_certificate(receipt.certificate, patience_s=wait_s)
             proven = verify_proof(raw, receipt.certificate, relied_on)
             file.with_name(file.name.removesuffix(SUFFIX) + ".tlog-proof").write_bytes(raw)

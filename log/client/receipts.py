@@ -27,7 +27,7 @@ SCT_MEMBERS = frozenset({"id", "timestamp", "extensions", "signature"})  # RFC 6
 class Receipt:
     """A log's answer to a certificate."""
 
-    log: str  # its URL
+    url: str  # of the log that answered
     certificate: bytes  # DER
     sct: dict[str, Any]  # as add-chain answered
 
@@ -36,17 +36,17 @@ class Receipt:
         """Read a receipt; `Malformed` for anything that is not a whole one."""
         try:
             read = json.loads(data)
-            log, der, sct = read["log"], b64decode(read["certificate"]), read["sct"]
-            whole = isinstance(log, str) and sct.keys() >= SCT_MEMBERS
+            url, der, sct = read["log"], b64decode(read["certificate"]), read["sct"]
+            whole = isinstance(url, str) and sct.keys() >= SCT_MEMBERS
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Malformed("not a receipt of `submit`") from error
         if not whole:
             raise Malformed("a receipt of `submit` without its log or its SCT")
-        return cls(log, der, sct)
+        return cls(url, der, sct)
 
     def encode(self) -> bytes:
         """Return the receipt as it stands in its file."""
-        fields = {"log": self.log, "certificate": b64encode(self.certificate), "sct": self.sct}
+        fields = {"log": self.url, "certificate": b64encode(self.certificate), "sct": self.sct}
         return (json.dumps(fields) + "\n").encode()
 
 
@@ -66,8 +66,8 @@ class Receipts:
             receipt = Receipt.parse(path.read_bytes())
         except (FileNotFoundError, Malformed):
             return False
-        if receipt.log != self._url:
-            raise SettingsError(f"{path} is a receipt of {receipt.log}: a folder holds those of one log")
+        if receipt.url != self._url:
+            raise SettingsError(f"{path} is a receipt of {receipt.url}: a folder holds those of one log")
         return receipt.certificate == der
 
     def keep(self, der: bytes, sct: dict[str, Any]) -> None:

@@ -239,3 +239,10 @@ async def test_never_more_in_flight_than_the_pace_allows() -> None:
     await asyncio.gather(*(fly(n) for n in range(200)))
     assert most == 5
     assert (flying, pace.size) == (0, 2)
+
+
+async def test_a_log_that_is_busy_with_everything_is_waited_for_beyond_the_tries_of_one(waits: list[float]) -> None:
+    answers = iter([*(busy(503, "1") for _ in range(12)), httpx.Response(200, json=SCT)])
+    async with submitter(lambda _: next(answers), attempts=3) as log:
+        assert await log.submit(chain()) == SCT
+    assert waits == [1] * 12
