@@ -122,7 +122,9 @@ async def run(folder: Path, count: int) -> None:
         )
         assert (second.code, receipts(out)) == (0, count), second.printed
         third = await asyncio.to_thread(submit, arguments, folder / "third.out")
-        print(f"nothing to do: {third.lasted_s:.1f} s, at most {third.max_rss_kb // 1024} MB: {third.printed.strip()}")
+        print(
+            f"nothing to do: {third.lasted_s:.1f} s, at most {third.max_rss_kb // 1024} MB: {third.printed.splitlines()[-1]}"
+        )
         assert third.code == 0
         report = await w.reckon(http)
         print(f"audited: {report.size} entries")
