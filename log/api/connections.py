@@ -351,6 +351,4 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle  # None before the first request, whatever uvicorn's annotation says
         if self._part is _Part.BODY:
             return not self.pipeline and not cycle.response_started
-        if cycle is None:
-            return True
-        return cycle.response_complete
+        return cycle is None or bool(cycle.response_complete)

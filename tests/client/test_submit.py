@@ -29,7 +29,11 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def submitter(answer: Answer, **limits: Any) -> Submitter:
-    return Submitter(f"{URL}/", SubmitLimits(**limits), httpx.MockTransport(answer))
+    def streamed(request: httpx.Request) -> httpx.Response:
+        made = answer(request)
+        return httpx.Response(made.status_code, headers=made.headers, stream=httpx.ByteStream(made.content))
+
+    return Submitter(f"{URL}/", SubmitLimits(**limits), httpx.MockTransport(streamed))
 
 
 def chain(n: int = 1) -> list[bytes]:

@@ -249,8 +249,9 @@ def _query(data: bytes) -> None:
 
 
 def _pem(data: bytes) -> None:
-    for found in pem._blocks(data):
-        certificate.parse(found)
+    for found in pem._of_pem(data.splitlines(keepends=True)):
+        if isinstance(found, Malformed):
+            raise found
 
 
 def _receipt(data: bytes) -> None:
