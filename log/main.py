@@ -17,6 +17,7 @@ from log.api.app import Options, create_app
 from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.api.server import Tls
+from log.api.vitals import Vitals
 from log.authority import Authority, FileAuthority
 from log.certs.trustlist import TrustList
 from log.checking.messages import Rules
@@ -32,7 +33,7 @@ from log.formats.jcs import JSON
 from log.formats.note import VKey
 from log.formats.policy import Policy
 from log.node import calendar, closing, trustlists
-from log.node.disk import Disk
+from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
@@ -42,7 +43,7 @@ from log.node.witness import NodeWitness
 from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
-from log.sequencer.loop import Sequencer, SequencerConfig
+from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
@@ -145,6 +146,7 @@ class _Builder:
             governance,
             self._disk,
             self._checks,
+            Footprint(partial(state.store_paths, settings)),
             self._keeper(),
             {name: term.window for name, term in self._terms.items()},
         )
@@ -204,6 +206,7 @@ class _Builder:
                 index_sync_ms=limits.index_sync_ms,
                 pool=PoolLimits(limits.pool_entries, limits.pool_bytes, limits.batch_entries, limits.batch_bytes),
             ),
+            report=partial(_tell_slow, table.name, limits.slow_commit_ms),
             on_failure=self._fail,
         )
         policy = _policy_of(table, series)
@@ -329,6 +332,14 @@ async def _statement(origin: str, own: LogKeys, now_ms: int) -> bytes:
     return (await sign_statement(text, now_ms, own.signers)).encode()
 
 
+def _tell_slow(log: str, slow_ms: int, commit: Commit) -> None:
+    """Log a commit that took long."""
+    taken_ms = round(commit.seconds * 1000)
+    if taken_ms >= slow_ms:
+        fields = {"log": log, "ms": taken_ms, "entries": commit.entries, "bytes": commit.bytes}
+        logger.warning("slow commit", extra={"fields": fields})
+
+
 def _policy(path: Path) -> Policy:
     try:
         return Policy.parse(_read(path))
@@ -404,11 +415,13 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
 
     `announce` gets the URL once every log has recovered and the socket answers.
     """
-    with server.listen(settings.listen) as listener:
-        return await _serve(settings, clock, listener, announce)
+    with server.listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
+        return await _serve(settings, clock, listener, vitals, announce)
 
 
-async def _serve(settings: NodeSettings, clock: Clock, listener: socket.socket, announce: Callable[[str], None]) -> int:
+async def _serve(
+    settings: NodeSettings, clock: Clock, listener: socket.socket, vitals: Vitals, announce: Callable[[str], None]
+) -> int:
     tls = _tls(settings)
     if tls is None and not settings.behind_proxy and not server.stays_here(listener):
         raise SettingsError(
@@ -430,19 +443,18 @@ async def _serve(settings: NodeSettings, clock: Clock, listener: socket.socket, 
         tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
         settings.behind_proxy,
         _http_limits(settings),
+        settings.limits.slow_request_ms,
     )
     failed = asyncio.create_task(node.ended())
+    app = create_app(node, options, clock, vitals)
+    logger.info("serving", extra={"fields": {"node": node.name, "url": url, "version": node.version}})
     await server.serve(
-        create_app(node, options, clock),
-        listener,
-        settings.stop_timeout_s,
-        failed,
-        partial(announce, url),
-        tls,
-        _connection_limits(settings),
+        app, listener, settings.stop_timeout_s, failed, partial(announce, url), tls, _connection_limits(settings)
     )
+    logger.info("stopping", extra={"fields": {"node": node.name}})
     failed.cancel()
     await node.stop()
+    logger.info("stopped", extra={"fields": {"node": node.name}})
     if node.failure is None:
         return EXIT_STOPPED
     return EXIT_STATE if isinstance(node.failure, StateRefused) else EXIT_STORE

@@ -173,6 +173,8 @@ class LimitsTable(Table):
     tile_cache_bytes: Positive = 16 << 20
     proof_cache_bytes: Positive = 64 << 20
     write_buffer_bytes: Positive = 16 << 20
+    slow_request_ms: Positive = 1000
+    slow_commit_ms: Positive = 500
     disk_watermark_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     head_busy_ms: Positive = 5000
     parting_ms: Positive = 2000

@@ -1,8 +1,9 @@
 """A node's keys and state on disk: made once, then opened by `main`, and by the auditor while the node is stopped."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from log.client.witness import check_witnessable
 from log.crypto import keys
@@ -262,6 +263,12 @@ def _held(published: Published) -> Published:
 def log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
     """Load the keys of one log. `SettingsError` names the file that is missing, open to others, or no key."""
     return keys.load_log_keys(settings.keys_dir, table.name, table.origin, scts=table.family == X509.name)
+
+
+def store_paths(settings: NodeSettings, names: Iterable[str]) -> dict[tuple[str, str], Path]:
+    """Return where each store lies, by (log name or "", store)."""
+    stores = [(name, store) for name in names for store in ("data", "index")]
+    return {("", "heads"): settings.heads_file, **{key: settings.data_dir.joinpath(*key) for key in stores}}
 
 
 def open_heads(settings: NodeSettings, *, create: bool) -> SqliteHeads:

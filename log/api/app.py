@@ -22,6 +22,7 @@ from log.api.front import Front
 from log.api.limits import HttpLimits
 from log.api.metrics import Metrics
 from log.api.reply import Reply
+from log.api.requests import Requests
 from log.api.route import (
     CONSISTENCY,
     COSIGNED,
@@ -41,6 +42,7 @@ from log.api.route import (
     Site,
 )
 from log.api.served import ServedNode
+from log.api.vitals import Vitals
 from log.sequencer.clock import Clock, SystemClock
 
 COLD = (
@@ -71,18 +73,19 @@ class Options:
     tokens_sha256: tuple[bytes, ...] = ()  # of the bearer tokens that may read entries; 32 bytes each
     behind_proxy: bool = False  # X-Forwarded-For says who the client is
     limits: HttpLimits = field(default_factory=HttpLimits)
+    slow_request_ms: int = 1000  # a request that took longer is a line in the log
 
 
-def create_app(node: ServedNode, options: Options, clock: Clock | None = None) -> Asgi:
-    """Return the ASGI application that serves `node`."""
+def create_app(node: ServedNode, options: Options, clock: Clock | None = None, vitals: Vitals | None = None) -> Asgi:
+    """Return the ASGI application that serves `node`; `vitals` are of the process around it."""
     # Documents are routes like all others, and each thing has one URL: nothing is redirected.
     app = FastAPI(title="Twinlog", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    metrics = Metrics(node.logs)
-    site = Site(node, metrics, app.openapi)
     now_ms = (clock or SystemClock()).wall_ms
+    metrics = Metrics(node, vitals or Vitals(now_ms()))
+    site = Site(node, metrics, app.openapi)
     doorkeeper = Doorkeeper(options.bodies, options.tokens_sha256, now_ms)
     clients = Clients(behind_proxy=options.behind_proxy)
-    front = Front((*COLD, *HOT), site, doorkeeper, clients, options.limits)
+    front = Front((*COLD, *HOT), site, doorkeeper, clients, options.limits, Requests(options.slow_request_ms))
     for route in (*COLD, *HOT):
         app.add_api_route(
             route.pattern,

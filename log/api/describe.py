@@ -8,6 +8,7 @@ from log.api.route import Route
 from log.api.schemas import SCHEMAS
 
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_REQUEST_ID = {"type": "string", "pattern": "^[0-9a-f]{16,}$"}
 _INDEX = {"type": "integer", "minimum": 0}
 _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "log": ("Name of a log, as in /.well-known/twinlog.json", {"type": "string"}),
@@ -59,7 +60,11 @@ def names(pattern: str) -> list[str]:
 def responses(route: Route) -> dict[int | str, dict[str, Any]]:
     """Return the answers a route may give. All but 200 are plain text, the status, then the reason, or as `says`."""
     described: dict[int | str, dict[str, Any]] = {
-        status: {"description": HTTPStatus(status).phrase, "content": {TEXT: {"schema": {"type": "string"}}}}
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "headers": {"X-Request-Id": {"description": "What its operator finds it under", "schema": _REQUEST_ID}},
+            "content": {TEXT: {"schema": {"type": "string"}}},
+        }
         for status in sorted({*_ANYWHERE, *route.sort.refuses})
     }
     schema = SCHEMAS.get(route.handler.__name__, {})

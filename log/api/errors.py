@@ -44,10 +44,17 @@ def status_of(error: errors.LogError) -> int | None:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), None)
 
 
-def error_reply(error: errors.LogError, status: int) -> Reply:
-    """Return the answer for an error that has a status."""
+def word_of(error: errors.LogError) -> str:
+    """Return the stable word for why something was refused: the error's own, or its class's (`not-found`)."""
+    if isinstance(error, errors.Refused):
+        return error.reason
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def error_reply(error: errors.LogError, status: int, *extra: tuple[bytes, bytes]) -> Reply:
+    """Return the answer for an error that has a status, with more headers."""
     reason = next((UNSPOKEN[kind] for kind in type(error).__mro__ if kind in UNSPOKEN), str(error))
-    return text_reply(status, reason, *_extra(error))
+    return text_reply(status, reason, *_extra(error), *extra)
 
 
 def text_reply(status: int, reason: str, *extra: tuple[bytes, bytes]) -> Reply:

@@ -5,13 +5,11 @@
     3. take a place in the route's lane, or answer 503 (before 1, too, when none is free)
     4. call the handler, give the place back
     5. turn what it raised into the answer that the table in `errors` gives it
-    6. count the answer
+    6. count the answer, and log what an operator should know of (`requests`)
 
 Whatever happens, the caller gets an answer in the form of all errors, and none of them tells what is inside.
 """
 
-import logging
-import secrets
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,16 +17,16 @@ from typing import Any
 
 import msgspec
 
+from log.access import Kind
 from log.api.auth import Door, Doorkeeper
 from log.api.clients import Clients
-from log.api.errors import error_reply, status_of, text_reply
+from log.api.errors import error_reply, status_of, text_reply, word_of
 from log.api.limits import Bodies, HttpLimits, Lane, Places, Receive
 from log.api.metrics import NO_ROUTE, Meter
 from log.api.reply import Reply
+from log.api.requests import REQUEST_ID, Requests
 from log.api.route import Call, Handler, Route, Site
 from log.errors import LogError
-
-logger = logging.getLogger(__name__)
 
 Scope = Mapping[str, Any]
 
@@ -47,10 +45,17 @@ class Front:
     """Answers requests that a route took, and those that none did."""
 
     def __init__(
-        self, routes: Iterable[Route], site: Site, doorkeeper: Doorkeeper, clients: Clients, limits: HttpLimits
+        self,
+        routes: Iterable[Route],
+        site: Site,
+        doorkeeper: Doorkeeper,
+        clients: Clients,
+        limits: HttpLimits,
+        requests: Requests,
     ) -> None:
         self._site = site
         self._clients = clients
+        self._requests = requests
         places = {lane: Places(lane, limits) for lane in Lane}
         bodies = {lane: Bodies(limits) for lane in Lane}  # what is sent to one lane takes no room from another
         self._desks = {
@@ -63,12 +68,14 @@ class Front:
             for route in routes
         }
         self._nowhere = site.metrics.meter(NO_ROUTE, NO_ROUTE)
-        site.metrics.held_bytes = lambda: sum(held.held_bytes for held in bodies.values())
+        site.metrics.watch(places, bodies)
 
     async def answer(self, route: Route, params: tuple[str, ...], scope: Scope, receive: Receive) -> Reply:
         """Return the answer to a request that a route took. Raises nothing but cancellation."""
         started = time.perf_counter()
         desk = self._desks[route]
+        requests = self._requests
+        requests.number = number = requests.number + 1
         try:
             if desk.places.busy >= desk.places.limit:
                 desk.places.refuse()
@@ -81,16 +88,20 @@ class Front:
                 call = Call(params, scope["query_string"], headers, b"", restricted, self._clients.of(scope))
                 reply = await self._with_body(desk, route.handler, call, receive)
         except LogError as error:
-            reply = self._refusal(route, error)
+            reply = self._refusal(route, params, error, requests.id(number))
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and the caller gets an answer
-            reply = crash_reply(f"{route.method} {route.pattern}")
-        desk.meter.count(reply.status, time.perf_counter() - started, len(reply.body))
+            reply = self._crash(route, requests.id(number))
+        seconds = time.perf_counter() - started
+        desk.meter.count(reply.status, seconds, len(reply.body))
+        if seconds >= requests.notable_s:
+            requests.tell(number, route, reply.status, seconds)
         return reply
 
     def lost(self, status: int, reason: str, *extra: tuple[bytes, bytes]) -> Reply:
         """Return the answer to a request that no route took."""
         self._nowhere.statuses[status] += 1
-        return text_reply(status, reason, *extra)
+        self._requests.number += 1
+        return text_reply(status, reason, *extra, (REQUEST_ID, self._requests.id(self._requests.number).encode()))
 
     async def _with_body(self, desk: _Desk, handler: Handler, call: Call, receive: Receive) -> Reply:
         """Read the body first: a place is for work, and whoever sends slowly holds up nobody."""
@@ -109,15 +120,18 @@ class Front:
         finally:
             places.busy -= 1
 
-    def _refusal(self, route: Route, error: LogError) -> Reply:
+    def _refusal(self, route: Route, params: tuple[str, ...], error: LogError, request_id: str) -> Reply:
         status = status_of(error)
         if status is None:
-            return crash_reply(f"{route.method} {route.pattern}")
-        return error_reply(error, status)
+            return self._crash(route, request_id)
+        if route.sort.kind is Kind.SUBMISSION:
+            reason = word_of(error)
+            name = self._site.metrics.refused(params[0], reason)
+            self._requests.refused(request_id, route, name, status, reason)
+        return error_reply(error, status, (REQUEST_ID, request_id.encode()))
 
-
-def crash_reply(what: str) -> Reply:
-    """Log the exception being handled and return a 500 that says no more than where to look."""
-    request_id = secrets.token_hex(8)
-    logger.exception("request %s failed: %s", request_id, what)
-    return text_reply(500, f"an error of this node; its operator finds it under {request_id}")
+    def _crash(self, route: Route, request_id: str) -> Reply:
+        """Log the exception being handled and return a 500 that says no more than where to look."""
+        self._requests.failed(request_id, route)
+        reason = f"an error of this node; its operator finds it under {request_id}"
+        return text_reply(500, reason, (REQUEST_ID, request_id.encode()))

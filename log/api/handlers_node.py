@@ -39,7 +39,7 @@ async def healthz(site: Site, _call: Call) -> Reply:
 
 async def metrics(site: Site, _call: Call) -> Reply:
     """`/metrics`: counters in the Prometheus text format."""
-    return Reply(200, _EXPOSITION, site.metrics.exposition())
+    return Reply(200, _EXPOSITION, await site.metrics.exposition())
 
 
 async def hear_guard(site: Site, call: Call) -> Reply:

@@ -55,16 +55,17 @@ class HttpLimits:
 class Places:
     """The places of one lane. Only `Front` counts `busy`, and never awaits between looking and counting."""
 
-    __slots__ = ("_lane", "_retry_s", "busy", "limit")
+    __slots__ = ("_lane", "_retry_s", "busy", "limit", "refused")
 
     def __init__(self, lane: Lane, limits: HttpLimits) -> None:
-        self.busy = 0
+        self.busy = self.refused = 0  # requests in progress now; those that found no place
         self.limit = limits.places(lane)
         self._lane = lane
         self._retry_s = limits.busy_retry_s
 
     def refuse(self) -> NoReturn:
         """Say that all places are taken."""
+        self.refused += 1
         raise Unavailable(f"too many requests of the class {self._lane} at once", self._retry_s, "busy")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from typing import cast
 
 from log.checking.claims import Claims
@@ -20,8 +21,9 @@ from log.checking.messages import Admit, Check, Frames, Refuse, Rules, decode_an
 from log.errors import Unavailable
 from log.fair.turns import Turns
 from log.formats.family import Parts
+from log.tally import Spread
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("twinlog.checking")
 
 _WORKER = "log.checking.worker"
 _ROOT = Path(__file__).parents[2]  # where `log` is imported from
@@ -69,6 +71,24 @@ class Pool:
         self._turns: Turns[_Asked] = Turns()
         self._number = 0
         self._waiting = 0
+        self.restarts = 0  # processes that ended and were replaced
+        self.seconds = Spread()  # from a question to its answer
+
+    @property
+    def waiting(self) -> int:
+        """Chains that wait for their answer, those being checked too."""
+        return self._waiting
+
+    @property
+    def limit(self) -> int:
+        """Chains that may wait."""
+        return self._limits.max_checking
+
+    @property
+    def busy(self) -> tuple[int, int]:
+        """How many processes run, and how many of them have a chain."""
+        running = [worker.busy for worker in self._workers if not worker.ended.is_set()]
+        return len(running), sum(1 for busy in running if busy)
 
     def working(self) -> bool:
         """Say whether any process is there to check a chain, or there is no log to check for."""
@@ -116,6 +136,7 @@ class Pool:
             raise Unavailable("no process checks chains now", 1, "checking")
         self._number += 1
         self._waiting += 1
+        begun = perf_counter()
         asked = _Asked(Check(self._number, log_name, chain, precert), asyncio.get_running_loop().create_future())
         self._turns.put(client, issuer, asked)
         self._deal()
@@ -123,6 +144,7 @@ class Pool:
             answer = await asked.answer
         finally:
             self._waiting -= 1
+            self.seconds.add(perf_counter() - begun)
         if isinstance(answer, Refuse):
             raise answer.error()
         anchors = self._anchors[log_name]
@@ -169,7 +191,8 @@ class Pool:
             code = await worker.process.wait()
             self._workers.remove(worker)
             if not self._stopping.is_set():
-                logger.error("a checking process ended with %d; another takes its place", code)
+                self.restarts += 1
+                logger.error("a checking process ended; another takes its place", extra={"fields": {"code": code}})
                 if not worker.answered:
                     await self._pause()
             if self._stopping.is_set():

@@ -3,7 +3,10 @@
 Below the watermark a node is read-only; what is left serves the head store, whose heartbeats go on.
 """
 
+import asyncio
+import os
 import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from log.errors import Unavailable
@@ -30,7 +33,39 @@ class Disk:
             self._looked_ms = now_ms
         return self._free_bytes
 
+    @property
+    def watermark_bytes(self) -> int:
+        """Free bytes below which the node is read-only."""
+        return self._watermark_bytes
+
     def check(self) -> None:
         """Raise `Unavailable` below the watermark."""
         if self.free_bytes() < self._watermark_bytes:
             raise Unavailable(f"less than {self._watermark_bytes} bytes are free: read-only", reason="disk")
+
+
+class Footprint:
+    """What stores take on disk, by (log name or "", store): the files in a folder, or those whose names begin alike."""
+
+    def __init__(self, stores: Callable[[Iterable[str]], Mapping[tuple[str, str], Path]]) -> None:
+        """`stores` says where they lie, given the names of the logs there are."""
+        self._stores = stores
+
+    async def used_bytes(self, names: Iterable[str]) -> dict[tuple[str, str], int]:
+        """Add up the files, off the event loop: a large LevelDB has thousands."""
+        stores = self._stores(names)
+        return await asyncio.to_thread(lambda: {key: _used_bytes(path) for key, path in stores.items()})
+
+
+def _used_bytes(path: Path) -> int:
+    """Return the bytes in a folder's files, or in a file and those beside it that continue its name (SQLite's -wal)."""
+    folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name)
+    used = 0
+    with os.scandir(folder) as files:
+        for file in files:
+            if file.name.startswith(prefix):
+                try:
+                    used += file.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:  # compacted away since the folder was read
+                    continue
+    return used

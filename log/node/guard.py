@@ -9,13 +9,17 @@ This file decides; `node.Node.hear_guard` reads the push and compares heads. Tim
 POSIX time, `*_ms` milliseconds.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from log.errors import Conflict, Unavailable
 from log.formats.note import VKey
 from log.node.halts import Halts
+from log.node.reading import GuardReading
 from log.sequencer.clock import Clock
+
+logger = logging.getLogger("twinlog.guard")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,8 @@ class Guard:
         """Begin anew, unguarded, when the clocks have parted since the last look: we may be a restored image."""
         apart_ms = self._apart()
         if abs(apart_ms - self._parting_ms) > self._limits.parting_ms:
+            parted_ms = apart_ms - self._parting_ms
+            logger.warning("the clocks parted: nothing is signed until a guard speaks", extra=_fields(by_ms=parted_ms))
             self._guarded.clear()
             self._peers.clear()
             self._heard = False
@@ -122,15 +128,30 @@ class Guard:
         self._parting_ms = apart_ms
 
     def _check_clock(self) -> None:
+        error_ms = self._clock_error_ms()
+        if error_ms is not None and error_ms > self._limits.clock_error_ms:
+            raise Unavailable(f"our clock is {error_ms // 1000} s away from every guard's", reason="clock")
+
+    def _clock_error_ms(self) -> int | None:
+        """Return how far our clock is from the guard, of those heard lately, that agrees best; None before any."""
         if not self._opinions:
-            return
+            return None
         now_ms = self._clock.mono_ms()
         heard = [o for o in self._opinions.values() if now_ms - o.mono_ms <= self._limits.heard_ms]
         if not heard:
             heard = [max(self._opinions.values(), key=lambda opinion: opinion.mono_ms)]
-        error_ms = min(abs(self._clock.wall_ms() - (o.time_s * 1000 + now_ms - o.mono_ms)) for o in heard)
-        if error_ms > self._limits.clock_error_ms:
-            raise Unavailable(f"our clock is {error_ms // 1000} s away from every guard's", reason="clock")
+        return min(abs(self._clock.wall_ms() - (o.time_s * 1000 + now_ms - o.mono_ms)) for o in heard)
+
+    def reading(self) -> GuardReading:
+        """Return what the metrics show of the guards."""
+        now_ms = self._clock.mono_ms()
+        opinions = [(key.name, self._opinions.get(key.name)) for key in self.keys]
+        error_ms = self._clock_error_ms()
+        return GuardReading(
+            {name: None if said is None else (now_ms - said.mono_ms) / 1000 for name, said in opinions},
+            None if error_ms is None else error_ms / 1000,
+            self.partings,
+        )
 
     # --- told by a push ---------------------------------------------------------------------------------------
 
@@ -160,9 +181,17 @@ class Guard:
         `Conflict` when the clocks parted while the tree was compared.
         """
         self.check_fresh(time_s)
+        if origin not in self._guarded:
+            logger.info("a guard has spoken for a log of ours", extra=_fields(origin=origin))
         self._guarded.add(origin)
 
     def open_peer(self, origin: str, time_s: int) -> None:
         """A guard has shown, at `time_s`, what our witness cosigned last for `origin`; our state bears it out."""
         self.check_fresh(time_s)
+        if origin not in self._peers:
+            logger.info("a guard has spoken for what our witness cosigned", extra=_fields(origin=origin))
         self._peers.add(origin)
+
+
+def _fields(**fields: object) -> dict[str, object]:
+    return {"fields": fields}

@@ -5,11 +5,14 @@ witness's signature that our witness state does not bear out. Both notes are kep
 whoever clears a halt should have read them.
 """
 
+import logging
 from dataclasses import dataclass
 
 from log.errors import Malformed, StateRefused, StoreFailed, Unavailable
 from log.formats.text import b64decode, b64encode
 from log.storage import HeadStore, Swap
+
+logger = logging.getLogger("twinlog.halts")
 
 PREFIX = "halt/"
 CLEARED = b"cleared\n"
@@ -54,9 +57,10 @@ class Halts:
                 continue
             origin = name.removeprefix(PREFIX)
             try:
-                self._halted[origin] = Halted.parse(origin, value)
+                self._halted[origin] = halted = Halted.parse(origin, value)
             except Malformed as error:
                 raise StateRefused(f"head store: {error}") from error
+            logger.error("signing is still halted", extra={"fields": {"origin": origin, "why": halted.why}})
 
     def all(self) -> list[Halted]:
         """Return every halt in force."""
@@ -77,6 +81,7 @@ class Halts:
         if origin in self._halted:
             return
         self._halted[origin] = halted = Halted(origin, why, ours, theirs)
+        logger.error("signing is halted until an operator clears it", extra={"fields": {"origin": origin, "why": why}})
         await self._write(origin, halted.encode())
 
     async def clear(self, origin: str) -> None:

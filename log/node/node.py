@@ -28,12 +28,13 @@ from log.errors import (
 from log.formats.guard_push import GuardPush
 from log.formats.note import Note
 from log.formats.text import b64encode
-from log.node.disk import Disk
+from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
 from log.node.guard import Guard, GuardKey
 from log.node.halts import Halts
 from log.node.keeper import Keeper
 from log.node.log_list import MIN_MMD_S, log_list_entry
+from log.node.reading import ChecksReading, NodeReading
 from log.node.witness import NodeWitness
 from log.service.intake import CertificateIntake, OpenIntake
 from log.service.log import Log, LogStatus
@@ -69,6 +70,7 @@ class Node:
         governance: Sequence[Governance],
         disk: Disk,
         checks: Pool,
+        footprint: Footprint,
         keeper: Keeper | None = None,
         windows: Mapping[str, tuple[int, int] | None] | None = None,
     ) -> None:
@@ -86,6 +88,7 @@ class Node:
         self._governance = governance
         self._disk = disk
         self._checks = checks
+        self._footprint = footprint
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._tasks: list[asyncio.Task[None]] = []
         self._keeping: asyncio.Task[None] | None = None
@@ -95,6 +98,11 @@ class Node:
     @property
     def name(self) -> str:
         return self._config.name
+
+    @property
+    def version(self) -> str:
+        """Of Twinlog, as it is installed."""
+        return _version()
 
     @property
     def guards(self) -> tuple[str, ...]:
@@ -320,6 +328,24 @@ class Node:
             return {}
         unguarded = [hosted for hosted in self.logs.values() if not self._guard.guarded(hosted.origin)]
         return {hosted.name: why for hosted in unguarded if (why := self._keeper.awaited(hosted))}
+
+    async def reading(self) -> NodeReading:
+        """Return the numbers of this moment, for the metrics."""
+        running, busy = self._checks.busy
+        checks = self._checks
+        return NodeReading(
+            version=self.version,
+            failed=self.failure is not None,
+            halted=frozenset(halted.origin for halted in self._halts.all()),
+            guard=self._guard.reading(),
+            witness=self.witness.reading(),
+            checks=ChecksReading(checks.waiting, checks.limit, running, busy, checks.restarts, checks.seconds),
+            scts={name: intake.scts_signed for name, intake in self.intakes.items()},
+            window_ends_ms={name: window[1] for name, window in self._windows.items() if window is not None},
+            disk_free_bytes=self._disk.free_bytes(),
+            disk_watermark_bytes=self._disk.watermark_bytes,
+            store_bytes=await self._footprint.used_bytes(tuple(self.logs)),
+        )
 
     def _problems(self, status: LogStatus) -> list[str]:
         problems = []

@@ -14,6 +14,7 @@ it cosigned is known by the 0x04 line alone, so that a state is read whether or 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 
@@ -25,6 +26,7 @@ from log.formats.note import KeyType, Note, VKey, signature_line
 from log.formats.witness_request import AddCheckpoint
 from log.node.guard import Guard
 from log.node.halts import Halted, Halts
+from log.node.reading import WitnessReading
 from log.sequencer.clock import Clock
 from log.storage import HeadStore, Swap
 
@@ -32,6 +34,7 @@ logger = logging.getLogger("twinlog.witness")
 
 MARKER = "witness"
 MARKER_VALUE = b"created\n"
+UNKNOWN = "none"  # counts for every origin that is not configured
 CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged by the time of the last cosignature
 
 
@@ -70,6 +73,8 @@ class NodeWitness:
         self._clock = clock
         self._on_failure = on_failure
         self._locks = {origin: asyncio.Lock() for origin in known}
+        self._answers: Counter[tuple[str, int]] = Counter()  # by origin and status
+        self._cosigned_ms: dict[str, int] = {}
         self._by_hash = {sha256(origin.encode()).hexdigest(): origin for origin in known}
 
     @property
@@ -96,7 +101,9 @@ class NodeWitness:
         if await self._heads.load(MARKER) != MARKER_VALUE:
             raise StateRefused("head store: the witness state is missing; it is never taken to be empty")
         for origin in self._known:
-            self._state(origin, await self._heads.load(store_name(origin)))
+            stored = await self._heads.load(store_name(origin))
+            if self._state(origin, stored) is not None and stored is not None:
+                self._cosigned_ms[origin] = self._time_ms(stored)
 
     async def add_checkpoint(self, raw: bytes) -> Answer:
         """Answer POST add-checkpoint: the cosignatures, or the status that says why not."""
@@ -104,9 +111,21 @@ class NodeWitness:
             request = AddCheckpoint.parse(raw)
             origin = Checkpoint.parse(Note.parse(request.note).text).origin
         except Malformed as error:
-            return Answer(400, f"Bad Request\n{error}\n".encode(), "text/plain; charset=utf-8")
+            return self._said(UNKNOWN, Answer(400, f"Bad Request\n{error}\n".encode(), "text/plain; charset=utf-8"))
         if origin not in self._known:
-            return Answer(404, b"Not Found\nthis witness does not know that origin\n", "text/plain; charset=utf-8")
+            text = b"Not Found\nthis witness does not know that origin\n"
+            return self._said(UNKNOWN, Answer(404, text, "text/plain; charset=utf-8"))
+        try:
+            return self._said(origin, await self._answer(origin, request))
+        except Unavailable:
+            self._answers[origin, 503] += 1
+            raise
+
+    def _said(self, origin: str, answer: Answer) -> Answer:
+        self._answers[origin, answer.status] += 1
+        return answer
+
+    async def _answer(self, origin: str, request: AddCheckpoint) -> Answer:
         async with self._locks[origin]:
             stored = await self._heads.load(store_name(origin))
             decision = decide(request, self._known, self._state(origin, stored))  # 1
@@ -127,10 +146,21 @@ class NodeWitness:
     def _time_s(self, stored: bytes | None) -> int:
         """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us."""
         now_s = self._clock.wall_ms() // 1000
-        last_s = 0 if stored is None else (open_note(stored, [self.vkey]).verified[0].timestamp_ms or 0) // 1000
+        last_s = 0 if stored is None else self._time_ms(stored) // 1000
         if last_s - now_s > CLOCK_BACK_S:
             raise Unavailable(f"the clock is {last_s - now_s} s behind the last cosignature", reason="clock")
         return max(now_s, last_s)
+
+    def _time_ms(self, stored: bytes) -> int:
+        """Return the time of our own line on what was cosigned last."""
+        return open_note(stored, [self.vkey]).verified[0].timestamp_ms or 0
+
+    def reading(self) -> WitnessReading:
+        """Return what the metrics show of the witness."""
+        now_ms = self._clock.wall_ms()
+        ages_ms = {origin: now_ms - time_ms for origin, time_ms in self._cosigned_ms.items()}
+        guarded = {origin: self._guard.guarded(origin) for origin in self._known}
+        return WitnessReading(dict(self._answers), ages_ms, guarded)
 
     async def _keep_fork(self, origin: str, ours: bytes, theirs: bytes) -> None:
         """Keep the first pair of heads by which a peer's log contradicts itself: evidence, whoever asks for it."""
@@ -166,7 +196,8 @@ class NodeWitness:
                 why = "our witness signed two roots of one size"
                 await self._halts.halt(origin, why, stored or b"", shown)
             elif opened.checkpoint.size > held[0]:
-                logger.warning("%s: took over the head of size %d that a guard showed", origin, opened.checkpoint.size)
+                fields = {"origin": origin, "size": opened.checkpoint.size}
+                logger.warning("took over the head that a guard showed", extra={"fields": fields})
                 await self._replace(origin, stored, opened.reduced().encode())
         return self._halts.why(origin)
 
@@ -185,6 +216,7 @@ class NodeWitness:
         if await self._swap(store_name(origin), old, new) is Swap.STALE:
             self._on_failure(StateRefused(f"head store: another process witnesses {origin}"))
             raise Unavailable("the head store failed; the node restarts", reason="store-failed")
+        self._cosigned_ms[origin] = self._time_ms(new)
 
     async def _swap(self, name: str, old: bytes | None, new: bytes) -> Swap:
         """Swap, and end the process unless the outcome is known."""

@@ -19,6 +19,7 @@ only after the gate, which knows by then what guards hold. `heartbeat` is 3 to 5
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from log.crypto.notes import NoteSigner, sign_note
 from log.errors import Malformed, StateRefused, StorageError, StoreFailed, Unavailable
@@ -35,6 +36,7 @@ from log.sequencer.plan import Plan, Submission, plan
 from log.storage import DataStore, HeadStore, Swap
 
 CLOCK_BACK_MS = 1000  # a clock that fell back by less than this is bridged by last + 1 ms
+PHASES = ("plan", "write", "read_back", "sign", "swap", "index")  # of a commit; the last is `loop`'s
 KNOWN_BLOBS = 4096  # digests of blobs that this process stored: what a chain repeats is written once
 
 
@@ -66,6 +68,7 @@ class Committer:
         self._set_back = False  # the clock fell back too far, and has not passed the last head since
         self._beyond = False  # whether rows may lie beyond the published size
         self._blobs: set[bytes] = set()
+        self.phase_seconds = dict.fromkeys(PHASES, 0.0)  # spent in each by all commits together
 
     @property
     def published(self) -> Published:
@@ -109,22 +112,28 @@ class Committer:
         `Unavailable` from the gate leaves the log as it was; `StoreFailed` and `StateRefused` end the process.
         """
         before = self.published
+        begun = perf_counter()
         timestamp_ms = self._next_time(before)
         self._permit(timestamp_ms)  # what would not be signed is not written either
         if self._beyond:
             await self._data.truncate(before.head.size)
             self._beyond = False
         planned = plan(self._family, before.edge, submissions, timestamp_ms, self._blobs)
+        begun = self._spent("plan", begun)
         await self._data.commit(planned.batch)  # 1
         self._remember(planned)
+        begun = self._spent("write", begun)
         frontier = await self._second_path(before, planned)  # 2
+        begun = self._spent("read_back", begun)
         try:
             self._permit(timestamp_ms)  # 3
         except Unavailable:
             await self._data.truncate(before.head.size)
             raise
         head = await self._sign(planned.edge.size, planned.root, timestamp_ms)
+        begun = self._spent("sign", begun)
         await self._swap(before.head, head)  # 4
+        self._spent("swap", begun)
         return self._publish(Published(head, planned.edge, frontier))  # 5
 
     async def heartbeat(self) -> Published:
@@ -135,6 +144,12 @@ class Committer:
         head = await self._sign(before.head.size, before.head.root, timestamp_ms)
         await self._swap(before.head, head)
         return self._publish(Published(head, before.edge, before.frontier))
+
+    def _spent(self, phase: str, begun: float) -> float:
+        """Count the time since `begun` to a phase; return the moment at which the next one begins."""
+        now = perf_counter()
+        self.phase_seconds[phase] += now - begun
+        return now
 
     def _next_time(self, before: Published) -> int:
         return max(self._clock.wall_ms(), before.head.timestamp_ms + 1)

@@ -11,8 +11,9 @@ recovery.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 
 from log.errors import LogError, StateRefused, StorageError, Unavailable
 from log.formats.family import Family, Parts
@@ -24,6 +25,7 @@ from log.sequencer.head import Published
 from log.sequencer.plan import Blob, Submission
 from log.sequencer.pool import Placement, Pool, PoolLimits
 from log.storage import DataStore, Index
+from log.tally import BYTES, Spread
 
 logger = logging.getLogger("twinlog.sequencer")
 
@@ -44,8 +46,29 @@ class Commit:
     """What one commit did, for metrics and log lines."""
 
     entries: int
-    seconds: float
+    bytes: int  # of their leaves and side files
+    seconds: float  # from the moment the batch was taken to the moment its submitters are answered
     size: int
+
+
+class Counts:
+    """What a sequencer did since the process began."""
+
+    def __init__(self) -> None:
+        self.commit_seconds = Spread()
+        self.commit_bytes = Spread(BYTES)
+        self.entries = 0  # committed
+        self.batch = 0  # entries of the newest commit
+        self.repeats = {"pool": 0, "index": 0}  # submissions known before, by where they were found
+        self.beats = 0  # heads signed anew over an unchanged tree
+        self.missed_beats = 0  # heartbeats that the gate refused
+
+    def commit(self, commit: Commit) -> None:
+        """Count a commit."""
+        self.commit_seconds.add(commit.seconds)
+        self.commit_bytes.add(commit.bytes)
+        self.entries += commit.entries
+        self.batch = commit.entries
 
 
 class Sequencer:
@@ -84,6 +107,8 @@ class Sequencer:
         self._committed_ms = 0  # when the last commit began
         self._crowded = False  # whether it took more than one submission
         self._beat_due_ms = 0  # when the head must be signed again
+        self._indexed = self._synced = 0  # entries that the index knows, and that it would know after a crash
+        self.counts = Counts()
         self.failed: LogError | None = None
         self.refused: str = ""  # why the last head was not signed, "" when it was
 
@@ -97,11 +122,38 @@ class Sequencer:
         """Submissions in the pool."""
         return len(self._pool)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the submissions in the pool."""
+        return self._pool.waiting_bytes
+
+    @property
+    def waiting_limit(self) -> int:
+        """Submissions for which the pool has room."""
+        return self._config.pool.pool_entries
+
+    @property
+    def unindexed(self) -> int:
+        """Published entries that the index does not know yet."""
+        return self.published.head.size - self._indexed
+
+    @property
+    def unsynced(self) -> int:
+        """Published entries that a start after a crash would have to index again."""
+        return self.published.head.size - self._synced
+
+    @property
+    def phase_seconds(self) -> Mapping[str, float]:
+        """Seconds that all commits together spent in each of `commit.PHASES`."""
+        return self._committer.phase_seconds
+
     async def recover(self) -> None:
         """Find the tree that counts and bring the index up to it; nothing is signed yet."""
         await self._committer.recover()
         replayed = await dedup.catch_up(self._family, self._data, self._index, self.published.head.size)
-        logger.info("%s: recovered at size %d, index replayed %d", self._origin, self.published.head.size, replayed)
+        self._indexed = self._synced = self.published.head.size
+        fields = {"origin": self._origin, "size": self.published.head.size, "indexed": replayed}
+        logger.info("recovered", extra={"fields": fields})
 
     async def start(self) -> None:
         """Recover, then begin to sequence."""
@@ -134,6 +186,7 @@ class Sequencer:
         if future is None:
             placed = await self._look_up(key)
             if placed is not None:
+                self.counts.repeats["index"] += 1
                 return placed
             self._check_alive()  # the look-up may have waited; from here to the pool nothing does
             self._gate.admit(self._origin)
@@ -141,6 +194,8 @@ class Sequencer:
                 raise Unavailable("the node is stopping", reason="stopping")
             future = self._pool.add(Submission(parts, key, blobs))
             self._wake.set()
+        else:
+            self.counts.repeats["pool"] += 1
         return await asyncio.shield(future)
 
     def _check_alive(self) -> None:
@@ -187,25 +242,31 @@ class Sequencer:
         if self._crowded or len(self._pool) > 1:
             due_ms = self._committed_ms + self._config.linger_ms
             await asyncio.sleep(max(0, due_ms - self._clock.mono_ms()) / 1000)
-        started_ms = self._committed_ms = self._clock.mono_ms()
+        self._committed_ms = self._clock.mono_ms()
+        begun = perf_counter()
         batch = self._pool.take()
         self._crowded = len(batch) > 1
         first = self.published.head.size
         try:
             published = await self._committer.commit([waiting.submission for waiting in batch])
         except Unavailable as error:
-            self.refused = str(error)
+            self._unsigned(error)
             self._pool.refuse(batch, error)
             return
+        indexing = perf_counter()
         self._signed()
         timestamp_ms = published.head.timestamp_ms
         # From here the entries are public. Until the index has them, duplicates find them in the pool.
         rows = await self._data.entries(first, published.head.size)
         keys = [(key, index) for index, row in enumerate(rows, first) for key in self._family.keys(row)]
         await self._index.put(keys, published.head.size)
-        self._unsynced = True
+        self._unsynced, self._indexed = True, published.head.size
         self._pool.answer(batch, first, timestamp_ms)
-        self._report(Commit(len(batch), (self._clock.mono_ms() - started_ms) / 1000, published.head.size))
+        now = perf_counter()
+        self._committer.phase_seconds["index"] += now - indexing
+        commit = Commit(len(batch), sum(each.size for each in batch), now - begun, published.head.size)
+        self.counts.commit(commit)
+        self._report(commit)
 
     async def _wait(self) -> None:
         """Sleep until a submission comes, or housekeeping is due."""
@@ -221,15 +282,25 @@ class Sequencer:
         now_ms = self._clock.mono_ms()
         if self._unsynced and now_ms >= self._synced_ms + self._config.index_sync_ms:
             await self._index.sync()
-            self._unsynced, self._synced_ms = False, now_ms
+            self._unsynced, self._synced_ms, self._synced = False, now_ms, self._indexed
         if now_ms >= self._beat_due_ms:
             try:
                 await self._committer.heartbeat()
                 self._signed()
+                self.counts.beats += 1
             except Unavailable as error:
-                self.refused = str(error)
+                self._unsigned(error)
+                self.counts.missed_beats += 1
                 self._beat_due_ms = now_ms + self._config.retry_ms
 
+    def _unsigned(self, error: Unavailable) -> None:
+        """Remember why no head was signed, and say so once."""
+        if not self.refused:
+            logger.warning("no head is signed", extra={"fields": {"origin": self._origin, "reason": error.reason}})
+        self.refused = str(error)
+
     def _signed(self) -> None:
+        if self.refused:
+            logger.info("heads are signed again", extra={"fields": {"origin": self._origin}})
         self.refused = ""
         self._beat_due_ms = self._clock.mono_ms() + self._config.heartbeat_ms

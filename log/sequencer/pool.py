@@ -51,6 +51,11 @@ class Pool:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of what waits: leaves and side files."""
+        return self._bytes
+
     def find(self, key: bytes) -> asyncio.Future[Placement] | None:
         """Return the future of a submission that waits or is being committed, or None."""
         held = self._waiting.get(key) or self._taken.get(key)

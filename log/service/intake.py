@@ -53,6 +53,11 @@ class CertificateIntake:
         self._admission = admission
         self._rate = _rate(limits, clock)
 
+    @property
+    def scts_signed(self) -> int:
+        """SCTs that this process signed, repeated ones and those in proofs too."""
+        return self._scts.signed
+
     def roots(self) -> tuple[bytes, ...]:
         """Return every certificate (DER) that admits: get-roots."""
         return tuple(self._checks.anchors(self._log.name).values())

@@ -28,6 +28,7 @@ from log.sequencer.loop import Sequencer
 from log.sequencer.plan import Blob
 from log.sequencer.pool import Placement
 from log.service.proofs import Proofs, Sources
+from log.service.reading import CacheReading, LogReading
 from log.service.rfc6962 import CertificateReads, RangeLimits
 from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
@@ -116,7 +117,9 @@ class Log:
         self.closed = ""  # why the log takes no more entries, for ever; "" while it does
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
+        self._gzip_hits = self._gzip_misses = 0
         self._tiles: dict[tuple[int, int], bytes] = {}
+        self._tile_hits = self._tile_misses = 0
         self._proofs = Proofs(Sources(self._full_tile, partial(subtree, self._tree)), limits.proof_cache_bytes)
         tree_head = identity.tree_head
         self.certificates = (
@@ -179,6 +182,25 @@ class Log:
         if self.closed:
             raise Closed(self.closed)
 
+    def reading(self) -> LogReading:
+        """Return the numbers of this moment."""
+        sequencer, proofs, now_ms = self.sequencer, self._proofs, self._clock.wall_ms()
+        return LogReading(
+            counts=sequencer.counts,
+            phase_seconds=sequencer.phase_seconds,
+            waiting_bytes=sequencer.waiting_bytes,
+            waiting_limit=sequencer.waiting_limit,
+            unindexed=sequencer.unindexed,
+            unsynced=sequencer.unsynced,
+            caches={
+                "gzip": CacheReading(self._gzip_bytes, self._gzip_hits, self._gzip_misses),
+                "tile": CacheReading(len(self._tiles) * TILE_BYTES, self._tile_hits, self._tile_misses),
+                "proof": CacheReading(proofs.kept_bytes, proofs.hits, proofs.misses),
+            },
+            cosignatures=self._head.cosignatures,
+            cosigned_age_ms={name: now_ms - time_ms for name, time_ms in self._head.cosigned_ms.items()},
+        )
+
     async def submit(self, parts: Parts, blobs: tuple[Blob, ...] = ()) -> Placement:
         """Make the leaf an entry, or find where it already is one: `Closed`, else see `Sequencer.submit`."""
         self.check_open()
@@ -213,10 +235,12 @@ class Log:
         """Return `width` hashes of tile `n`; `NotFound` unless some published size implies it."""
         tile = self._tiles.get((level, n))
         if tile is not None:
+            self._tile_hits += 1
             return tile if width == TILE_WIDTH else tile[: width * HASH_SIZE]
         start = n * TILE_WIDTH
         tile = await self.hashes(level, start, start + width, self.size)
         if width == TILE_WIDTH:  # a full tile never changes; the oldest leave first
+            self._tile_misses += 1
             while len(self._tiles) * TILE_BYTES >= self._limits.tile_cache_bytes:
                 del self._tiles[next(iter(self._tiles))]
             self._tiles[level, n] = tile
@@ -240,9 +264,11 @@ class Log:
         """Return a full tile as gzip: compressed once, off the event loop, then kept within a bound."""
         cached = self._gzip.get((kind, n))
         if cached is not None:
+            self._gzip_hits += 1
             self._gzip.move_to_end((kind, n))
             return cached
         tile = await self.entry_tile(kind, n, TILE_WIDTH)
+        self._gzip_misses += 1
         packed = await asyncio.to_thread(gzip.compress, tile, GZIP_LEVEL, mtime=0)
         if (kind, n) not in self._gzip:
             self._gzip[kind, n] = packed

@@ -30,9 +30,15 @@ class Proofs:
 
     def __init__(self, sources: Sources, cache_bytes: int) -> None:
         self._sources = sources
+        self.hits = self.misses = 0  # look-ups of full tiles
         self._limit = max(1, cache_bytes // EXPANDED_BYTES)
         self._tiles: OrderedDict[tuple[int, int], tuple[bytes, ...]] = OrderedDict()  # heights 0 to 7 of a tile
         self._others: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # by leaves [start, end)
+
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the nodes remembered of full tiles."""
+        return len(self._tiles) * EXPANDED_BYTES
 
     async def inclusion(self, index: int, size: int, published: int) -> list[bytes]:
         """Return PATH(index, D[size]), leaf side first; 0 <= index < size <= published, the tree there is."""
@@ -42,7 +48,12 @@ class Proofs:
             n = number >> TILE_HEIGHT - inside
             end = number + 1 << height
             if (n + 1) << TILE_HEIGHT * (level + 1) <= published and end <= size:
-                tile = self._tiles.get((level, n)) or await self._expand(level, n)
+                tile = self._tiles.get((level, n))
+                if tile is None:
+                    self.misses += 1
+                    tile = await self._expand(level, n)
+                else:
+                    self.hits += 1
                 at = (number & (TILE_WIDTH >> inside) - 1) * HASH_SIZE
                 found.append(tile[inside][at : at + HASH_SIZE])
             else:

@@ -19,11 +19,13 @@ class SctIssuer:
         if not signer.deterministic:
             raise SettingsError("an SCT key must sign deterministically, or a repeated answer would differ")
         self.log_id = log_id
+        self.signed = 0  # SCTs so far, repeated ones and those in proofs too
         self._signer = signer
 
     async def sign(self, leaf: bytes, index: int, timestamp_ms: int) -> SCT:
         """Return the SCT for MerkleTreeLeaf bytes that stand at `index`."""
         (der,) = await self._signer.sign([sct_message(leaf)])
+        self.signed += 1
         return SCT(self.log_id, timestamp_ms, index, digitally_signed(der))
 
     async def extra(self, row: bytes, index: int) -> bytes:

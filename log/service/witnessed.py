@@ -72,6 +72,8 @@ class WitnessedHead:
         self.size = -1  # of the witnessed head; -1 before the first
         self.timestamp_ms = 0  # when the witnessed head was signed by the log
         self.vouchers: tuple[str, ...] = ()  # names of the witnesses on it
+        self.cosignatures = {witness.name: 0 for witness in policy.witnesses}  # taken since the process began
+        self.cosigned_ms: dict[str, int] = {}  # time of the newest cosignature, by the witness's name in the policy
 
     async def load(self) -> None:
         """Take up the witnessed head of an earlier run, if it still meets the policy.
@@ -89,6 +91,7 @@ class WitnessedHead:
         if await self._borne_out(checkpoint, raw) and self._meets(lines):
             self._gathered[checkpoint.encode()] = dict(lines)
             self._take(checkpoint, lines)
+            self._count(lines, came=0)
 
     def settle(self) -> None:
         """Under a policy that asks for nobody's cosignature, the newest head is the witnessed one."""
@@ -123,6 +126,7 @@ class WitnessedHead:
             raise Conflict(f"this log has another tree at size {checkpoint.size}")
         if not any(key in self._witnesses for key in lines):
             raise Denied("no line of a configured witness verifies")
+        self._count(lines)
         if checkpoint.size < self.size:
             return  # overtaken: gathering for it would only push out what is still needed
         merged = self._merge(checkpoint.encode(), lines)
@@ -162,6 +166,13 @@ class WitnessedHead:
             if held is None or held.timestamp_ms <= line.timestamp_ms:
                 gathered[key] = line
         return gathered
+
+    def _count(self, lines: Lines, came: int = 1) -> None:
+        for witness in self._policy.witnesses:
+            line = lines.get(witness.vkey.encode())
+            if line is not None:
+                self.cosignatures[witness.name] += came
+                self.cosigned_ms[witness.name] = max(self.cosigned_ms.get(witness.name, 0), line.timestamp_ms)
 
     def _meets(self, lines: Lines) -> bool:
         return self._policy.satisfied([line.vkey for line in lines.values()])

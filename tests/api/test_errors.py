@@ -52,11 +52,11 @@ async def test_an_unexpected_error_is_logged_and_not_told(
     assert answer.text.startswith("Internal Server Error\n")
     assert "secret" not in answer.text
     assert "cache-control" not in answer.headers
-    (record,) = [record for record in caplog.records if record.name.startswith("log.api")]
+    (record,) = [record for record in caplog.records if record.name == "twinlog.http"]
     assert record.exc_info is not None
     request_id = re.search(r"[0-9a-f]{16}", answer.text)
     assert request_id is not None
-    assert request_id[0] in record.getMessage()
+    assert request_id[0] == vars(record)["fields"]["request"] == answer.headers["x-request-id"]
 
 
 async def test_an_unexpected_error_in_a_cold_route_is_the_same(client: Client, node: FakeNode) -> None:

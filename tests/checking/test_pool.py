@@ -156,11 +156,13 @@ async def test_a_process_that_ends_at_once_is_replaced_after_a_pause(
     monkeypatch.setattr(checking, "_WORKER", "log.checking.no_such_module")
     pool = await started(PoolLimits(restart_s=1e6))
 
-    async def ended() -> bool:
+    async def said() -> bool:
         await asyncio.sleep(0)
-        return not pool.working()
+        return bool(caplog.records)
 
-    await eventually("the process has ended", ended)
+    await eventually("it is said that the process has ended", said)
+    assert not pool.working()
+    assert pool.restarts == 1
     assert len(caplog.records) == 1
     assert "another takes its place" in caplog.text
     await pool.stop()

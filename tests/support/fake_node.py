@@ -25,6 +25,8 @@ from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
+from log.node.reading import NodeReading
+from log.service.reading import LogReading
 from log.service.rfc6962 import CertificateReads, RangeLimits
 
 START_MS = 1_700_000_000_000
@@ -206,6 +208,9 @@ class FakeLog(Refusing):
             self.closed,
         )
 
+    def reading(self) -> LogReading:
+        return LogReading(cosignatures={"witness": 0})
+
     def _hashes(self, size: int) -> list[bytes]:
         return [leaf_hash(self.family.leaf_input(row)) for row in self.rows[:size]]
 
@@ -306,6 +311,9 @@ class FakeNode(Refusing):
         if name not in self.intakes:
             raise NotFound("this node has no log of certificates of that name")
         return {"description": f"{self.name} {name}"}
+
+    async def reading(self) -> NodeReading:
+        return NodeReading()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         return self.ok, {"ok": self.ok}

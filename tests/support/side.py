@@ -123,7 +123,20 @@ class Side:
         witness = NodeWitness(self.witness_keys, self.known, store, guard, halts, self.clock, self._fail)
         governance = [Governance(logs[1], b"hk", {"node": "hk"}, self.anchors, 0)] if self.governed else []
         config = NodeConfig(NODE, "http://hk.example", 10_000)
-        self.node = Node(config, logs, {}, {}, witness, guard, halts, store, governance, disk, Pool(PoolLimits()))
+        self.node = Node(
+            config,
+            logs,
+            {},
+            {},
+            witness,
+            guard,
+            halts,
+            store,
+            governance,
+            disk,
+            Pool(PoolLimits()),
+            node_disk.Footprint(lambda _: {}),
+        )
         await self.node.start()
         return self.node
 
