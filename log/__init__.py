@@ -20,6 +20,7 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     node         several logs, the witness, the guard, halts, governance
     api          HTTP: one table of hot routes, FastAPI for the rest
     settings     the TOML file
+    journal      what a node says while it runs: JSON or text, bounded, without secrets
     state        a node's keys and stores: made once, opened again
     main         where all objects are put together, and nothing else puts any
     demo         a synthetic CA tree; two nodes and a monitor on one machine

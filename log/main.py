@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from log import state
+from log import journal, state
 from log.access import Bodies
 from log.api import server
 from log.api.app import Options, create_app
@@ -415,6 +415,7 @@ async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], 
 
     `announce` gets the URL once every log has recovered and the socket answers.
     """
+    asyncio.get_running_loop().set_exception_handler(journal.task_failed)
     with server.listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
         return await _serve(settings, clock, listener, vitals, announce)
 

@@ -175,6 +175,7 @@ class LimitsTable(Table):
     write_buffer_bytes: Positive = 16 << 20
     slow_request_ms: Positive = 1000
     slow_commit_ms: Positive = 500
+    log_repeats_per_minute: Positive = 60
     disk_watermark_bytes: Annotated[int, Field(ge=0)] = 256 << 20
     head_busy_ms: Positive = 5000
     parting_ms: Positive = 2000
@@ -206,6 +207,8 @@ class NodeSettings(BaseSettings):
     anchor_s: Positive = 600
     shard_ahead_days: Annotated[int, Field(gt=0, le=36_525)] = 92
     close_after_days: Annotated[int, Field(ge=0, le=36_525)] = 7
+    log_format: Literal["auto", "json", "text"] = "auto"  # text on a terminal, else JSON
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     bodies: Literal["public", "token"] = "public"
     tokens_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
     logs: tuple[LogTable, ...] = Field(min_length=1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 import uvloop
 from rich.console import Console
 
-from log import main, state
+from log import journal, main, state
 from log.demo import run as demonstration
 from log.node.halts import Halts
 from log.sequencer.clock import SystemClock
@@ -51,9 +50,9 @@ def init(settings: Settings = Path("twinlog.toml")) -> None:
 
 def serve(settings: Settings = Path("twinlog.toml")) -> None:
     """Run a node until SIGTERM or Ctrl-C. Exit codes: 0 stopped, 2 settings, 3 state refuses, 4 store failed."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     loaded = NodeSettings.load(settings)
-    code = uvloop.run(main.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
+    with journal.kept(loaded.log_format, loaded.log_level, loaded.limits.log_repeats_per_minute):
+        code = uvloop.run(main.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
     _let_go_of_output()
     raise typer.Exit(code)
 

@@ -1,18 +1,23 @@
-"""What an operator sees of a real node: every metric with a sensible value."""
+"""What an operator sees of a real node: every metric with a sensible value, and lines without a secret."""
 
 import asyncio
 import base64
+import json
+import secrets
+import socket
+import sys
 import time
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from log.api.exposition import METRICS
 from log.demo.ca import MassIssuer
-from tests.support.nodes import client, eventually, world
+from tests.support.nodes import World, client, eventually, unguard, world
 
 Series = dict[str, list[tuple[dict[str, str], float]]]
 LOGS = {"x509", "governance"}
@@ -158,3 +163,95 @@ def check_the_node(series: Series, health: dict[str, Any], used: int) -> None:
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
+
+
+async def raw(port: int, data: bytes) -> None:
+    """Send bytes that are no HTTP, and read until the node closes."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(data)
+        connection.settimeout(10)
+        await asyncio.to_thread(connection.recv, 65536)
+
+
+async def test_no_secret_and_nothing_of_a_stranger_is_in_a_line_even_at_debug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("env", "token", "guess", "cookie", "header", "query", "path", "body", "name", "method", "line")
+    words = {name: f"{name}{secrets.token_hex(8)}" for name in names}
+    token_digest = sha256(words["token"].encode()).hexdigest()
+    monkeypatch.setenv("SOME_PASSWORD", words["env"])
+    monkeypatch.setenv("TWINLOG_TOKENS_SHA256", json.dumps([token_digest]))
+    node_lines: dict[str, Any] = {"log_level": "debug", "bodies": "token", "heartbeat_s": 1}
+    async with world(tmp_path / "d", node_lines) as w, client() as http:
+        unguard(w.site())
+        await w.start()
+        url = w.site().url
+        await w.submits(http, 3)
+        await refused(http, url)
+        der, _ = w.promises.scts[0]
+        for token in (words["token"], words["guess"]):
+            headers = {"authorization": f"Bearer {token}", "cookie": words["cookie"], "x-request-id": words["header"]}
+            answer = await http.get(f"{url}/x509/tile/data/000.p/3", headers=headers)
+            assert answer.status_code == (httpx.codes.OK if token == words["token"] else httpx.codes.UNAUTHORIZED)
+            body = {"chain": [base64.b64encode(words["body"].encode()).decode()]}
+            await http.post(f"{url}/x509/ct/v1/add-chain", json=body, headers=headers)
+        for path in (f"/x509/checkpoint?{words['query']}", f"/{words['path']}", f"/{words['path']}/ct/v1/add-chain"):
+            await http.get(url + path)
+            await http.post(url + path, content=words["body"])
+        for target in ("/guard", "/witness/add-checkpoint", "/x509/add-cosignatures"):
+            await http.post(url + target, content=f"{words['body']}\n\n— {words['name']} AAAA\n")
+        await http.request(words["method"].upper(), url + "/healthz")
+        await raw(w.site().port, words["line"].encode() + b" no HTTP\r\n\r\n")
+        lost = await http.get(f"{url}/x509/tile/0/999")
+        assert await w.process().stop() == 0
+        keys = [file.read_text() for file in (w.site().folder / "keys").glob("*.pem")]
+        printed = (tmp_path / "d" / "hk.out").read_text()
+    said = [json.loads(line) for line in printed.splitlines() if not line.startswith("listening on ")]
+    for word in (*words.values(), token_digest, words["method"].upper()):
+        assert word not in printed
+    for key in keys:
+        assert not any(line in printed for line in key.splitlines() if "KEY" not in line)
+    assert base64.b64encode(der).decode()[:64] not in printed
+    assert "synthetic" not in printed  # the names of all subjects and issuers here end so
+    messages = {line["message"] for line in said}
+    assert {"serving", "recovered", "request", "submission refused", "stopping", "stopped"} <= messages
+    assert "Invalid HTTP request received." in messages  # uvicorn's own
+    assert {"request", "method", "route", "status"} <= set(next(line for line in said if line["message"] == "request"))
+    assert {line["reason"] for line in said if line["message"] == "submission refused"} >= {"malformed", "unknown-root"}
+    assert any(line.get("request") == lost.headers["x-request-id"] for line in said)
+
+
+async def test_a_flood_of_refusals_is_counted_instead_of_written(tmp_path: Path) -> None:
+    async with world(tmp_path / "d", limits={"log_repeats_per_minute": 5}) as w, client() as http:
+        unguard(w.site())
+        await w.start()
+        target = f"{w.site().url}/x509/ct/v1/add-chain"
+        for _ in range(40):
+            assert (await http.post(target, content=b"{")).status_code == httpx.codes.BAD_REQUEST
+        series = await scraped(http, w.site().url)
+        assert one(series, "twinlog_log_submissions_total", log="x509", outcome="refused", reason="malformed") == 40
+        assert await w.process().stop() == 0
+        printed = (tmp_path / "d" / "hk.out").read_text()
+    said = [json.loads(line) for line in printed.splitlines() if not line.startswith("listening on ")]
+    written = [line for line in said if line["message"] == "submission refused"]
+    left_out = [line["left_out"] for line in said if line.get("of") == "submission refused"]
+    assert len(written) + sum(left_out) == 40
+    assert len(written) <= 10  # a minute may end in between
+
+
+async def test_the_announcement_stands_alone_on_standard_output(tmp_path: Path) -> None:
+    async with world(tmp_path / "d") as w:
+        unguard(w.site())
+        process = await asyncio.create_subprocess_exec(
+            *_serve(w), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        first = await process.stdout.readline()
+        process.terminate()
+        rest, errors = await process.communicate()
+    assert (first, rest) == (f"listening on {w.site().url}\n".encode(), b"")
+    assert [json.loads(line)["message"] for line in errors.splitlines()][-2:] == ["stopping", "stopped"]
+
+
+def _serve(w: World) -> list[str]:
+    return [sys.executable, "-m", "log", "serve", "--settings", str(w.site().settings)]
