@@ -19,7 +19,6 @@ a time (a lock file that the kernel frees), and to one witness key.
 
 import fcntl
 import hashlib
-import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import IO, Self
 
 from log.errors import StateRefused, StoreFailed, StoreLocked
+from log.folders import make_folder, sync_names
 from log.formats.note import KeyType
 from monitor.judge import Head, Kind
 
@@ -159,7 +159,7 @@ class Store:
             finally:
                 database.close()
             scratch.rename(path)
-            _sync_folder(path.parent)
+            sync_names(path.parent)
 
     @classmethod
     def open(cls, path: Path, witness: str, chain_rows: int) -> Self:
@@ -511,7 +511,7 @@ def _hold(path: Path) -> IO[bytes]:
 
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     lock = _hold(path)
     try:
         yield
@@ -521,11 +521,3 @@ def _exclusive(path: Path) -> Iterator[None]:
 
 def _companions(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -2,6 +2,7 @@
 
     python -m tests.soak --vouch [--rate 500] [--seconds 60]    a pair and its monitor under load
     python -m tests.soak --kills 1000 [--seed 1]                `kill -9` of a node under load, then the reckoning
+    python -m tests.soak --syscalls all [--with EIO,killed]     each file call fails, kills, is the last one with power
 
 `--vouch` submits in an open loop: requests are due at a fixed rate whatever comes back. It prints how old the
 witnessed head became and how long an SCT waited until both sides vouched for its entry. The suite runs the same
@@ -36,6 +37,8 @@ from log.formats.text import b64encode
 from tests.bench.requests import ADD_CHAIN, get, post
 from tests.bench.stats import percentile
 from tests.support.nodes import World, client, eventually, unguard, world
+from tests.syscalls import exhaustive
+from tests.syscalls.scenarios import SCENARIOS
 
 RATE = 500.0  # submissions a second of `--vouch`
 SECONDS = 60.0
@@ -306,15 +309,19 @@ def _say(broken: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Read the command line and run one of the two."""
+    """Read the command line and run one of the three."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").partition("\n")[0])
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--vouch", action="store_true", help="a pair and its monitor under load")
     which.add_argument("--kills", type=int, metavar="N", help="kill a node under load N times")
+    which.add_argument("--syscalls", metavar="NAMES", help=f"of {', '.join(SCENARIOS)}; or all")
+    parser.add_argument("--with", dest="kinds", default="EIO,ENOSPC,killed,power", help="what --syscalls does")
     parser.add_argument("--rate", type=float, default=RATE, help="submissions a second of --vouch")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long --vouch submits")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments of --kills")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments of --kills, the disks of --syscalls")
     asked = parser.parse_args()
+    if asked.syscalls:
+        return 1 if exhaustive.run(asked.syscalls.split(","), asked.kinds.split(","), asked.seed) else 0
     with tempfile.TemporaryDirectory(prefix="twinlog-soak-") as name:
         if asked.vouch:
             return asyncio.run(vouch(Path(name), asked.rate, asked.seconds))

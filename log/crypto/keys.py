@@ -41,6 +41,7 @@ from log.crypto.ed25519 import Ed25519Signer
 from log.crypto.mldsa import MldsaSigner
 from log.crypto.notes import NoteSigner
 from log.errors import SettingsError
+from log.folders import make_folder, sync_names
 from log.formats.note import KeyType, VKey
 
 MAX_FILE_BYTES = 16 * 1024  # far above any key; a wrong path must not be read into memory
@@ -65,7 +66,7 @@ def generate_key(path: Path, kind: Kind) -> None:
     """
     pem = _new(kind).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         _create(path, pem)
     except FileExistsError as e:
         raise SettingsError(f"{path} exists; a key is never overwritten") from e
@@ -95,11 +96,7 @@ def _create(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             path.unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)  # the name, too
-    finally:
-        os.close(folder)
+    sync_names(path.parent)
 
 
 def load_p256(path: Path) -> EcdsaSigner:

@@ -106,16 +106,16 @@ class Index(Protocol):
     """Keys to entry indices, with the tree size they cover. Can be thrown away and rebuilt from entries."""
 
     async def size(self) -> int:
-        """Return the size given with the newest put that survived; 0 for a new index."""
+        """Return the size given with the newest put; after a crash one that `sync` made durable; 0 for a new index."""
 
     async def get(self, key: bytes) -> int | None:
         """Return the index put last under the key, or None. The caller compares the entry found there."""
 
     async def put(self, keys: Sequence[tuple[bytes, int]], size: int) -> None:
-        """Add keys together with the size they bring the index to: after a crash both are there, or neither.
+        """Add keys together with the size they bring the index to.
 
-        Not durable before `sync`; a crash loses the newest puts, never an older one alone. Keys are not empty
-        and do not begin with a zero byte. Raises StoreFailed.
+        Not durable before `sync`. After a crash the size covers no key that is lost; keys beyond it may be there.
+        Keys are not empty and do not begin with a zero byte. Raises StoreFailed.
         """
 
     async def sync(self) -> None:

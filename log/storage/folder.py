@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from log.errors import StateRefused
+from log.folders import sync_names
 
 MARKER = "TWINLOG"
 
@@ -33,15 +34,6 @@ def mark(path: Path, kind: str) -> None:
     draft.replace(path / MARKER)
     sync_names(path)
     sync_names(path.parent)
-
-
-def sync_names(path: Path) -> None:
-    """Make durable which files a folder holds; syncing a file does not make its name so."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _marking(kind: str) -> bytes:

@@ -4,7 +4,7 @@
              b"t" + u8 level + u64 n  a full hash tile
              b"b" + digest            a blob
     index    the caller's key         u64 entry index
-             b"\\0size"                u64 tree size that the keys cover, written with them in one batch
+             b"\\0size"                u64 tree size that the keys cover, written after they are durable
 
 They are two databases because random index keys among rows of 1.5 kB would make every compaction rewrite the
 rows. Numbers are big endian. Whoever reads a value asks LevelDB to check its block's checksum.
@@ -18,7 +18,7 @@ cut leaves it; a damaged index is emptied. This is the only file that knows plyv
 """
 
 import asyncio
-import shutil
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,9 +33,11 @@ except ImportError:  # from Python 3.13 on the same library has another name
     import plyvel_next as plyvel
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
+from log.folders import make_folder, sync_names
 from log.merkle.tiles import TILE_BYTES
 from log.storage import Batch, check_key, check_range, complete_tiles, tile_runs
 from log.storage.folder import is_marked, mark
+from log.storage.level_log import LogFile
 
 T = TypeVar("T")
 
@@ -129,10 +131,10 @@ class LevelIndex:
 
     def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
         self._db = _Database(path, "index", limits or LevelLimits(), _mend_index, create=create)
-        self._dirty = False  # whether a put came after the newest sync
+        self._put: int | None = None  # the size that puts have reached since the newest sync
 
     async def size(self) -> int:
-        return self._number(SIZE_KEY) or 0
+        return self._synced() if self._put is None else self._put
 
     async def get(self, key: bytes) -> int | None:
         check_key(key)
@@ -141,19 +143,26 @@ class LevelIndex:
     async def put(self, keys: Sequence[tuple[bytes, int]], size: int) -> None:
         for key, _ in keys:
             check_key(key)
-        self._dirty = True
-        rows = [(key, index.to_bytes(8)) for key, index in keys]
-        await self._db.write([*rows, (SIZE_KEY, size.to_bytes(8))], sync=False)
+        self._put = size
+        await self._db.write([(key, index.to_bytes(8)) for key, index in keys], sync=False)
 
     async def sync(self) -> None:
-        dirty, self._dirty = self._dirty, False
-        # LevelDB syncs its log file, so one synced row makes durable all that went before.
-        size = self._db.get(SIZE_KEY)
-        rows = [(SIZE_KEY, size)] if dirty and size is not None else []
-        await self._db.write(rows, sync=True)
+        """Two synced writes, because LevelDB may begin a new log between any two: a power cut could then leave the
+        new one and not the end of the old one, and a size in it would speak for keys that are lost.
+        """
+        size = self._put
+        for reached in () if size is None else (self._synced(), size):
+            await self._db.write([(SIZE_KEY, reached.to_bytes(8))], sync=True)
+        if size is None:
+            await self._db.write([], sync=True)
+        elif self._put == size:
+            self._put = None
 
     async def close(self) -> None:
         await self._db.close()
+
+    def _synced(self) -> int:
+        return self._number(SIZE_KEY) or 0
 
     def _number(self, key: bytes) -> int | None:
         value = self._db.get(key)
@@ -172,7 +181,7 @@ class _Database:
     """One LevelDB with its threads: one that writes, a few that scan. Single gets run in their caller."""
 
     def __init__(self, path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: bool) -> None:
-        self._db = _open(path, kind, limits, mend, create=create)
+        self._db, self._log = _open(path, kind, limits, mend, create=create)
         self._limits = limits
         self._failed = False  # set once, by whoever sees a write fail
         self._closed = False  # owned by the event loop
@@ -245,6 +254,7 @@ class _Database:
             else:
                 batch.put(key, value)
         batch.write()
+        self._log.follow()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -255,7 +265,7 @@ class _Database:
             yield
         except BaseException as e:
             self._failed = True
-            if isinstance(e, plyvel.Error):
+            if isinstance(e, plyvel.Error | OSError):
                 raise StoreFailed(f"LevelDB could not write: {e}") from e
             raise
 
@@ -293,7 +303,7 @@ def _tile_key(level: int, n: int) -> bytes:
     return b"t" + level.to_bytes(1) + n.to_bytes(8)
 
 
-def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: bool) -> "plyvel.DB":
+def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: bool) -> "tuple[plyvel.DB, LogFile]":
     """Open the LevelDB of a folder, or make one when that is asked for and nothing speaks against it."""
     try:
         marked = is_marked(path, kind)
@@ -301,7 +311,7 @@ def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: boo
             raise StateRefused(f"{path} is marked as a {kind} store, but its database is gone")
         if not marked and not create:
             raise StateRefused(f"{path} holds no {kind} store")
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path)
         try:
             db = _connect(path, limits, create=not marked)
         except plyvel.CorruptionError:
@@ -313,6 +323,8 @@ def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: boo
                 mark(path, kind)
             if any(path.glob(DAMAGED)):
                 _check_gapless(db, path)
+            sync_names(path)  # LevelDB renames CURRENT without
+            return db, LogFile(path)
         except BaseException:
             db.close()
             raise
@@ -322,7 +334,6 @@ def _open(path: Path, kind: str, limits: LevelLimits, mend: Mend, *, create: boo
         if "IO error: lock" in str(e):  # LevelDB has one class for all trouble with files
             raise StoreLocked(f"{path} is in use by another process") from e
         raise StoreFailed(f"{path} could not be opened: {e}") from e
-    return db
 
 
 def _connect(path: Path, limits: LevelLimits, *, create: bool = False, paranoid: bool = True) -> "plyvel.DB":
@@ -361,7 +372,11 @@ def _mend_data(path: Path, limits: LevelLimits) -> None:
     says. As long as the log lies aside each opening looks for gaps; the operator removes it.
     """
     for damaged in path.glob("*.log"):
-        shutil.copyfile(damaged, damaged.with_suffix(".damaged"))
+        with damaged.with_suffix(".damaged").open("wb") as aside:
+            aside.write(damaged.read_bytes())
+            aside.flush()
+            os.fsync(aside.fileno())
+    sync_names(path)
     _connect(path, limits, paranoid=False).close()
 
 

@@ -12,10 +12,12 @@ What an error means depends only on whether COMMIT was asked for:
   or not. Nobody can say: UNKNOWN.
 
 Either poisons the driver. Overwriting a value takes its place in the file, and the log file is folded back
-every `checkpoint_pages`, so ten thousand heartbeats leave both as small as ten.
+every `fold_swaps`, so ten thousand heartbeats leave both as small as ten. Folding is asked for, not left to SQLite,
+so that an error there poisons the driver too. A poisoned driver that is closed folds back what was committed before.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +27,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from log.errors import StateRefused, StorageError, StoreFailed
+from log.folders import make_folder, sync_names
 from log.storage import Swap
-from log.storage.folder import sync_names
+
+logger = logging.getLogger("twinlog.storage")
 
 T = TypeVar("T")
 
@@ -38,7 +42,7 @@ class HeadLimits:
     """How a head store uses its file."""
 
     busy_timeout_ms: int = 2000  # how long a swap waits for the write lock of another process
-    checkpoint_pages: int = 256  # pages of 4 KiB in the write-ahead log before it is folded back
+    fold_swaps: int = 256  # swaps, each of a page or two of 4 KiB, before the write-ahead log is folded back
 
 
 class SqliteHeads:
@@ -48,8 +52,10 @@ class SqliteHeads:
     """
 
     def __init__(self, path: Path, limits: HeadLimits | None = None, *, create: bool = False) -> None:
-        self._db = _open(path, limits or HeadLimits(), create=create)
+        self._limits = limits or HeadLimits()
+        self._db = _open(path, self._limits, create=create)
         self._failed = False
+        self._unfolded = 0  # swaps since the write-ahead log was folded back
         self._closed = False  # owned by the event loop
         # SQLite syncs files, which blocks; one thread keeps its calls in order.
         self._thread = ThreadPoolExecutor(1, "heads")
@@ -111,7 +117,20 @@ class SqliteHeads:
         except sqlite3.Error:
             self._give_up()
             return Swap.UNKNOWN
+        self._fold()
         return Swap.OK
+
+    def _fold(self) -> None:
+        """Fold the write-ahead log back when it is time. The swaps in it are durable, whatever happens here."""
+        self._unfolded += 1
+        if self._unfolded < self._limits.fold_swaps:
+            return
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            logger.exception("the head store's log could not be folded back; it takes no more writes")
+            self._failed = True
+        self._unfolded = 0
 
     def _give_up(self) -> None:
         """Poison the driver, and let go of the write lock for the process that comes next."""
@@ -130,7 +149,7 @@ def _open(path: Path, limits: HeadLimits, *, create: bool) -> sqlite3.Connection
         raise StateRefused(f"there is no head store at {path}")
     try:
         if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(path.parent)
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
             uri=True,
@@ -141,7 +160,7 @@ def _open(path: Path, limits: HeadLimits, *, create: bool) -> sqlite3.Connection
         try:
             if create:
                 _create(db, path)
-            _prepare(db, path, limits)
+            _prepare(db, path)
         except BaseException:
             db.close()
             raise
@@ -163,7 +182,7 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
     sync_names(path.parent)
 
 
-def _prepare(db: sqlite3.Connection, path: Path, limits: HeadLimits) -> None:
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
     """Check whose file it is, and set what a connection does not take over from the file."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
@@ -172,4 +191,6 @@ def _prepare(db: sqlite3.Connection, path: Path, limits: HeadLimits) -> None:
     if mode != "wal":
         raise StoreFailed(f"the file system of {path} does not carry a write-ahead log")
     db.execute("PRAGMA synchronous = FULL")
-    db.execute(f"PRAGMA wal_autocheckpoint = {limits.checkpoint_pages:d}")
+    db.execute("PRAGMA wal_autocheckpoint = 0")  # SQLite passes over errors in its own
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()  # what a process left that was killed
+    sync_names(path.parent)  # SQLite syncs the name of its log with its first commit, and passes over errors there

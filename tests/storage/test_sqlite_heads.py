@@ -89,7 +89,7 @@ async def test_every_commit_is_synced(path: Path) -> None:
 
 
 async def test_heartbeats_without_end_leave_small_files(tmp_path: Path) -> None:
-    heads = SqliteHeads(tmp_path / "heads.sqlite", HeadLimits(checkpoint_pages=32), create=True)
+    heads = SqliteHeads(tmp_path / "heads.sqlite", HeadLimits(fold_swaps=32), create=True)
     old = None
     for beat in range(1500):
         new = b"%d\n" % beat + bytes(600)

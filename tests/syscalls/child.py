@@ -1,0 +1,317 @@
+"""What runs under strace or the shim: a server that forks, and in each fork a node's log that does what it is told.
+
+Started once by `lab.Server` as `python -m tests.syscalls.child FD`: imports are paid for once, each run costs a fork.
+For each run a socket comes in; over it go the steps in, and out the events: every promise at the moment at which
+it is made, and before the watched part `window`, upon which the run waits until the tool is in place.
+
+The log is put together out of `log.state` and `open_log`, on keys, settings and stores as `twinlog keygen` and
+`init` make them. It ends as `log.main` does: 0 stopped, 3 the state refuses, 4 a store failed.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import socket
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from log import state
+from log.client.audit import audit, audit_index
+from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
+from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.family import FAMILIES
+from log.formats.policy import Policy
+from log.formats.text import b64decode, b64encode
+from log.formats.witness_request import AddCheckpoint
+from log.main import EXIT_SETTINGS, EXIT_STATE, EXIT_STOPPED, EXIT_STORE
+from log.node.guard import Guard, GuardLimits
+from log.node.halts import Halts
+from log.node.witness import NodeWitness
+from log.sequencer.commit import frontier_of
+from log.sequencer.loop import SequencerConfig
+from log.service.log import Log
+from log.settings import LogTable, NodeSettings
+from log.storage import HeadStore, Index, Swap
+from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
+from tests.support.side import PEER, PEER_SIGNERS, WITNESS, Side
+
+EXIT_BROKEN = 70  # a check did not hold, or the run itself has a bug
+MARK = ".said-"  # files that are never there; asking for the nth says that the nth event leaves
+EXIT_CRASHED = 71  # the step `crash` did what it is for
+PACE = SequencerConfig(linger_ms=0, heartbeat_ms=20, index_sync_ms=10)  # by a clock that only steps move
+
+
+class Ended(Exception):
+    """The log cannot go on."""
+
+    def __init__(self, error: LogError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(slots=True)
+class Run:
+    """One process of a node. Each step is a method; its name and arguments come over the socket."""
+
+    folder: Path
+    clock: FakeClock
+    say: Callable[..., None]
+    wait: Callable[[], None]
+    hosted: Log | None = None
+    heads: HeadStore | None = None
+    index: Index | None = None
+    witness: NodeWitness | None = None
+    failures: list[LogError] = field(default_factory=list)
+    fold_swaps: int = 256  # of the head store
+    _settings: NodeSettings | None = None
+
+    @property
+    def settings(self) -> NodeSettings:
+        if self._settings is None:
+            self._settings = NodeSettings.load(self.folder / "twinlog.toml")
+        return self._settings
+
+    @property
+    def table(self) -> LogTable:
+        return self.settings.logs[0]
+
+    @property
+    def running(self) -> Log:
+        assert self.hosted is not None
+        return self.hosted
+
+    # --- steps ------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read settings and keys, so that the window has the stores only."""
+        state.log_keys(self.settings, self.table)
+
+    async def fold_every(self, swaps: int) -> None:
+        """Let the head store fold its log back so often."""
+        self.fold_swaps = swaps
+
+    async def window(self) -> None:
+        """From here on the calls count."""
+        self.say(window=True)
+        self.wait()
+
+    async def keygen(self) -> None:
+        """Make the keys."""
+        state.keygen(self.settings)
+        self.say(keys=state.public_keys(self.settings))
+
+    async def same_keys(self, keys: dict[str, list[str]]) -> None:
+        """The keys that were printed are there."""
+        assert state.public_keys(self.settings) == keys
+
+    async def init(self) -> None:
+        """Make the stores."""
+        await state.init(self.settings, self.clock)
+        self.say(made=True)
+
+    async def open(self) -> None:
+        """Start: recover, and sign a first head."""
+        settings, own = self.settings, state.log_keys(self.settings, self.table)
+        self.heads = heads = SqliteHeads(settings.heads_file, HeadLimits(fold_swaps=self.fold_swaps))
+        data, self.index = state.open_stores(settings, self.table, create=False, create_index=True)
+        halts, gate = Halts(heads), GateInHand()
+        self.hosted = await open_log(
+            self.table.origin,
+            FAMILIES[self.table.family],
+            (data, heads, self.index),
+            gate,
+            self.clock,
+            Policy((), (), (), "none"),
+            signers=own.signers,
+            config=PACE,
+            on_failure=self.failures.append,
+            halt=halts.halt,
+        )
+        guard = Guard(self.clock, (), halts, lambda: None, GuardLimits())
+        known = {PEER: [signer.vkey for signer in PEER_SIGNERS]}
+        self.witness = NodeWitness(WITNESS, known, heads, guard, halts, self.clock, self.failures.append)
+        await halts.load()
+        await self.witness.load()
+        await self.hosted.start()
+        first = self.hosted.published.head.timestamp_ms
+        await self._until(lambda: self.running.published.head.timestamp_ms > first)
+        self._head()
+
+    async def append(self, first: int, count: int, size: int) -> None:
+        """Submit that many entries at once; each answer is a promise."""
+        answers = [self.running.submit(certificate(number, size), BLOBS) for number in range(first, first + count)]
+        placed = await asyncio.gather(*answers)
+        for number, place in enumerate(placed, first):
+            self.say(promise=[number, size, place.index, place.timestamp_ms])
+        self._head()
+
+    async def beat(self) -> None:
+        """Let the index sync and the heartbeat fall due, and wait for them."""
+        before = self.running.published.head.timestamp_ms
+        self.clock.advance(PACE.heartbeat_ms + 1)
+        await self._until(lambda: self.running.published.head.timestamp_ms > before)
+        self._head()
+
+    async def swap(self, old: int, size: int) -> None:
+        """Ask the witness for a cosignature on a peer's head, a second after the last one."""
+        assert self.witness is not None
+        before = self.running.published.head.timestamp_ms
+        self.clock.advance(1_000)
+        await self._until(lambda: self.running.published.head.timestamp_ms > before)  # the heartbeat that falls due
+        note = await Side(clock=self.clock).peer_head(size)
+        answer = await self.witness.add_checkpoint(AddCheckpoint(old, (), note).encode())
+        assert answer.status == 200, answer.body
+        self._tell("cosigned", parse_signed(note)[1])
+
+    async def crash(self) -> None:
+        """Die between the two writes of the next commit: entries there, head not."""
+        assert self.heads is not None
+        heads = self.heads
+
+        async def replace(name: str, old: bytes | None, new: bytes) -> Swap:
+            os._exit(EXIT_CRASHED)
+
+        heads.replace = replace  # type: ignore[method-assign]
+
+    async def stop(self) -> None:
+        """End in order."""
+        await self._close()
+
+    async def check(self, promises: list[list[int]], heads: list[list[Any]], cosigned: list[list[Any]]) -> None:
+        """Audit the log and its index, and hold against it what was promised before."""
+        hosted, family = self.running, FAMILIES[self.table.family]
+        report = await audit(hosted, family, hosted.identity.vkeys)
+        rows = await hosted.entries(0, hosted.size, hosted.size)
+        for number, size, index, timestamp_ms in promises:
+            assert index < report.size, f"entry {number} was promised index {index}; the log has {report.size}"
+            row = family.place(certificate(number, size), index, timestamp_ms).row
+            assert rows[index] == row, f"index {index} holds another entry than the promised {number}"
+            placed = await hosted.submit(certificate(number, size), BLOBS)
+            assert (placed.index, placed.timestamp_ms) == (index, timestamp_ms), f"entry {number} has two places"
+        for origin, size, root in heads:
+            assert origin == hosted.identity.origin
+            assert size <= report.size, f"a head of size {size} had left"
+            assert await hosted.root_at(size) == b64decode(root), f"two roots of size {size}"
+        for origin, size, root in cosigned:
+            assert self.witness is not None
+            note = await self.witness.cosigned(origin)
+            assert note is not None, f"{origin} was cosigned at {size} and is forgotten"
+            held = parse_signed(note)[1]
+            assert held.size > size or (held.size, held.root) == (size, b64decode(root)), f"cosigned {size}, holds less"
+        assert self.index is not None
+        assert await audit_index(hosted, family, self.index) >= report.size
+        assert frontier_of(hosted.published.edge).root() == report.root
+        self.say(size=report.size)
+
+    # --- helpers ----------------------------------------------------------------------------------------------
+
+    def _head(self) -> None:
+        head = self.running.published.head
+        self._tell("head", Checkpoint(self.table.origin, head.size, head.root))
+
+    def _tell(self, what: str, head: Checkpoint) -> None:
+        self.say(**{what: [head.origin, head.size, b64encode(head.root)]})
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        sequencer = self.running.sequencer
+        await until(lambda: condition() or sequencer.failed)
+        if sequencer.failed is not None:
+            raise Ended(sequencer.failed)
+
+    async def _close(self) -> None:
+        if self.hosted is not None:
+            await self.hosted.stop()
+        if self.heads is not None:
+            await self.heads.close()
+
+
+async def _steps(run: Run, steps: list[list[Any]]) -> int:
+    try:
+        for name, *arguments in steps:
+            step: Callable[..., Awaitable[None]] = getattr(run, name)
+            await step(*arguments)
+    except (Ended, LogError) as error:
+        cause = run.failures[0] if run.failures else error.error if isinstance(error, Ended) else error
+        run.say(error=f"{type(cause).__name__}: {cause}")
+        if run.failures:  # a node that ran ends in order; one that never began just ends
+            await run._close()
+        return _code(cause)
+    if run.failures:
+        run.say(error=str(run.failures[0]))
+        return _code(run.failures[0])
+    return EXIT_STOPPED
+
+
+def _code(error: LogError) -> int:
+    """Map an error as `log.main` does."""
+    if isinstance(error, StoreFailed):
+        return EXIT_STORE
+    if isinstance(error, StateRefused | StorageError):
+        return EXIT_STATE
+    return EXIT_SETTINGS if isinstance(error, SettingsError) else EXIT_BROKEN
+
+
+# --- one fork a run -----------------------------------------------------------------------------------------------
+
+
+def _run(channel: socket.socket, request: dict[str, Any]) -> NoReturn:
+    """Be the forked process."""
+    text = channel.makefile("rw", encoding="utf-8", newline="\n")
+
+    said = 0
+
+    def say(**event: Any) -> None:
+        nonlocal said
+        said += 1
+        with contextlib.suppress(FileNotFoundError):  # a mark among the calls: from here on it may be known
+            os.open(Path(request["folder"]) / f"{MARK}{said}", os.O_RDONLY)
+        text.write(json.dumps(event) + "\n")
+        text.flush()
+
+    def wait() -> None:
+        if request["shim"] is not None:
+            folder, record, data, slow_ms, kind, error, call, path, nth = request["shim"]
+            arm = ctypes.CDLL(None).shim_arm
+            arm(folder.encode(), record.encode(), data, slow_ms, kind, error, call.encode(), path.encode(), nth)
+        else:
+            ctypes.CDLL(None).prctl(0x59616D61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER: anyone
+        text.readline()
+
+    code = EXIT_BROKEN
+    try:
+        run = Run(Path(request["folder"]), FakeClock(request["now_ms"]), say, wait)
+        code = asyncio.run(_steps(run, request["steps"]))
+    except Exception:  # noqa: BLE001 - the lab raises it again
+        say(broken=traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def _serve(control: socket.socket) -> None:
+    """Fork for each request; answer with the process's id, and with its status once it has ended."""
+    gc.freeze()
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1 << 20, 1)
+        if not message:
+            return
+        channel = socket.socket(fileno=descriptors[0])
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            _run(channel, json.loads(message))
+        channel.close()
+        control.sendall(json.dumps({"pid": pid}).encode() + b"\n")
+        _, status = os.waitpid(pid, 0)
+        control.sendall(json.dumps({"code": os.waitstatus_to_exitcode(status)}).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,63 @@
+"""Each file call of a small run fails or is died at, then recovery and audit (logs.md 3.1 and 6.1, lesson 5).
+
+What one case demands stands in `faults.py`. The suite takes every call of one append, and an even spread over the
+other scenarios; `python -m tests.soak --syscalls all` takes all of them.
+"""
+
+import pytest
+
+from tests.syscalls import tools
+from tests.syscalls.calls import CHANGES
+from tests.syscalls.faults import Trial, spread
+from tests.syscalls.lab import Lab
+from tests.syscalls.scenarios import SCENARIOS
+
+SPREAD = 8  # faults of each scenario that is not taken whole
+FEWEST = {"append": 40, "recovery": 180, "init": 400}  # calls that a run has at least, or the tool sees too little
+
+
+def test_every_call_of_one_append(lab: Lab) -> None:
+    trial = Trial.prepare(lab, SCENARIOS["append"])
+    better = lab.tool.name == tools.names()[0]  # the other tool takes calls that change something
+    assert len(trial.calls) > FEWEST["append"]
+    for fault in trial.faults():
+        changes = fault.call.name in CHANGES
+        if (better and fault.kind == "EIO") or (changes and fault.kind in {"EIO", "ENOSPC", lab.tool.kinds[-1]}):
+            trial.strike(fault)
+    assert len(trial.missed) <= len(trial.calls) // 10, [str(fault) for fault in trial.missed]
+    assert trial.endings["EIO: exit 4"] > 8, trial.endings
+
+
+def test_recovery_from_a_crash_is_struck_too(lab: Lab) -> None:
+    """The crash came between the two writes of a commit, with the index gone; then the recovery meets a fault."""
+    trial = Trial.prepare(lab, SCENARIOS["recovery"])
+    assert len(trial.calls) > FEWEST["recovery"]
+    for fault in spread(list(trial.faults()), 3 * SPREAD):
+        trial.strike(fault)
+    assert sum(trial.endings.values()) > 2 * SPREAD, trial.endings
+
+
+@pytest.mark.parametrize("name", ["tile", "heartbeat", "folding", "compaction", "witness", "start"])
+def test_calls_of_other_runs(best_lab: Lab, name: str) -> None:
+    trial = Trial.prepare(best_lab, SCENARIOS[name])
+    changes = [fault for fault in trial.faults() if fault.call.name in CHANGES]
+    for fault in spread(changes, SPREAD):
+        trial.strike(fault)
+    assert len(trial.missed) <= SPREAD // 4, [str(fault) for fault in trial.missed]
+
+
+def test_init_is_done_or_can_be_done_anew(best_lab: Lab) -> None:
+    trial = Trial.prepare(best_lab, SCENARIOS["init"])
+    assert len(trial.calls) > FEWEST["init"]
+    for fault in spread(list(trial.faults()), 2 * SPREAD):
+        trial.strike(fault)
+
+
+def test_an_error_while_the_head_stores_log_is_folded_back_ends_the_process(best_lab: Lab) -> None:
+    """SQLite's own folding passes over it."""
+    trial = Trial.prepare(best_lab, SCENARIOS["folding"])
+    folding = [fault for fault in trial.faults() if fault.kind == "EIO" and fault.call.path == "heads/heads.sqlite"]
+    for fault in folding:
+        if fault.call.name in CHANGES and not trial.closing(fault.call):
+            trial.strike(fault)
+    assert trial.endings["EIO: exit 4"] == sum(trial.endings.values()) > 2, trial.endings
