@@ -105,12 +105,12 @@ class Run:
 
     async def keygen(self) -> None:
         """Make the keys."""
-        state.keygen(self.settings)
-        self.say(keys=state.public_keys(self.settings))
+        state.keygen(self.settings, self.clock)
+        self.say(keys=state.public_keys(self.settings, self.clock))
 
     async def same_keys(self, keys: dict[str, list[str]]) -> None:
         """The keys that were printed are there."""
-        assert state.public_keys(self.settings) == keys
+        assert state.public_keys(self.settings, self.clock) == keys
 
     async def init(self) -> None:
         """Make the stores."""
@@ -137,7 +137,7 @@ class Run:
         )
         guard = Guard(self.clock, (), halts, lambda: None, GuardLimits())
         known = {PEER: [signer.vkey for signer in PEER_SIGNERS]}
-        self.witness = NodeWitness(WITNESS, known, heads, guard, halts, self.clock, self.failures.append)
+        self.witness = NodeWitness([WITNESS], known, heads, guard, halts, self.clock, self.failures.append)
         await halts.load()
         await self.witness.load()
         await self.hosted.start()
