@@ -224,6 +224,7 @@ async def test_gzip_is_asked_for_and_read() -> None:
         ("br", b"plain"),
         ("gzip, gzip", gzip.compress(gzip.compress(b"twice"))),
     ],
+    ids=["plain", "cut", "more behind it", "two streams", "empty", "brotli", "twice"],
 )
 async def test_other_encodings_and_broken_ones_are_malformed(encoding: str, content: bytes) -> None:
     async with reader(lambda _: body(200, content, encoding)) as remote:

@@ -104,7 +104,7 @@ if sm2_available():
     CASES += [(SM3_SM2, SM2.spki(), SM2.sign), (with_null(SM3_SM2), SM2.spki(), SM2.sign)]
 
 
-@pytest.mark.parametrize(("algorithm", "key", "sign"), CASES)
+@pytest.mark.parametrize(("algorithm", "key", "sign"), CASES, ids=map(str, range(len(CASES))))
 def test_every_suite_verifies_and_no_other_takes_its_signature(algorithm: bytes, key: bytes, sign: Sign) -> None:
     issuer = load_issuer_key(key)
     signature = sign(b"to be signed")
