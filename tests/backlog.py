@@ -122,8 +122,10 @@ async def run(folder: Path, count: int) -> None:
         )
         assert (second.code, receipts(out)) == (0, count), second.printed
         third = await asyncio.to_thread(submit, arguments, folder / "third.out")
-        last = third.printed.splitlines()[-1]
-        print(f"nothing to do: {third.lasted_s:.1f} s, at most {third.max_rss_kb // 1024} MB: {last}")
+        print(
+            f"nothing to do: {third.lasted_s:.1f} s, at most {third.max_rss_kb // 1024} MB: "
+            f"{third.printed.splitlines()[-1]}"
+        )
         assert third.code == 0
         report = await w.reckon(http)
         print(f"audited: {report.size} entries")
