@@ -42,7 +42,11 @@ def test_a_leaf_alone_is_of_every_listed_issuer_of_that_name() -> None:
     assert held.of("x509", [first.issuers[0]]) == held.of("x509", [middle])
 
 
-@pytest.mark.parametrize("leaf", [b"", b"nonsense", b"\x30\x00", b"\x30\x02\x30\x00", ROOT[:40]])
+@pytest.mark.parametrize(
+    "leaf",
+    [b"", b"nonsense", b"\x30\x00", b"\x30\x02\x30\x00", ROOT[:40]],
+    ids=["empty", "nonsense", "no field", "an empty field", "cut"],
+)
 def test_what_is_no_certificate_claims_nothing(leaf: bytes) -> None:
     assert claims(ROOT).of("x509", [leaf]) == ()
     assert claims(ROOT).of("x509", []) == ()
