@@ -179,7 +179,8 @@ def raw_parts(entry: bytes) -> Parts:
 
 def _tiles_place(parts: Parts, index: int, timestamp_ms: int) -> Placed:  # noqa: ARG001
     # Such an entry carries neither its index nor its time: none is younger than any head.
-    return Placed(parts.head, parts.head)
+    row = parts.head + parts.tail
+    return Placed(row, row)
 
 
 def _tiles_leaf_input(row: bytes) -> bytes:
@@ -189,7 +190,7 @@ def _tiles_leaf_input(row: bytes) -> bytes:
 
 
 def _tiles_leaf_size(parts: Parts) -> int:
-    return len(parts.head)
+    return len(parts.head) + len(parts.tail)
 
 
 def _tiles_parts(row: bytes) -> tuple[Parts, int, int | None]:
@@ -201,16 +202,12 @@ def _tiles_measure(row: bytes) -> tuple[bytes, int, int | None, bytes]:
 
 
 def _tiles_keys(row: bytes) -> list[bytes]:
-    return [DEDUP_KEY + _tiles_dedup(raw_parts(row)), LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()]
+    return [DEDUP_KEY + _entry_dedup(raw_parts(row)), LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()]
 
 
 def _tiles_fingerprints(row: bytes) -> tuple[bytes, ...]:
     _tiles_leaf_input(row)
     return ()
-
-
-def _tiles_dedup(parts: Parts) -> bytes:
-    return sha256(parts.head).digest()
 
 
 X509 = Family(
@@ -258,7 +255,7 @@ TILES = Family(
     join=bundle.encode_bundle,
     keys=_tiles_keys,
     fingerprints=_tiles_fingerprints,
-    dedup=_tiles_dedup,
+    dedup=_entry_dedup,
 )
 
 FAMILIES = {family.name: family for family in (X509, GOVERNANCE, TILES)}
