@@ -6,7 +6,7 @@ node refuses what waits, says why in `failure`, and whoever started it lets it b
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -128,16 +128,16 @@ class Node:
             await hosted.start()
         if self._keeper is not None:
             await self._keeper.look()
-            self._keeping = asyncio.create_task(self._tend(self._keeper.run(), "keeper"), name=f"keeper {self.name}")
+            self._keeping = asyncio.create_task(self._tend(self._keeper.run, "keeper"), name=f"keeper {self.name}")
         self._tasks = [
-            asyncio.create_task(self._tend(part.run(), "governance"), name=f"governance {self.name}")
+            asyncio.create_task(self._tend(part.run, "governance"), name=f"governance {self.name}")
             for part in self._governance
         ]
 
-    async def _tend(self, work: Awaitable[None], what: str) -> None:
+    async def _tend(self, work: Callable[[], Awaitable[None]], what: str) -> None:
         """Wait for a task's work; an error in it ends the node."""
         try:
-            await work
+            await work()
         except LogError as error:
             self.fail(error)
         except Exception as error:

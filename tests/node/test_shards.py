@@ -50,7 +50,8 @@ async def test_keygen_makes_the_keys_of_the_next_shard_too_and_again_only_what_i
         "hk.example/gov",
         "hk.example/witness",
     }
-    assert len({vkey for vkeys in printed.values() for vkey in vkeys}) == 3 * 3 + 2 + 1
+    witness = len(printed["hk.example/witness"])  # one key, or two where this machine has ML-DSA
+    assert len({vkey for vkeys in printed.values() for vkey in vkeys}) == 3 * 3 + 2 + witness
     files = {path: path.read_bytes() for path in (place.folder / "keys").iterdir()}
     lost = place.folder / "keys" / "x509-2027.cosign.pem"
     lost.unlink()
