@@ -16,9 +16,8 @@ stands in line the new one is told to come again (503).
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass
-from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -58,7 +57,7 @@ class Line:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._since: OrderedDict[Connection, float] = OrderedDict()
+        self._since: dict[Connection, float] = {}  # in the order in which they came
 
     def join(self, connection: "Connection", now: float) -> None:
         self._since[connection] = now
@@ -127,12 +126,14 @@ class Connections:
                 connection.abort()
 
 
-class _Part(Enum):
-    """Which part of a message the parser is in."""
+class _Behind(list[tuple[bytes, bytes]]):
+    """Where uvicorn puts fields that come behind a body: nowhere."""
 
-    NONE = auto()  # between messages
-    HEAD = auto()
-    BODY = auto()
+    def append(self, _field: tuple[bytes, bytes]) -> None:
+        raise Refused("fields behind a body are not taken")
+
+
+_BEHIND = _Behind()
 
 
 class Connection(HttpToolsProtocol):
@@ -150,9 +151,7 @@ class Connection(HttpToolsProtocol):
         self._all = connections
         self._limits = connections.limits
         self._line: Line | None = None
-        self._part = _Part.NONE
         self._head_bytes = 0  # of the head that is coming, as sent; more when other things came with its beginning
-        self._chunk_bytes = 0  # of what is being read
         self._queued: deque[int] = deque()  # sizes of the heads of requests that wait for the answer to an earlier one
         self._unsent_bytes = 0
         self._deaf = False  # what comes now is no HTTP any more
@@ -188,7 +187,7 @@ class Connection(HttpToolsProtocol):
 
     def head_overdue(self) -> None:
         """End, because a head does not come."""
-        if self._part is _Part.HEAD:
+        if self._head_begun():
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"no whole head within {self._limits.head_timeout_s:g} s")
         else:
             self.close()
@@ -217,10 +216,10 @@ class Connection(HttpToolsProtocol):
     # --- reading ----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        # Every request comes through here: what a usual one needs is written out.
         if self._deaf:
             return
         self._unset_keepalive_if_required()
-        self._chunk_bytes = len(data)
         self._head_bytes += len(data)
         self._silent_bytes += len(data)
         try:
@@ -230,25 +229,27 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(*self._refusal)
             return
-        bound = self._limits.max_head_bytes
-        if (self._part is _Part.HEAD and self._head_bytes > bound) or (
-            self._part is _Part.BODY and self._silent_bytes > bound
-        ):
+        cycle = self.cycle
+        if self._head_begun():
+            self._wait_for(self._all.head, self._head_bytes)
+        elif cycle is not None:  # before the first request, empty lines change nothing
+            self._head_bytes = 0
+            if cycle.more_body:
+                self._wait_for(self._all.body, self._silent_bytes)
+            elif not cycle.response_complete:
+                self._stand(None)
+
+    def _wait_for(self, line: Line, read_bytes: int) -> None:
+        """Stand in the line of those whose head or body goes on, unless it went on for too long."""
+        if read_bytes > self._limits.max_head_bytes:
             self._refuse(*self._too_large())
-        elif self._part is not _Part.NONE:
-            self._stand(self._all.head if self._part is _Part.HEAD else self._all.body)
-        elif self.cycle is not None:  # before the first request, empty lines change nothing
-            self._stand(self._all.idle if self.cycle.response_complete else None)
+        else:
+            self._stand(line)
 
-    def on_message_begin(self) -> None:
-        self._part = _Part.HEAD
-        self._head_bytes = self._chunk_bytes
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._part is _Part.BODY:
-            self._give_up(HTTPStatus.BAD_REQUEST, "fields behind a body are not taken")
-        super().on_header(name, value)
+    def _head_begun(self) -> bool:
+        """Return whether a head is coming: uvicorn makes a scope when it begins, and a cycle when it is complete."""
+        cycle = self.cycle
+        return self.scope is not (None if cycle is None else cycle.scope)
 
     def on_headers_complete(self) -> None:
         head_bytes = self._counted()
@@ -257,14 +258,16 @@ class Connection(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if version not in _VERSIONS:
             self._give_up(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this is a server of HTTP/1.1")
-        hosts = [name for name, _ in self.headers].count(b"host")
-        if hosts > 1 or (hosts < 1 and version != "1.0"):
+        hosts = 0
+        for name, _ in self.headers:
+            hosts += name == b"host"
+        if hosts != 1 and (hosts or version != "1.0"):
             self._give_up(HTTPStatus.BAD_REQUEST, "Host must be there, once (RFC 9112 section 3.2)")
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
             # The parser would take the body for the other protocol.
             self._give_up(HTTPStatus.BAD_REQUEST, "only HTTP/1.1 is spoken here: send the body without Upgrade")
         super().on_headers_complete()
-        self._part = _Part.BODY
+        self.headers = _BEHIND  # the cycle has them
         self._silent_bytes = 0
         if self.pipeline:
             self._queued.append(head_bytes)
@@ -276,10 +279,6 @@ class Connection(HttpToolsProtocol):
             self._give_up(HTTPStatus.BAD_REQUEST, "requests with bodies are not sent ahead of an answer")
         self._silent_bytes = 0
         super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self._part = _Part.NONE
-        super().on_message_complete()
 
     def _counted(self) -> int:
         """Return the size of the head that is complete."""
@@ -301,7 +300,6 @@ class Connection(HttpToolsProtocol):
     def _stay_with_http(self) -> None:
         """Answer a request that asks for another protocol as if it did not, and read nothing behind it."""
         self._deaf = True
-        self._part = _Part.NONE
         self.cycle.keep_alive = False
         self.cycle.more_body = False
         self.cycle.message_event.set()
@@ -309,13 +307,12 @@ class Connection(HttpToolsProtocol):
     # --- answering --------------------------------------------------------------------------------------------
 
     def on_response_complete(self) -> None:
-        answered = not self._queued
         super().on_response_complete()
         if self.transport.is_closing():
             self.close()
-        elif not answered:
+        elif self._queued:
             self._queued.popleft()  # its turn has come
-        elif self._part is _Part.NONE:
+        elif not self.cycle.more_body and not self._head_begun():
             self._stand(self._all.idle)
 
     def pause_writing(self) -> None:
@@ -348,7 +345,7 @@ class Connection(HttpToolsProtocol):
 
     def _owed(self) -> bool:
         """Return whether the next bytes that the client reads may be our answer to what it sends now."""
-        cycle: Any = self.cycle  # None before the first request, whatever uvicorn's annotation says
-        if self._part is _Part.BODY:
-            return not self.pipeline and not cycle.response_started
-        return cycle is None or bool(cycle.response_complete)
+        cycle = self.cycle
+        if self._head_begun() or not cycle.more_body:
+            return cycle is None or bool(cycle.response_complete)
+        return not self.pipeline and not cycle.response_started
