@@ -1,35 +1,36 @@
 """Connections: how many there are, how long each may take for what, and how much of its bytes is held.
 
 uvicorn and httptools wait for a head without end, of any size, and for a client to take its answer. Here each
-connection stands in a line while it owes something, and lines are short:
+connection that owes something stands in a line, and lines are short:
 
     head     the head of its first request, or of one that has begun       head_timeout_s, then 408
-    idle     nothing: it was answered, and may ask again                   idle_timeout_s
     body     the rest of a request                                         body_timeout_s, once it is answered
     closing  to take the last bytes and go                                 send_timeout_s
     unsent   to take an answer that does not fit the socket                send_timeout_s
 
-A connection that owes nothing is being answered, and that the lanes bound (`log.api.limits`). When there are
-`max_connections`, the one that has stood in line longest gives way to the new one, in the order idle, closing,
-head, body, unsent: whoever sends what they came for is not kept out by those who only hold a place. When nobody
-stands in line the new one is told to come again (503).
+One that owes nothing is idle (`idle_timeout_s`, a timer of uvicorn's) or is being answered, and that the lanes bound
+(`log.api.limits`). When there are `max_connections`, one gives way to the new one, whoever stands longest in line, in
+the order closing, head, idle, body, unsent: who sends what they came for is not kept out by those who only hold a
+place. When all are being answered the new one is told to come again (503).
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, NoReturn
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from log.api.errors import text_reply
 from log.errors import Refused
 
 SWEEP_S = 0.5  # how often lines are looked through: no time is kept more exactly
+LOOKS = 64  # connections that are looked at, at most, to find an idle one
 FIELD_BYTES = 32  # what a field counts beside its bytes, as in RFC 9113 section 6.5.2: many small ones cost most
 _LEAST_FIELD = 4  # bytes of a field as it is sent, at least: `a:` and its line end
 
@@ -84,8 +85,7 @@ class Connections:
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self.open = 0
-        self.idle = Line(limits.idle_timeout_s)
+        self.open: dict[Connection, None] = {}  # looked at for idle ones from the front, see `_idle`
         self.head = Line(limits.head_timeout_s)
         self.body = Line(limits.body_timeout_s)
         self.closing = Line(limits.send_timeout_s)
@@ -94,13 +94,23 @@ class Connections:
 
     def make_room(self) -> bool:
         """Let one connection give way when there are too many; False when all are being answered."""
-        if self.open < self.limits.max_connections:
+        if len(self.open) < self.limits.max_connections:
             return True
-        for line in (self.idle, self.closing, self.head, self.body, self.unsent):
-            if (connection := line.first()) is not None:
+        for find in (self.closing.first, self.head.first, self._idle, self.body.first, self.unsent.first):
+            if (connection := find()) is not None:
                 connection.abort()
                 return True
         return False
+
+    def _idle(self) -> "Connection | None":
+        """Return an idle connection that sent nothing since it was looked at last; the others go to the end."""
+        for connection in list(islice(self.open, LOOKS)):
+            if connection.idle and not connection.used:
+                return connection
+            connection.used = False
+            del self.open[connection]
+            self.open[connection] = None
+        return None
 
     def bound_unsent(self) -> None:
         """Give up the oldest of the answers that nobody takes, until they are not too much together."""
@@ -116,14 +126,19 @@ class Connections:
         while True:
             await asyncio.sleep(SWEEP_S)
             now = loop.time()
+            for connection in self.open:
+                connection.see_closing()
             for connection in self.head.overdue(now):
                 connection.head_overdue()
             for connection in self.body.overdue(now):
                 connection.body_overdue()
-            for connection in self.idle.overdue(now):
-                connection.close()
             for connection in (*self.closing.overdue(now), *self.unsent.overdue(now)):
                 connection.abort()
+
+
+def _size(target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return what a head counts."""
+    return len(target) + sum(len(name) + len(value) + FIELD_BYTES for name, value in fields)
 
 
 class _Behind(list[tuple[bytes, bytes]]):
@@ -139,6 +154,8 @@ _BEHIND = _Behind()
 class Connection(HttpToolsProtocol):
     """uvicorn's connection, in line while it owes something."""
 
+    cycle: RequestResponseCycle | None  # type: ignore[assignment]  # None before the first request
+
     def __init__(
         self,
         config: uvicorn.Config,
@@ -150,9 +167,10 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, loop)
         self._all = connections
         self._limits = connections.limits
+        self._few_bytes = self._limits.max_head_bytes // (1 + FIELD_BYTES // _LEAST_FIELD)
         self._line: Line | None = None
         self._head_bytes = 0  # of the head that is coming, as sent; more when other things came with its beginning
-        self._queued: deque[int] = deque()  # sizes of the heads of requests that wait for the answer to an earlier one
+        self.used = False  # whether something came since `Connections` looked for idle ones
         self._unsent_bytes = 0
         self._deaf = False  # what comes now is no HTTP any more
         self._silent_bytes = 0  # read of a body's framing since the last bytes of the body itself
@@ -163,14 +181,14 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         room = self._all.make_room()
         super().connection_made(transport)
-        self._all.open += 1
+        self._all.open[self] = None
         self._stand(self._all.head)
         if not room:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "all connections of this node are being answered")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
-        self._all.open -= 1
+        self._all.open.pop(self, None)
         super().connection_lost(exc)
 
     def close(self) -> None:
@@ -183,7 +201,18 @@ class Connection(HttpToolsProtocol):
         """End at once."""
         self._deaf = True
         self._leave()
+        self._all.open.pop(self, None)
         self.transport.abort()
+
+    def see_closing(self) -> None:
+        """Stand in line when uvicorn has closed, which may wait for the client."""
+        if self.transport.is_closing():
+            self._stand(self._all.closing)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the last request is answered and no further one has begun."""
+        return self._line is None and self.cycle is not None and self.cycle.response_complete
 
     def head_overdue(self) -> None:
         """End, because a head does not come."""
@@ -194,7 +223,7 @@ class Connection(HttpToolsProtocol):
 
     def body_overdue(self) -> None:
         """End when an answer is out although the body is not in: `Bodies` has given it up, or nobody wanted it."""
-        if self.cycle.response_complete:
+        if self.cycle is not None and self.cycle.response_complete:
             self.close()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -216,10 +245,9 @@ class Connection(HttpToolsProtocol):
     # --- reading ----------------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        # Every request comes through here: what a usual one needs is written out.
+        # Every request comes through here: a usual one joins no line.
         if self._deaf:
             return
-        self._unset_keepalive_if_required()
         self._head_bytes += len(data)
         self._silent_bytes += len(data)
         try:
@@ -230,13 +258,17 @@ class Connection(HttpToolsProtocol):
             self._refuse(*self._refusal)
             return
         cycle = self.cycle
-        if self._head_begun():
+        if self.scope is not (None if cycle is None else cycle.scope):  # `_head_begun`, written out
+            self._unset_keepalive_if_required()
             self._wait_for(self._all.head, self._head_bytes)
         elif cycle is not None:  # before the first request, empty lines change nothing
             self._head_bytes = 0
+            self.used = True
+            if not cycle.response_complete:
+                self._unset_keepalive_if_required()
             if cycle.more_body:
                 self._wait_for(self._all.body, self._silent_bytes)
-            elif not cycle.response_complete:
+            elif self._line is not None:
                 self._stand(None)
 
     def _wait_for(self, line: Line, read_bytes: int) -> None:
@@ -252,15 +284,15 @@ class Connection(HttpToolsProtocol):
         return self.scope is not (None if cycle is None else cycle.scope)
 
     def on_headers_complete(self) -> None:
-        head_bytes = self._counted()
-        if head_bytes > self._limits.max_head_bytes:
+        # A head of few bytes is small whatever is in it, and nearly every head is.
+        if self._head_bytes > self._few_bytes and _size(self.url, self.headers) > self._limits.max_head_bytes:
             self._give_up(*self._too_large())
         version = self.parser.get_http_version()
         if version not in _VERSIONS:
             self._give_up(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "this is a server of HTTP/1.1")
         hosts = 0
         for name, _ in self.headers:
-            hosts += name == b"host"
+            hosts += int(name == b"host")
         if hosts != 1 and (hosts or version != "1.0"):
             self._give_up(HTTPStatus.BAD_REQUEST, "Host must be there, once (RFC 9112 section 3.2)")
         if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
@@ -270,21 +302,15 @@ class Connection(HttpToolsProtocol):
         self.headers = _BEHIND  # the cycle has them
         self._silent_bytes = 0
         if self.pipeline:
-            self._queued.append(head_bytes)
-            if len(self._queued) > self._limits.max_pipelined or sum(self._queued) > self._limits.max_head_bytes:
-                self._give_up(HTTPStatus.BAD_REQUEST, "too many requests ahead of an answer")
+            together = sum(_size(cycle.scope["raw_path"], cycle.scope["headers"]) for cycle, _ in self.pipeline)
+            if len(self.pipeline) > self._limits.max_pipelined or together > self._limits.max_head_bytes:
+                self._give_up(HTTPStatus.BAD_REQUEST, "too much ahead of an answer")
 
     def on_body(self, body: bytes) -> None:
         if self.pipeline:  # nobody would read it now (RFC 9112 section 9.3.2)
             self._give_up(HTTPStatus.BAD_REQUEST, "requests with bodies are not sent ahead of an answer")
         self._silent_bytes = 0
         super().on_body(body)
-
-    def _counted(self) -> int:
-        """Return the size of the head that is complete."""
-        if self._head_bytes * (1 + FIELD_BYTES // _LEAST_FIELD) <= self._limits.max_head_bytes and not self.pipeline:
-            return self._head_bytes  # small, whatever is in it
-        return len(self.url) + sum(len(name) + len(value) + FIELD_BYTES for name, value in self.headers)
 
     def _give_up(self, status: HTTPStatus, reason: str) -> NoReturn:
         """End the parsing, out of a callback of the parser: `data_received` answers."""
@@ -300,20 +326,12 @@ class Connection(HttpToolsProtocol):
     def _stay_with_http(self) -> None:
         """Answer a request that asks for another protocol as if it did not, and read nothing behind it."""
         self._deaf = True
-        self.cycle.keep_alive = False
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
+        if self.cycle is not None:
+            self.cycle.keep_alive = False
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
 
     # --- answering --------------------------------------------------------------------------------------------
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.transport.is_closing():
-            self.close()
-        elif self._queued:
-            self._queued.popleft()  # its turn has come
-        elif not self.cycle.more_body and not self._head_begun():
-            self._stand(self._all.idle)
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -346,6 +364,8 @@ class Connection(HttpToolsProtocol):
     def _owed(self) -> bool:
         """Return whether the next bytes that the client reads may be our answer to what it sends now."""
         cycle = self.cycle
+        if cycle is None:
+            return True
         if self._head_begun() or not cycle.more_body:
-            return cycle is None or bool(cycle.response_complete)
+            return cycle.response_complete
         return not self.pipeline and not cycle.response_started
