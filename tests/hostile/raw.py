@@ -1,6 +1,7 @@
 """Connections without a client library, which would not send what these tests send."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -78,10 +79,18 @@ def statuses(data: bytes) -> list[int]:
 
 
 @asynccontextmanager
-async def connection(url: str) -> AsyncIterator[Raw]:
-    """Connect to the address of a URL; the connection is gone at the end of the block."""
+async def connection(url: str, receive_bytes: int | None = None) -> AsyncIterator[Raw]:
+    """Connect to the address of a URL; the connection is gone at the end of the block.
+
+    With `receive_bytes` the kernel holds about so much for a reader that does not read.
+    """
     parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    opening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if receive_bytes is not None:
+        opening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    opening.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(opening, (parts.hostname, parts.port))
+    reader, writer = await asyncio.open_connection(sock=opening)
     opened = Raw(reader, writer)
     try:
         yield opened
