@@ -20,6 +20,7 @@ import httpx
 from log.client import prover
 from log.client.http import HttpLog
 from log.client.verifier import verify_checkpoint
+from log.demo.deployment import FAMILIES as HOSTED
 from log.demo.deployment import SIDES, Deployment
 from log.demo.processes import Process
 from log.formats.checkpoint import Checkpoint, parse_signed
@@ -151,7 +152,13 @@ async def test_a_monitor_killed_at_any_moment_catches_up_and_has_cosigned_nothin
     async with world(tmp_path / "d") as w, client() as http:
         await start_pair(w)
         seen = Witnessed(w)
-        origins = [site.origin(family) for site in w.deployment.sites.values() for family in FAMILIES]
+        origins = [site.origin(family) for site in w.deployment.sites.values() for family in HOSTED]
+
+        async def begun() -> bool:
+            told = [await log_status(w, http, side, family) for side in w.deployment.sites for family in HOSTED]
+            return all(status.get("witnessed_size") is not None for status in told)
+
+        await eventually("every log has been vouched for once", begun)
         async with load(w, http):
             for _ in range(KILLS):
                 before = (await log_status(w, http))["witnessed_size"]

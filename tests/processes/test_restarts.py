@@ -1,6 +1,7 @@
 """What survives a restart, what a start refuses, and each exit code of a node brought about."""
 
 import asyncio
+import json
 import shutil
 import sys
 import time
@@ -46,7 +47,8 @@ async def test_an_index_that_is_gone_is_rebuilt_from_the_entries(tmp_path: Path,
         if lost == "marker":
             index.mkdir()
         await w.start()
-        assert "index replayed 20" in node_output(w)
+        told = [json.loads(line) for line in node_output(w).splitlines() if line.startswith("{")]
+        assert 20 in [line["indexed"] for line in told if line["message"] == "recovered"]
         url = w.site().url
         for number, (der, _) in list(w.promises.scts.items()):
             assert await w.promises.submit(http, url, (number, der)) == httpx.codes.OK
