@@ -24,7 +24,7 @@ class QuietServer(uvicorn.Server):
 @pytest.fixture
 async def address(app: Asgi) -> AsyncIterator[tuple[str, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http="httptools", lifespan="off", log_level="critical", access_log=False)
+    config = uvicorn.Config(app, http="httptools", lifespan="off", access_log=False, log_config=None)
     server = QuietServer(config)
     serving = asyncio.create_task(server.serve([listener]))
     yield listener.getsockname()

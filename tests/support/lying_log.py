@@ -443,7 +443,7 @@ def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         urls[node.name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        config = uvicorn.Config(node, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(node, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
