@@ -14,6 +14,9 @@ IDENTITY = "twinlog/identity@v1"
 ACTION = "twinlog/action@v1"
 
 GENESIS = "twinlog/genesis@v1"  # the member `format` of a genesis
+EVENT = "twinlog/event@v1"  # the member `format` of an event
+SUBMISSION = "twinlog/submission@v1"  # first line of a submission record
+TRUST_BUNDLE = "twinlog/trust-bundle@v1"  # the member `format` of a trust bundle
 
 EVIDENCE = "twinlog/evidence@v1"  # the type of an evidence object, monitor/evidence.py
 
@@ -21,9 +24,16 @@ EVIDENCE = "twinlog/evidence@v1"  # the type of an evidence object, monitor/evid
 # prefix-free.
 SM2_COSIGNATURE = b"twinlog/sm2-sm3-cosignature@v1\n"
 
+# What a commitment hashes first: SHA-256(tag || field || salt || value). The LF ends the tag as above.
+COMMITMENT = b"twinlog/commitment@v1\n"
+
+# The parameter `tag` of the signature of a member's request (RFC 9421 section 2.3).
+WRITE_TAG = "twinlog/write@v1"
+
 # First byte of the `extra` line of a tlog-proof: what the verifier needs besides the document.
 EXTRA_X509 = 1  # log.formats.tlog_proof.X509Extra
-EXTRA_EVENT = 2  # reserved: the openings of an event's salted fields
+EXTRA_EVENT = 2  # an entry of an events log and the openings of its commitments, as its submitter keeps them
+EXTRA_ENTRY = 3  # the entry itself, where the verifier has nothing to rebuild it from
 
 # First two bytes of an entry that is no certificate. An RFC 6962 MerkleTreeLeaf and SCT input begin with
 # 0000, a tree head input with 0001, so no entry can be read as one of them.
@@ -43,4 +53,5 @@ class EntryType(IntEnum):
 
 
 CONTENT_JCS = "application/jcs+json"  # RFC 8785 canonical JSON
+CONTENT_ACTION = "text/x.twinlog.action"  # a signed note whose text is an action
 CONTENT_CHECKPOINT = "text/x.tlog.checkpoint"  # a signed note whose text is a checkpoint
