@@ -1,10 +1,10 @@
 """Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
 
 Nodes and verifiers ask an `Authority`. Today it is built from signed files and settings, whose values are
-passed in; later the governance chains give the same answers.
+passed in; later the governance chains give the same answers. Whoever lets members in asks `Members`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -80,3 +80,40 @@ class FileAuthority:
     def at(self, date_ms: int) -> Listed:
         """Return what holds on a date, milliseconds since 1970."""
         return Listed(date_ms, self.trust_lists, self.witnesses, self.logs, self.guards)
+
+
+class Members(Protocol):
+    """Who is a member, under which role and by which keys, as of a date. Members are named `<side>/<id>`."""
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:
+        """Return the keys by which a member signs on a date; none of one that is suspended, or is no member."""
+        ...
+
+    def role(self, member: str, date_ms: int) -> str | None:
+        """Return a member's role on a date, one of `log.access.MEMBERS`; None for whoever is no member."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One member, for all dates."""
+
+    role: str
+    keys: tuple[VKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedMembers:
+    """Members that are known beforehand; without any nobody is one."""
+
+    members: Mapping[str, Membership] = field(default_factory=dict)  # by <side>/<id>
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:  # noqa: ARG002 - they hold for all dates
+        """Return the keys of a member."""
+        found = self.members.get(member)
+        return () if found is None else found.keys
+
+    def role(self, member: str, date_ms: int) -> str | None:  # noqa: ARG002
+        """Return the role of a member."""
+        found = self.members.get(member)
+        return None if found is None else found.role

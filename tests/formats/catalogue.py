@@ -25,6 +25,8 @@ from log.formats.sct import (
     parse_sct_list,
     split_digitally_signed,
 )
+from log.formats.signature_base import KeyId, SignatureBase, encode_digest, parse_digest
+from log.formats.submission import Submission
 from log.formats.tile_leaf import TileLeaf, split_data_tile
 from log.formats.tlog_proof import TlogProof, X509Extra
 from log.formats.tree_head import decode_tree_head_signature, encode_tree_head_signature
@@ -99,5 +101,9 @@ FORMATS = {
     "identity": _of_class(Identity, s.identities()),
     "action": _of_class(Action, s.ACTIONS),
     "genesis": _of_class(Genesis, s.genesis()),
+    "key id": Format(_decoded(KeyId.parse), lambda key: key.encode().encode(), s.KEY_IDS),
+    "content digest": Format(_decoded(parse_digest), lambda digest: encode_digest(digest).encode(), s.HASHES),
+    "signature base": _of_class(SignatureBase, s.SIGNATURE_BASES),
+    "submission": _of_class(Submission, s.SUBMISSIONS),
     "jcs": Format(jcs.parse, jcs.encode, s.JSON_VALUES),
 }

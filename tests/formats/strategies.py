@@ -1,5 +1,7 @@
 """Values of every format, and encodings with something wrong in them."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from log.formats import jcs
@@ -10,10 +12,12 @@ from log.formats.family import Parts, precert_parts, raw_parts, x509_parts
 from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
-from log.formats.names import EntryType
+from log.formats.names import READ_TAG, WRITE_TAG, EntryType
 from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.policy import NO_QUORUM, Policy, PolicyGroup, PolicyLog, PolicyWitness
 from log.formats.sct import SCT, digitally_signed
+from log.formats.signature_base import MAX_CREATED_S, PARAMETERS, KeyId, SignatureBase
+from log.formats.submission import Submission
 from log.formats.tile_leaf import PRECERT_ENTRY, X509_ENTRY, TileLeaf
 from log.formats.tlog_proof import TlogProof, X509Extra
 from log.formats.witness_request import AddCheckpoint
@@ -121,6 +125,33 @@ _OBJECTS = st.dictionaries(st.text(max_size=8), JSON_VALUES, max_size=3)
 _IDENTIFIERS = st.from_regex(r"\A[a-z0-9][a-z0-9.-]{0,9}\Z")
 _DATES_MS = st.integers(0, 4_102_444_800).map(lambda seconds: seconds * 1000)
 ACTIONS = st.builds(Action, HASHES, _IDENTIFIERS, st.integers(1, MAX_SEQ), HASHES, _IDENTIFIERS, _DATES_MS, _OBJECTS)
+
+
+MEMBERS = st.builds(lambda side, member: f"{side}/{member}", _IDENTIFIERS, _IDENTIFIERS)
+KEY_IDS = st.builds(KeyId, MEMBERS, st.binary(min_size=4, max_size=4))
+
+
+@st.composite
+def signature_bases(draw: st.DrawFn) -> SignatureBase:
+    plain = SignatureBase(
+        draw(st.sampled_from(["GET", "POST"])),
+        draw(st.sampled_from(["hk.twinlog.example", "127.0.0.1:8800", "[::1]:8800"])),
+        draw(st.sampled_from(["/", "/events/add-events", "/a/b;c"])),
+        draw(st.sampled_from(["", "?", "?a=b&c"])),
+        draw(st.none() | HASHES),
+        draw(st.integers(0, MAX_CREATED_S)),
+        draw(KEY_IDS),
+        draw(st.sampled_from([WRITE_TAG, READ_TAG])),
+    )
+    return replace(
+        plain,
+        components=tuple(draw(st.permutations(plain.components))),
+        parameters=tuple(draw(st.permutations(PARAMETERS))),
+    )
+
+
+SIGNATURE_BASES = signature_bases()
+SUBMISSIONS = st.builds(Submission, SIGNATURE_BASES, st.binary(min_size=64, max_size=64))
 
 
 @st.composite

@@ -288,6 +288,10 @@ _FORMAT_COVERS = {
     "identity": "formats.identity:Identity.parse",
     "action": "formats.action:Action.parse",
     "genesis": "formats.genesis:Genesis.parse",
+    "key id": "formats.signature_base:KeyId.parse",
+    "content digest": "formats.signature_base:parse_digest",
+    "signature base": "formats.signature_base:SignatureBase.parse",
+    "submission": "formats.submission:Submission.parse",
     "jcs": "formats.jcs:parse",
 }
 
