@@ -68,7 +68,7 @@ class LogTable(Table):
     """`[[logs]]`: one log of this node."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"), AfterValidator(_not_reserved)]
-    family: Literal["x509", "governance", "tlog-tiles"]
+    family: Literal["x509", "events", "governance", "tlog-tiles"]
     origin: str
     policy: Path
     window: tuple[Milliseconds, Milliseconds] | None = None  # notAfter: from (inclusive), to (exclusive)

@@ -33,7 +33,7 @@ PolicyFile = Annotated[
     Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
 ]
 FamilyName = Annotated[
-    Literal["x509", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
+    Literal["x509", "events", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
 ]
 
 

@@ -14,8 +14,9 @@ In the TLS presentation language:
 
     struct { opaque origin<1..255>; u64 index; opaque leaf_hash[32]; } Ref;
 
-The bytes of an entry are its leaf. Two types have a content that is read here already: an anchor is a
-checkpoint of another log as a signed note, so that a reader verifies it anew; genesis is canonical JSON.
+The bytes of an entry are its leaf. Some types have a content that is read here already: an anchor is a
+checkpoint of another log as a signed note, so that a reader verifies it anew; genesis is canonical JSON; so is
+an event (`logged_event`), whose submitter is a member, and whose refs are those that it states.
 """
 
 from dataclasses import dataclass
@@ -25,24 +26,13 @@ from log.errors import Malformed
 from log.formats import jcs
 from log.formats.bundle import MAX_ENTRY_SIZE
 from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.fields import member_id
+from log.formats.logged_event import EVENT_ENTRIES, LoggedEvent
 from log.formats.names import CONTENT_CHECKPOINT, CONTENT_JCS, ENTRY_FORMAT, EntryType
 from log.formats.note import Note
+from log.formats.ref import HASH_SIZE, Ref
 from log.formats.text import decode_text
 from log.formats.wire import Reader, opaque8, opaque16, u16, u64
-
-HASH_SIZE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A leaf of this or another log."""
-
-    origin: str
-    index: int  # 0 <= index < 2**64
-    leaf_hash: bytes  # 32 bytes
-
-    def encode(self) -> bytes:
-        return opaque8(self.origin.encode()) + u64(self.index) + self.leaf_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +97,20 @@ class Entry:
             raise Malformed("entry that is not a genesis")
         return jcs.parse(self.content)
 
+    def logged_event(self) -> LoggedEvent:
+        """The content of an event's entry; `Malformed` for an entry of another type."""
+        if self.entry_type not in EVENT_ENTRIES or self.content_type != CONTENT_JCS:
+            raise Malformed("entry that is not an event")
+        logged = LoggedEvent.parse(self.content)
+        if logged.entry_type is not self.entry_type or logged.event.refs != self.refs:
+            raise Malformed("entry of another type, or with other refs, than its event has")
+        member_id(decode_text(self.submitter))
+        return logged
+
     def _check_content(self) -> None:
         match self.entry_type:
+            case EntryType.SIGNATURE_EVENT | EntryType.SEAL_EVENT | EntryType.REVOCATION_EVENT:
+                self.logged_event()
             case EntryType.CHECKPOINT_ANCHOR:
                 self.anchored()
             case EntryType.GENESIS:
@@ -118,6 +120,11 @@ class Entry:
 def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     """Anchor another log's head: `note` has its text and the signature lines of that log alone."""
     return Entry(EntryType.CHECKPOINT_ANCHOR, timestamp_ms, submitter, (), CONTENT_CHECKPOINT, note.encode())
+
+
+def event_entry(timestamp_ms: int, member: str, logged: LoggedEvent) -> Entry:
+    """Take in an event of a member, <side>/<id>."""
+    return Entry(logged.entry_type, timestamp_ms, member.encode(), logged.event.refs, CONTENT_JCS, logged.encode())
 
 
 def genesis_entry(timestamp_ms: int, submitter: bytes, content: jcs.JSON) -> Entry:

@@ -15,6 +15,7 @@ ACTION = "twinlog/action@v1"
 
 GENESIS = "twinlog/genesis@v1"  # the member `format` of a genesis
 EVENT = "twinlog/event@v1"  # the member `format` of an event
+EVENTS = "twinlog/events@v1"  # the member `format` of a request that brings events
 SUBMISSION = "twinlog/submission@v1"  # first line of a submission record
 TRUST_BUNDLE = "twinlog/trust-bundle@v1"  # the member `format` of a trust bundle
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from log.errors import Malformed
-from log.formats.fields import identifier
+from log.formats.fields import member_id
 from log.formats.names import READ_TAG, WRITE_TAG
 from log.formats.note import VKey
 from log.formats.text import b64decode, b64encode, decimal, decode_text
@@ -59,7 +59,7 @@ class KeyId:
         match = _KEY_ID.fullmatch(text)
         if match is None:
             raise Malformed("a keyid is <side>/<member>+<8 hex digits of the key's id>")
-        return cls(member_name(match[1]), bytes.fromhex(match[2]))
+        return cls(member_id(match[1]), bytes.fromhex(match[2]))
 
     def encode(self) -> str:
         return f"{self.member}+{self.key_id.hex()}"
@@ -67,12 +67,6 @@ class KeyId:
     def owns(self, vkey: VKey) -> bool:
         """Whether a key of this member is meant."""
         return vkey.key_id == self.key_id and vkey.name == self.member.partition("/")[2]
-
-
-def member_name(text: str) -> str:
-    """Return the name of a member with its side, `<side>/<id>`; `Malformed` for any other text."""
-    side, _, member = text.partition("/")
-    return f"{identifier(side)}/{identifier(member)}"
 
 
 @dataclass(frozen=True, slots=True)
