@@ -191,10 +191,6 @@ def _ref(value: Any) -> Ref:
     return Ref(ref["origin"], ref["index"], _digest(ref["leaf_hash"]))
 
 
-def _ref_json(ref: Ref) -> dict[str, Any]:
-    return {"origin": ref.origin, "index": ref.index, "leaf_hash": txt.b64encode(ref.leaf_hash)}
-
-
 def _refs(value: Any) -> tuple[Ref, ...]:
     refs = tuple(_ref(item) for item in typed(value, list))
     if len(set(refs)) != len(refs) or len(refs) > MAX_EVENT_REFS:
@@ -203,7 +199,7 @@ def _refs(value: Any) -> tuple[Ref, ...]:
 
 
 def _refs_json(refs: tuple[Ref, ...]) -> list[dict[str, Any]]:
-    return [_ref_json(ref) for ref in refs]
+    return [ref.to_json() for ref in refs]
 
 
 def _commitments(value: Any) -> dict[str, bytes]:
@@ -236,7 +232,7 @@ _MEMBERS = (
     _Member("certificate", "certificate", _digest, txt.b64encode),
     _Member("not_before", "not_before_ms", parse_minute, encode_minute),
     _Member("not_after", "not_after_ms", parse_minute, encode_minute),
-    _Member("certificate_ref", "certificate_ref", _ref, _ref_json),
+    _Member("certificate_ref", "certificate_ref", _ref, Ref.to_json),
     _Member("signature_algorithm", "signature_algorithm", _word(codes.SIGNATURE_ALGORITHMS), _same),
     _Member("sig_digest", "sig_digest", _digest, txt.b64encode),
     _Member("container", "container", _word(codes.CONTAINERS), _same),
