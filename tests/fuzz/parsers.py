@@ -19,6 +19,7 @@ from log.certs.chain import Anchor, ChainChecker
 from log.checking.messages import Frames
 from log.client import pem, submit
 from log.client.exchange import Answer, printable
+from log.client.held import Held
 from log.client.receipts import Receipt
 from log.crypto import suites
 from log.crypto.ecdsa import EcdsaVerifier
@@ -258,6 +259,10 @@ def _receipt(data: bytes) -> None:
     Receipt.parse(data)
 
 
+def _held(data: bytes) -> None:
+    assert Held.parse(data).encode() == data
+
+
 def _trustlist(data: bytes) -> None:
     """A list and its note, split at the first NUL."""
     listed, _, note = data.partition(b"\0")
@@ -340,6 +345,7 @@ PARSERS: dict[str, Parser] = {
     "accept-encoding": Parser(_lax(_gzip)),
     "sct-answer": Parser(_lax(_sct_answer), ("formats.sct:SCT.from_json",)),
     "receipt": Parser(_lax(_receipt)),
+    "held-events": Parser(_lax(_held)),
     "pem": Parser(_lax(_pem)),
     "said": Parser(_lax(lambda data: printable(data.decode("utf-8", "replace")))),
     "evidence": Parser(_lax(lambda data: evidence.check(data, _head), BadProof, BadSignature)),
