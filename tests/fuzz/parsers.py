@@ -329,7 +329,9 @@ PARSERS: dict[str, Parser] = {
     "issuer-key": Parser(_lax(_issuer_key, Refused)),
     "ecdsa": Parser(_lax(_ecdsa, BadSignature)),
     "sm2": Parser(_lax(_sm2, BadSignature)),
-    "rows": Parser(_lax(_rows), ("formats.tile_leaf:measure", "formats.tile_leaf:leaf_entry")),
+    "rows": Parser(
+        _lax(_rows), ("formats.tile_leaf:measure", "formats.tile_leaf:leaf_entry", "formats.event:parse_event")
+    ),
     "signed-note": Parser(_lax(_signed, BadSignature), ("formats.checkpoint:parse_signed",)),
     "signed-tree-head": Parser(_lax(_sth), ("formats.tree_head:signed_tree_head",)),
     "text-lines": Parser(
