@@ -5,8 +5,9 @@ A log answers 202 while its witnesses have not vouched for an entry yet; whoever
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from typing import TypeVar
 from urllib.parse import urlencode
 
 import httpx
@@ -14,15 +15,15 @@ import httpx
 from log.client import LogReader
 from log.client.exchange import exchange
 from log.client.prover import inclusion
-from log.client.verifier import Proven, verify_proof
 from log.errors import BadProof, Malformed, NotFound, NotYet, Unreachable
 from log.formats.checkpoint import Checkpoint
 from log.formats.note import Note
-from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
 
 DEADLINE_S = 30.0  # one request
 MAX_PROOF_BYTES = 1 << 20
+
+Proven = TypeVar("Proven")
 
 
 class ProofSource:
@@ -64,13 +65,14 @@ class ProofSource:
         raise Malformed(f"{self._url}: {answer.status}")
 
 
-async def upgrade(raw: bytes, certificate: bytes, policy: Policy, reader: LogReader) -> tuple[bytes, Proven]:
-    """Return a proof of the same entry on the log's witnessed head, and what it proves under `policy`.
+async def upgrade(raw: bytes, verify: Callable[[bytes, bool], Proven], reader: LogReader) -> tuple[bytes, Proven]:
+    """Return a proof of the same entry on the log's witnessed head, and what it proves.
 
-    The old proof is verified first: what it does not prove is not carried over. `NotYet` when the witnessed
-    head does not cover the entry; else the errors of `verify_proof`.
+    `verify` takes a proof, and whether the word of one side will do (`verify_proof`, `verify_receipt`). The old proof
+    is verified first: what it does not prove is not carried over. `NotYet` when the witnessed head does not cover the
+    entry; else the errors of `verify`.
     """
-    verify_proof(raw, certificate, policy, provisional=True)
+    verify(raw, True)
     old = TlogProof.parse(raw)
     note = await reader.witnessed()
     size = 0 if note is None else Checkpoint.parse(Note.parse(note).text).size
@@ -80,4 +82,4 @@ async def upgrade(raw: bytes, certificate: bytes, policy: Policy, reader: LogRea
         raise BadProof("this is another log")
     hashes = await inclusion(reader, old.index, size)
     new = TlogProof(old.index, tuple(hashes), note, old.extra).encode()
-    return new, verify_proof(new, certificate, policy)
+    return new, verify(new, False)

@@ -49,6 +49,12 @@ class Entry:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read an entry, or raise `Malformed`, also for an unknown type or content not of its type."""
+        entry = cls._read(data)
+        entry._check_content()
+        return entry
+
+    @classmethod
+    def _read(cls, data: bytes) -> Self:
         if len(data) > MAX_ENTRY_SIZE:
             raise Malformed(f"entry over {MAX_ENTRY_SIZE} bytes")
         reader = Reader(data)
@@ -66,7 +72,6 @@ class Entry:
             reader.opaque16(),
         )
         reader.done()
-        entry._check_content()
         if entry.encode() != data:
             raise AssertionError("an entry was read in two ways")
         return entry
@@ -120,6 +125,12 @@ class Entry:
 def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     """Anchor another log's head: `note` has its text and the signature lines of that log alone."""
     return Entry(EntryType.CHECKPOINT_ANCHOR, timestamp_ms, submitter, (), CONTENT_CHECKPOINT, note.encode())
+
+
+def parse_event(data: bytes) -> tuple[Entry, LoggedEvent]:
+    """Read the entry of an event and what it holds, at one go; raises `Malformed`, also for other entries."""
+    entry = Entry._read(data)
+    return entry, entry.logged_event()
 
 
 def event_entry(timestamp_ms: int, member: str, logged: LoggedEvent) -> Entry:

@@ -18,7 +18,7 @@ from hashlib import sha256
 
 from log.errors import Malformed
 from log.formats import bundle, tile_leaf
-from log.formats.event import Entry
+from log.formats.event import parse_event
 from log.formats.names import ENTRY_FORMAT
 from log.formats.sct import extensions
 from log.formats.wire import opaque16, opaque24, u16, u64
@@ -173,7 +173,7 @@ def _entry_dedup(parts: Parts) -> bytes:
 
 
 def _event_keys(row: bytes) -> list[bytes]:
-    sig_digest = Entry.parse(row).logged_event().event.sig_digest
+    sig_digest = parse_event(row)[1].event.sig_digest
     return _entry_keys(row) + ([] if sig_digest is None else [SIGNATURE_KEY + sig_digest])
 
 

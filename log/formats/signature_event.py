@@ -93,7 +93,7 @@ class Event:
 
     @classmethod
     def of(cls, value: Any) -> Self:
-        """Read an event as JSON that was parsed, or raise `Malformed`."""
+        """Read an event as JSON that was parsed (by `jcs.parse`: of one spelling), or raise `Malformed`."""
         given = typed(value, dict)
         if given.get("format") != EVENT:
             raise Malformed("not an event of version 1")
@@ -102,12 +102,8 @@ class Event:
             raise Malformed(f"{kind}: {min(missing)} is missing")
         if strange := names - _REQUIRED[kind] - _OPTIONAL[kind]:
             raise Malformed(f"{kind}: {min(strange)[:40]!r} does not belong here")
-        event = cls(
-            **{member.attribute: member.read(given[member.name]) for member in _MEMBERS if member.name in given}
-        )
+        event = cls(**{_BY_NAME[name].attribute: _BY_NAME[name].read(given[name]) for name in names})
         event._check(names)
-        if event.to_json() != value:
-            raise Malformed("event with another spelling than the canonical one")
         return event
 
     def to_json(self) -> dict[str, Any]:
@@ -157,8 +153,11 @@ def _word(words: frozenset[str]) -> Callable[[Any], str]:
     return read
 
 
+_type_word = _word(frozenset(EventType))
+
+
 def _type(value: Any) -> EventType:
-    return EventType(_word(frozenset(EventType))(value))
+    return EventType(_type_word(value))
 
 
 def _digest(value: Any) -> bytes:
@@ -179,8 +178,8 @@ def _seal_version(value: Any) -> int:
 
 def _oids(value: Any) -> tuple[str, ...]:
     oids = tuple(typed(value, list))
-    if len(oids) > MAX_POLICY_OIDS or not all(_OID.fullmatch(typed(oid, str)) for oid in oids):
-        raise Malformed(f"policy_oids: up to {MAX_POLICY_OIDS} OIDs with dots")
+    if not 1 <= len(oids) <= MAX_POLICY_OIDS or not all(_OID.fullmatch(typed(oid, str)) for oid in oids):
+        raise Malformed(f"policy_oids: 1 to {MAX_POLICY_OIDS} OIDs with dots")
     return oids
 
 
@@ -191,23 +190,21 @@ def _ref(value: Any) -> Ref:
     return Ref(ref["origin"], ref["index"], _digest(ref["leaf_hash"]))
 
 
-def _ref_json(ref: Ref) -> dict[str, Any]:
-    return {"origin": ref.origin, "index": ref.index, "leaf_hash": txt.b64encode(ref.leaf_hash)}
-
-
 def _refs(value: Any) -> tuple[Ref, ...]:
     refs = tuple(_ref(item) for item in typed(value, list))
-    if len(set(refs)) != len(refs) or len(refs) > MAX_EVENT_REFS:
-        raise Malformed(f"events: up to {MAX_EVENT_REFS} leaves, each once")
+    if len(set(refs)) != len(refs) or not 1 <= len(refs) <= MAX_EVENT_REFS:
+        raise Malformed(f"events: 1 to {MAX_EVENT_REFS} leaves, each once")
     return refs
 
 
 def _refs_json(refs: tuple[Ref, ...]) -> list[dict[str, Any]]:
-    return [_ref_json(ref) for ref in refs]
+    return [ref.to_json() for ref in refs]
 
 
 def _commitments(value: Any) -> dict[str, bytes]:
     given = typed(value, dict)
+    if not given:
+        raise Malformed("commitments: absent where there are none")
     if unknown := given.keys() - codes.COMMITTED:
         raise Malformed(f"nothing commits to {min(unknown)[:40]!r}")
     return {name: _digest(committed) for name, committed in given.items()}
@@ -236,7 +233,7 @@ _MEMBERS = (
     _Member("certificate", "certificate", _digest, txt.b64encode),
     _Member("not_before", "not_before_ms", parse_minute, encode_minute),
     _Member("not_after", "not_after_ms", parse_minute, encode_minute),
-    _Member("certificate_ref", "certificate_ref", _ref, _ref_json),
+    _Member("certificate_ref", "certificate_ref", _ref, Ref.to_json),
     _Member("signature_algorithm", "signature_algorithm", _word(codes.SIGNATURE_ALGORITHMS), _same),
     _Member("sig_digest", "sig_digest", _digest, txt.b64encode),
     _Member("container", "container", _word(codes.CONTAINERS), _same),
@@ -254,6 +251,8 @@ _MEMBERS = (
     _Member("events", "events", _refs, _refs_json),
     _Member("commitments", "commitments", _commitments, _commitments_json),
 )
+
+_BY_NAME = {member.name: member for member in _MEMBERS}
 
 _ALWAYS = {"type", "at", "platform_jurisdiction"}
 _CIRCUMSTANCES = {

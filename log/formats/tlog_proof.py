@@ -19,7 +19,7 @@ from log.errors import Malformed
 from log.formats import text as txt
 from log.formats.checkpoint import parse_signed
 from log.formats.commitment import Opening, encode_openings, parse_openings
-from log.formats.event import Entry
+from log.formats.event import Entry, parse_event
 from log.formats.names import EXTRA_ENTRY, EXTRA_EVENT, EXTRA_X509
 from log.formats.sct import SCT
 from log.formats.tile_leaf import PRECERT_ENTRY, X509_ENTRY
@@ -151,11 +151,11 @@ class EventExtra:
         reader = Reader(data)
         if reader.u8() != EXTRA_EVENT:
             raise Malformed("extra data with an unknown tag")
-        extra = cls(Entry.parse(reader.opaque16()), parse_openings(reader.rest()))
-        commitments = extra.entry.logged_event().event.commitments
-        if any(commitments.get(opening.name) != opening.commitment for opening in extra.openings):
+        entry, logged = parse_event(reader.opaque16())
+        openings = parse_openings(reader.rest())
+        if any(logged.event.commitments.get(opening.name) != opening.commitment for opening in openings):
             raise Malformed("an opening of something that the event does not commit to")
-        return extra
+        return cls(entry, openings)
 
     def encode(self) -> bytes:
         return u8(EXTRA_EVENT) + opaque16(self.entry.encode()) + encode_openings(self.openings)

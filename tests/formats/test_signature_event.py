@@ -266,7 +266,7 @@ def test_a_reference_to_a_certificate_stands_before_those_to_events() -> None:
 
 
 def _entry(**changes: Any) -> Entry:
-    parts = {
+    parts: dict[str, Any] = {
         "entry_type": EntryType.SIGNATURE_EVENT,
         "timestamp_ms": AT_MS,
         "submitter": b"hk/iam-smart",
