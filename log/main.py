@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 
 from log import journal, state
-from log.access import Bodies
+from log.access import Role
 from log.api import server
 from log.api.app import Options, create_app
+from log.api.auth import Credentials, Token
 from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.api.server import Tls
 from log.api.vitals import Vitals
-from log.authority import Authority, FileAuthority
+from log.authority import Authority, FileAuthority, FixedMembers, Members
 from log.certs.trustlist import TrustList
 from log.checking.messages import Rules
 from log.checking.pool import Pool
@@ -27,7 +28,7 @@ from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import NoteSigner, sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed
-from log.formats.family import FAMILIES, GOVERNANCE, TILES
+from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
@@ -46,13 +47,15 @@ from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission, AdmissionLimits
+from log.service.events import EventIntake, EventLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
 from log.service.log import Identity, Log, ReadLimits
+from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
-from log.settings import LogTable, NodeSettings
-from log.storage import HeadStore
+from log.settings import LogTable, NodeSettings, authority_of
+from log.storage import HeadStore, RecordStore
 
 logger = logging.getLogger("twinlog.main")
 
@@ -68,19 +71,20 @@ EXIT_STORE = 4
 # --- a node out of its settings -------------------------------------------------------------------------------
 
 
-async def build(settings: NodeSettings, clock: Clock, url: str) -> Node:
+async def build(settings: NodeSettings, clock: Clock, url: str, members: Members | None = None) -> Node:
     """Open a node's stores and put it together; nothing runs before `Node.start`.
 
-    `url` is where the node listens: its public URL unless the settings name another.
+    `url` is where the node listens: its public URL unless the settings name another. Nobody is a member by default.
     """
-    return await _Builder(settings, clock).node(settings.public_url.rstrip("/") or url)
+    return await _Builder(settings, clock, members or FixedMembers()).node(settings.public_url.rstrip("/") or url)
 
 
 class _Builder:
     """Holds what the parts of one node share while they are put together."""
 
-    def __init__(self, settings: NodeSettings, clock: Clock) -> None:
+    def __init__(self, settings: NodeSettings, clock: Clock, members: Members) -> None:
         state.check_settings(settings)
+        self._members = members
         self._settings = settings
         self._clock = clock
         self._heads = state.open_heads(settings, create=False)
@@ -103,6 +107,8 @@ class _Builder:
         self._tables: list[tuple[LogTable, LogTable]] = []  # of each certificate log, with the one it comes from
         self._intakes: dict[str, CertificateIntake] = {}
         self._open_intakes: dict[str, OpenIntake] = {}
+        self._events: dict[str, EventIntake] = {}
+        self._witness: NodeWitness | None = None
         self._node: Node | None = None
 
     async def node(self, url: str) -> Node:
@@ -118,6 +124,7 @@ class _Builder:
         self._admit()
         known = state.witnessed(settings)
         witness = NodeWitness(witness_keys, known, self._heads, self._guard, self._halts, self._clock, self._fail)
+        self._witness = witness
         config = NodeConfig(
             settings.node,
             url,
@@ -149,6 +156,7 @@ class _Builder:
             Footprint(partial(state.store_paths, settings)),
             self._keeper(),
             {name: term.window for name, term in self._terms.items()},
+            self._events,
         )
         return self._node
 
@@ -246,6 +254,7 @@ class _Builder:
             ),
             self._fail,
         )
+        hosted.bodies = table.shown_to
         hosted.closed = await closing.reason(self._heads, table.origin)
         if table.closed and not hosted.closed:
             hosted.closed = CLOSED_BY_SETTINGS
@@ -257,7 +266,27 @@ class _Builder:
             )
         if family is TILES:
             self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
+        if family is EVENTS:
+            records = state.open_records(settings, table, create=False)
+            self._events[table.name] = self._event_intake(hosted, records, table)
         return hosted
+
+    def _event_intake(self, hosted: Log, records: RecordStore, table: LogTable) -> EventIntake:
+        limits = self._settings.limits
+        references = References(
+            lambda: {each.origin: each for each in self._logs},
+            lambda: () if self._witness is None else self._witness.vkeys,
+        )
+        return EventIntake(
+            hosted,
+            records,
+            references,
+            self._members,
+            self._admission,
+            self._clock,
+            EventLimits(limits.max_events, limits.max_rate_per_s, frozenset(table.refuse)),
+            self._fail,
+        )
 
     def _admit(self) -> None:
         """Say by which rules each log of certificates admits, now that it is known which there are."""
@@ -371,6 +400,7 @@ def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
     return AdmissionLimits(
         max_client_rate_per_s=limits.max_client_rate_per_s,
         max_issuer_rate_per_s=limits.max_issuer_rate_per_s,
+        max_member_rate_per_s=limits.max_member_rate_per_s,
         rate_burst_s=limits.rate_burst_s,
         max_rate_sources=limits.max_rate_sources,
         submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
@@ -378,16 +408,27 @@ def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
     )
 
 
+def _credentials(settings: NodeSettings, url: str, members: Members) -> Credentials:
+    tokens = [
+        Token(table.name, Role(table.role), table.side, bytes.fromhex(table.sha256), table.expires)
+        for table in settings.tokens
+    ]
+    authority = settings.authority or authority_of(settings.public_url or url)
+    return Credentials(settings.side, authority, members, settings.limits.max_created_skew_s, tokens)
+
+
 def _http_limits(settings: NodeSettings) -> HttpLimits:
     limits = settings.limits
     return HttpLimits(
         max_body_bytes=limits.max_body_bytes,
+        max_events_bytes=limits.max_events_bytes,
         max_held_bytes=limits.max_held_bytes,
         body_timeout_s=limits.body_timeout_s,
         read=limits.max_reads,
         entries=limits.max_entry_reads,
         prove=limits.max_proofs,
         submit=limits.max_submissions,
+        events=limits.max_event_requests,
         gossip=limits.max_gossip,
         status=limits.max_status,
     )
@@ -410,18 +451,25 @@ def _connection_limits(settings: NodeSettings) -> ConnectionLimits:
 # --- serving --------------------------------------------------------------------------------------------------
 
 
-async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], None]) -> int:
+async def serve(
+    settings: NodeSettings, clock: Clock, announce: Callable[[str], None], members: Members | None = None
+) -> int:
     """Run a node until SIGTERM or SIGINT, or until a store fails; return the process's exit code.
 
-    `announce` gets the URL once every log has recovered and the socket answers.
+    `announce` gets the URL once every log has recovered and the socket answers. Nobody is a member by default.
     """
     asyncio.get_running_loop().set_exception_handler(journal.task_failed)
     with server.listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
-        return await _serve(settings, clock, listener, vitals, announce)
+        return await _serve(settings, clock, listener, vitals, announce, members or FixedMembers())
 
 
 async def _serve(
-    settings: NodeSettings, clock: Clock, listener: socket.socket, vitals: Vitals, announce: Callable[[str], None]
+    settings: NodeSettings,
+    clock: Clock,
+    listener: socket.socket,
+    vitals: Vitals,
+    announce: Callable[[str], None],
+    members: Members,
 ) -> int:
     tls = _tls(settings)
     if tls is None and not settings.behind_proxy and not server.stays_here(listener):
@@ -431,7 +479,7 @@ async def _serve(
         )
     url = server.url_of(listener, tls)
     try:
-        node = await build(settings, clock, url)
+        node = await build(settings, clock, url, members)
         await node.start()
     except StoreFailed as error:
         logger.error("a store failed: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
@@ -440,8 +488,7 @@ async def _serve(
         logger.error("the state refuses: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
         return EXIT_STATE
     options = Options(
-        Bodies(settings.bodies),
-        tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
+        _credentials(settings, url, members),
         settings.behind_proxy,
         _http_limits(settings),
         settings.limits.slow_request_ms,

@@ -74,7 +74,7 @@ async def issuer(site: Site, call: Call) -> Reply:
     """`/<log>/issuer/<SHA-256>`: a certificate that a chain in this log refers to."""
     name, digest = call.params
     hosted = site.log(name)
-    certificate = await hosted.blob(bytes.fromhex(digest)) if _DIGEST.fullmatch(digest) else None
+    certificate = await hosted.blob(bytes.fromhex(digest)) if is_digest(digest) else None
     if certificate is None:
         raise NotFound("no issuer of that fingerprint")
     return Reply(200, _ISSUER, certificate)
@@ -89,6 +89,11 @@ async def tlog_proof(site: Site, call: Call) -> Reply:
         raise Malformed("ask for leaf=<hex> or fingerprint=<hex>, and at most head=newest")
     proof = await hosted.tlog_proof(leaf=_digest(leaf), fingerprint=_digest(fingerprint), newest=head is not None)
     return Reply(200, _NOTE, proof)
+
+
+def is_digest(text: str) -> bool:
+    """Say whether this is a SHA-256 as paths have it: 64 digits of lower-case hex."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def accepts_gzip(fields: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -129,6 +134,6 @@ def _query(query: bytes) -> dict[str, str]:
 def _digest(text: str | None) -> bytes | None:
     if text is None:
         return None
-    if not _DIGEST.fullmatch(text):
+    if not is_digest(text):
         raise Malformed("a SHA-256 is 64 digits of lower-case hex")
     return bytes.fromhex(text)

@@ -12,6 +12,7 @@ from log.api.metrics import Metrics
 from log.api.reply import BINARY, CERTIFICATE, HTML, JSON, TEXT, Reply
 from log.api.served import ServedLog, ServedNode
 from log.errors import NotFound
+from log.formats.submission import Submission
 from log.formats.witness_request import SIZE_CONTENT_TYPE
 
 
@@ -24,6 +25,7 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes  # empty for GET
     restricted: bool  # not everybody may ask for this: no cache may keep the answer
     client: str = ""  # who sends this body, as `log.api.clients` names it; "" for GET
+    signed: Submission | None = None  # what a member signed; its digest is not yet held against the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ RANGE = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("start", "e
 ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf_index", "tree_size"))
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 415, 429))
 OPEN = Sort(_WRITE, Kind.OPEN, Lane.SUBMIT, TEXT, BINARY, refuses=(400, 413, 415, 429))
+EVENTS = Sort(_WRITE, Kind.EVENT, Lane.EVENTS, JSON, JSON, refuses=(400, 409, 410, 413, 415, 429))
+RECORD = Sort(_READ, Kind.RECORD, Lane.READ, TEXT)
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413, 415))
 TO_WITNESS = Sort(

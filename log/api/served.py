@@ -6,10 +6,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from log.access import Bodies
 from log.formats.sct import SCT
+from log.formats.submission import Submission
 from log.formats.tile_leaf import LeafEntry
 from log.formats.tree_head import SignedTreeHead
 from log.node.reading import NodeReading
+from log.service.events import EventAnswer
 from log.service.reading import LogReading
 
 
@@ -78,6 +81,11 @@ class ServedLog(Protocol):
     @property
     def origin(self) -> str: ...
     @property
+    def bodies(self) -> Bodies:
+        """To whom its entries are shown."""
+        ...
+
+    @property
     def certificates(self) -> ServedCertificates | None:
         """None for a family that holds no certificates."""
         ...
@@ -113,6 +121,20 @@ class ServedOpenIntake(Protocol):
         ...
 
 
+class ServedEvents(Protocol):
+    """The way into a log of events, and to what its members signed."""
+
+    def arrive(self, client: str) -> None:
+        """Raise `Closed` or `RateLimited` before anything of a client's body is looked at."""
+        ...
+
+    async def add(self, signed: Submission, body: bytes, client: str) -> EventAnswer:
+        """Return the answer to a request whose signature and digest are good."""
+        ...
+
+    async def record(self, digest: bytes) -> bytes | None: ...
+
+
 class WitnessAnswer(Protocol):
     """What c2sp.org/tlog-witness lets a witness say: its codes and content types are its own."""
 
@@ -138,6 +160,8 @@ class ServedNode(Protocol):
     def intakes(self) -> Mapping[str, ServedIntake]: ...
     @property
     def open_intakes(self) -> Mapping[str, ServedOpenIntake]: ...
+    @property
+    def events(self) -> Mapping[str, ServedEvents]: ...
     @property
     def witness(self) -> ServedWitness: ...
     @property

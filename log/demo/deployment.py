@@ -130,7 +130,7 @@ class Deployment:
             lines.append("guards = []")
         for family in FAMILIES:
             lines += ["[[logs]]", f'name = "{family}"', f'family = "{family}"']
-            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"']
+            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"', 'bodies = "public"']
         if guard is not None:
             lines += ["[[guards]]", 'name = "monitor"', f'cosigner = "{guard[0]}"', f'push = "{guard[1]}"']
         for family in FAMILIES if public else ():

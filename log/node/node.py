@@ -36,6 +36,7 @@ from log.node.keeper import Keeper
 from log.node.log_list import MIN_MMD_S, log_list_entry
 from log.node.reading import ChecksReading, NodeReading
 from log.node.witness import NodeWitness
+from log.service.events import EventIntake
 from log.service.intake import CertificateIntake, OpenIntake
 from log.service.log import Log, LogStatus
 from log.storage import HeadStore
@@ -73,12 +74,14 @@ class Node:
         footprint: Footprint,
         keeper: Keeper | None = None,
         windows: Mapping[str, tuple[int, int] | None] | None = None,
+        events: Mapping[str, EventIntake] | None = None,
     ) -> None:
         """`windows` are the notAfter dates that logs take, by name, POSIX milliseconds."""
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
         self.intakes = dict(intakes)
         self.open_intakes = open_intakes
+        self.events = dict(events or {})
         self._keeper = keeper
         self._windows = dict(windows or {})
         self.witness = witness
@@ -152,6 +155,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(intake.close() for intake in self.events.values()))
         await asyncio.gather(*(hosted.stop() for hosted in self.logs.values()))
         await self._checks.stop()
         await self._heads.close()

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from log.access import Bodies
 from log.client.prover import root, subtree
 from log.errors import Closed, LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
@@ -114,6 +115,7 @@ class Log:
         self._guarded = guarded
         self._limits = limits
         self._on_failure = on_failure
+        self.bodies = Bodies.HOME_ONLY  # to whom its entries are shown; the least until its settings say otherwise
         self.closed = ""  # why the log takes no more entries, for ever; "" while it does
         self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._gzip_bytes = 0
@@ -181,6 +183,11 @@ class Log:
         """Raise `Closed` when the log takes no more entries."""
         if self.closed:
             raise Closed(self.closed)
+
+    def check_takes(self) -> None:
+        """Raise `Closed` or `Unavailable` when a new entry would not be taken now for whatever reason but room."""
+        self.check_open()
+        self.sequencer.check_takes()
 
     def reading(self) -> LogReading:
         """Return the numbers of this moment."""

@@ -108,7 +108,11 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
     [
         ("heartbeats = 3\n", "heartbeats"),
         ("heartbeat_s = 0\n", "heartbeat_s"),
-        ('bodies = "everyone"\n', "bodies"),
+        ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "all"\n', "logs.1.bodies"),
+        ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "home-only"\n', "side: "),
+        ('[[logs]]\nname = "t"\nfamily = "events"\norigin = "o"\npolicy = "p"\n', "side: "),
+        ('authority = "https://hk.example"\n', "authority"),
+        ('[[tokens]]\nname = "t"\nrole = "guard"\nside = "hk"\nexpires = "2999-01-01"\n', "tokens.0.role"),
         ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
@@ -211,8 +215,8 @@ def test_a_node_never_witnesses_its_own_logs(node: Path) -> None:
 
 def test_submission_records_are_exported_and_verified_without_the_node(node: Path, tmp_path: Path) -> None:
     node.write_text(
-        node.read_text() + '[[logs]]\nname = "events"\nfamily = "events"\norigin = "hk.example/events"\n'
-        'policy = "x509.policy"\n'
+        'side = "hk"\n' + node.read_text() + '[[logs]]\nname = "events"\nfamily = "events"\n'
+        'origin = "hk.example/events"\npolicy = "x509.policy"\n'
     )
     twinlog("keygen", "--settings", node)
     twinlog("init", "--settings", node)
