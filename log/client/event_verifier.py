@@ -74,9 +74,10 @@ def verify_event(
 ) -> ProvenEvent:
     """Verify that a document is the one that an event speaks of, and that the event is logged.
 
-    `raw` is a tlog-proof with openings, the document's among them. Where the signer's `certificate` (DER) is given it
-    must be the event's, where the `signature` (its value) is, it must be the event's and verify over the document;
-    that needs the certificate, given or opened.
+    `raw` is a tlog-proof. Where it opens the document, that must be this one. Where the signer's `certificate` (DER) is
+    given it must be the event's, where the `signature` (its value) is, it must be the event's and verify over the
+    document; that needs the certificate, given or opened, and does without the document's opening: this is how a bank
+    that was given no receipt verifies what it found by the signature. One of the two must tell of the document.
     """
     return _verify(raw, policy, _InHand(document, certificate, signature), provisional=provisional)
 
@@ -109,7 +110,7 @@ def _proven(raw: bytes, policy: Policy, held: _InHand) -> ProvenEvent:
     logged = extra.entry.logged_event()
     event = logged.event
     opened = {opening.name: opening.value for opening in extra.openings}
-    if held.document is not None:
+    if held.document is not None and (held.signature is None or "document" in opened):
         _check_document(event, opened, held.document)
     certificate = _certificate(event, opened, held.certificate)
     if held.signature is not None:
@@ -135,7 +136,7 @@ def _check_document(event: Event, opened: Mapping[str, bytes], document: bytes) 
     if event.document_algorithm is None:
         raise BadProof(f"an event of the type {event.type} speaks of no document")
     if "document" not in opened:
-        raise BadProof("the receipt does not open which document it is of; its submitter keeps one that does")
+        raise BadProof("the receipt does not open which document it is of, and no signature over it was given")
     if document_digest(event.document_algorithm, document) != opened["document"]:
         raise BadProof("the receipt is of another document")
 

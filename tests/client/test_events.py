@@ -268,6 +268,31 @@ async def test_an_organisation_is_named_and_found_in_its_log() -> None:
         certificate_ref(replace(proof, extra=None).encode(), who.certificate)
 
 
+async def test_who_has_no_openings_verifies_by_the_signature() -> None:
+    """As a bank does, that found the event by the signature's digest and holds an organisation's certificate."""
+    who, other = signer("p256"), signer("p256", "Another (synthetic)")
+    signature = who.sign(DOCUMENT)
+    opened = sign_event(DOCUMENT, who.certificate, signature, SAID, named=True)
+    found = await logged(opened)
+    proven = verify_event(found, DOCUMENT, POLICY, certificate=who.certificate, signature=signature)
+    assert (proven.document_verified, proven.signature_verified) == (True, True)
+    wrongs: tuple[dict[str, Any], ...] = (
+        {"certificate": who.certificate},
+        {"signature": signature},
+        {"certificate": other.certificate, "signature": signature},
+        {"certificate": who.certificate, "signature": who.sign(DOCUMENT)},
+    )
+    for wrong in wrongs:
+        with pytest.raises(VerificationError):
+            verify_event(found, DOCUMENT, POLICY, **wrong)
+    with pytest.raises(BadSignature, match="does not verify"):
+        verify_event(found, DOCUMENT + b".", POLICY, certificate=who.certificate, signature=signature)
+    # Of a person's certificate nothing says that it is this one: with another key the same value may verify.
+    personal = sign_event(DOCUMENT, who.certificate, signature, SAID, named=False)
+    with pytest.raises(BadProof, match="this certificate signed"):
+        verify_event(await logged(personal), DOCUMENT, POLICY, certificate=who.certificate, signature=signature)
+
+
 async def test_a_countersignature_refers_to_the_event_before_it() -> None:
     first = made(signer("p256"))
     given = await logged(made(signer("p384")), first)
