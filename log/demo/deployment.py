@@ -139,13 +139,19 @@ class Deployment:
         signers: Mapping[str, str] | None = None,
     ) -> None:
         other = self.sites[_other(site.side)]
-        top = {"node": site.name, "listen": f"127.0.0.1:{site.port}", "public_url": site.url, **self.node_lines}
+        top = {
+            "node": site.name,
+            "side": site.side,
+            "listen": f"127.0.0.1:{site.port}",
+            "public_url": site.url,
+            **self.node_lines,
+        }
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
         if guard is None:
             lines.append("guards = []")
         for family in FAMILIES:
             lines += ["[[logs]]", f'name = "{family}"', f'family = "{family}"']
-            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"']
+            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"', 'bodies = "public"']
         if guard is not None:
             lines += ["[[guards]]", 'name = "monitor"', f'cosigner = "{guard[0]}"', f'push = "{guard[1]}"']
         for family in FAMILIES if public else ():
@@ -153,7 +159,7 @@ class Deployment:
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
             genesis = self.council.genesis_file
-            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}", f'side = "{site.side}"']
+            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}"]
             lines.append(f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"')
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
@@ -180,8 +186,9 @@ class Deployment:
             joint.append(("guard-add", {**guard, "cosigner": monitor["cosigner"], "push": monitor["push"]}))
             for family in FAMILIES:
                 origin = site.origin(family)
-                place: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
-                joint.append(("log-add", {**place, "vkeys": list(public[side][origin]), "window": None}))
+                added: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
+                added |= {"vkeys": list(public[side][origin]), "window": None}
+                joint.append(("log-add", added))
                 policy = Policy.parse(site.policy(family).read_bytes()).encode()
                 joint.append(("policy", {"origin": origin, "policy": policy}))
         return rows
