@@ -146,7 +146,7 @@ async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     signing = load_keys(settings)
     nodes = config.nodes(settings, signing.witness.vkey)
     limits = settings.bounds()
-    store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows)
+    store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     try:
         async with http_client(limits) as client:
             yield assemble(nodes, signing, store, client, limits, shelf=shelf_of(settings))

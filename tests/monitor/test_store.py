@@ -15,7 +15,8 @@ from log.errors import StateRefused, StoreFailed, StoreLocked
 from log.formats.note import KeyType
 from monitor import judge
 from monitor.judge import Head
-from monitor.store import AGREED, CONVICTED, MIGRATIONS, OPEN, REFUTED, Evidence, Store, Vouched
+from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Evidence, Store, Vouched
+from monitor.store.schema import MIGRATIONS
 
 KEY = "m+00000000+key"
 CHECKED = 1_000
@@ -232,6 +233,32 @@ def test_rivals_miss_no_contradiction_with_an_earlier_head(tmp: list[tuple[int, 
         seen.append(new)
         assert store.state("o", size, root) == OPEN
     store.close()
+
+
+def test_the_write_ahead_log_is_folded_back_by_us_and_stays_small(path: Path) -> None:
+    opened = Store.open(path, KEY, CHECKED, fold_writes=4)
+    assert opened._database.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    for size in range(200):
+        opened.observe(head(size), "log", 1)
+    assert path.with_name(path.name + "-wal").stat().st_size < 50 * 4096
+    opened.close()
+
+
+def test_after_a_failed_fold_nothing_is_written_any_more_and_nothing_is_lost(path: Path) -> None:
+    opened = Store.open(path, KEY, CHECKED, fold_writes=2)
+    opened.observe(head(1), "log", 1)
+    with opened._transaction() as database:  # a table that is being written cannot be folded back: SQLITE_LOCKED
+        folding = opened._fold
+        opened._fold = lambda: None  # type: ignore[method-assign]
+        opened._unfolded = 1
+        folding()
+        database.execute("SELECT 1")
+    with pytest.raises(StoreFailed, match="no more"):
+        opened.observe(head(2), "log", 1)
+    opened.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.raw_notes("o") == [head(1).raw]
+    again.close()
 
 
 def test_after_a_failed_write_nothing_is_written_any_more(path: Path, store: Store) -> None:
