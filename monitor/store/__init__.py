@@ -9,6 +9,9 @@
     witness       per log: the head that *we* cosigned last; only a compare-and-swap changes it
     cosigned      per log and witness: the largest head that bears this witness's cosignature
     evidence      contradictions, as objects that anyone can check
+    action        governance actions that count, raw, each with the proof under which it came
+    holding       per governance log: how many actions it held last
+    carried       per governance log: which actions we brought there
 
 Positions are two: the largest signed head seen (`head`) and the largest rebuilt (`verified`). A state belongs to one
 process at a time (a lock file that the kernel frees), and to one witness key. In reading order:
@@ -17,19 +20,24 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     database      the file: made once, held by one process, written in one way
     heads         what logs have signed, and what became of it
     cosignatures  who cosigned what
+    actions       governance, and who holds how much of it
 """
 
 from pathlib import Path
 from typing import Self
 
+from monitor.store.actions import ActionRows, Holding, KeptAction
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
 
-__all__ = ["AGREED", "CONVICTED", "OPEN", "REFUTED", "Counts", "Evidence", "Store", "Verified", "Vouched"]
+__all__ = [
+    "AGREED", "CONVICTED", "OPEN", "REFUTED",
+    "Counts", "Evidence", "Holding", "KeptAction", "Store", "Verified", "Vouched",
+]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows):
+class Store(HeadRows, CosignatureRows, ActionRows):
     """The open state."""
 
     @classmethod

@@ -43,7 +43,7 @@ class Evidence:
 
     id: bytes  # SHA-256 of `object`
     kind: Kind
-    origin: str
+    origin: str  # of the log; of governance `chain <name> seq <seq>`
     object: bytes  # monitor.evidence
     found_ms: int
 
@@ -230,12 +230,20 @@ class HeadRows(Database):
             return made.rowcount == 1
 
     def evidence(self, origin: str) -> list[Evidence]:
-        """Return what a log is convicted of, oldest first."""
+        """Return what a log, or a chain of governance, is convicted of, oldest first."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT id, kind, object, found_ms FROM evidence WHERE origin = ? ORDER BY found_ms, id", (origin,)
             )
             return [Evidence(row[0], Kind(row[1]), origin, row[2], row[3]) for row in rows]
+
+    def evidence_of(self, kind: Kind) -> list[Evidence]:
+        """Return everything of one kind, oldest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT id, origin, object, found_ms FROM evidence WHERE kind = ? ORDER BY found_ms, id", (kind.value,)
+            )
+            return [Evidence(row[0], kind, row[1], row[2], row[3]) for row in rows]
 
     # --- looking -------------------------------------------------------------------------------------------
 

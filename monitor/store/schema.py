@@ -36,4 +36,14 @@ MIGRATIONS = (
         found_ms INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE action (
+        genesis BLOB NOT NULL, hash BLOB NOT NULL, chain TEXT NOT NULL, seq INTEGER NOT NULL, note BLOB NOT NULL,
+        proof BLOB NOT NULL, source TEXT NOT NULL, received_ms INTEGER NOT NULL, PRIMARY KEY (genesis, hash)
+    ) STRICT;
+    CREATE TABLE holding (origin TEXT PRIMARY KEY, count INTEGER NOT NULL, seen_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE carried (
+        origin TEXT NOT NULL, action BLOB NOT NULL, carried_ms INTEGER NOT NULL, PRIMARY KEY (origin, action)
+    ) STRICT;
+    """,
 )
