@@ -200,6 +200,30 @@ async def test_what_does_not_count_from_the_pinned_genesis_is_neither_kept_nor_c
     assert monitor.store.actions(world.hk_governance.genesis.hash) == []
 
 
+async def test_actions_that_do_not_count_hold_up_none_that_do(tmp_path: Path) -> None:
+    world = GovernedWorld()
+    await world.begin({followed.origin: 20 for followed in world.logs})
+    async for monitor in monitors(tmp_path, world, limits="actions_per_round = 2\n"):
+        for number in range(5):
+            pen = world.pen("hk")
+            pen.keys = signers("gd")[:2]
+            world.hk_governance._add(pen.say("member-suspend", {"id": f"ca-{number}", "reason": ""}))
+        await world.hk_governance.submit(good := world.pen("gd").say("member-admit", MEMBER))
+        outcome, _ = await monitor.once()
+        assert outcome is Outcome.UNVERIFIED
+        assert monitor.rounds is not None
+        for _ in range(4):
+            for carrier in monitor.rounds.carriers:
+                await carrier.pull()
+                await carrier.push()
+        assert set(world.gd_governance.held) == {good.hash}
+        world.hk.seen.clear()
+        for carrier in monitor.rounds.carriers:
+            findings = [*await carrier.pull(), *await carrier.push()]
+            assert all(finding.code == "action" for finding in findings)
+        assert not [each for each in world.hk.seen if "/action/" in each], "they are not fetched again and again"
+
+
 @pytest.mark.parametrize("what", ["garbage", "other", "flipped", "unsigned"])
 async def test_a_proof_that_does_not_hold_brings_nothing(monitor: Monitor, world: GovernedWorld, what: str) -> None:
     hk = world.pen("hk")
@@ -303,6 +327,22 @@ async def test_a_receipt_is_checked(monitor: Monitor, world: GovernedWorld) -> N
     outcome, findings = await monitor.once()
     assert outcome is Outcome.UNVERIFIED
     assert [(f.subject, f.code) for f in findings] == [("gd.example/governance hk/1", "receipt")]
+
+
+async def test_a_receipt_of_another_action_is_none(monitor: Monitor, world: GovernedWorld) -> None:
+    hk = world.pen("hk")
+    one, two = hk.say("member-admit", MEMBER), hk.say("member-suspend", SUSPEND)
+    await world.hk_governance.submit(one, two)
+    await world.gd_governance.submit(one)
+    shown = await world.gd_governance.proof(20)
+    world.gd_governance.answers[two.hash] = 200, "text/plain", shown
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.UNVERIFIED
+    assert [(f.subject, f.code) for f in findings] == [("gd.example/governance hk/2", "receipt")]
+    assert monitor.store is not None
+    holding = monitor.store.holding("gd.example/governance")
+    assert holding is not None
+    assert (holding.count, holding.carried) == (1, 0)
 
 
 async def test_a_busy_node_is_asked_again(monitor: Monitor, world: GovernedWorld) -> None:

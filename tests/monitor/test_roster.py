@@ -9,7 +9,7 @@ import pytest
 
 from log.formats.action import JOINT
 from log.formats.checkpoint import parse_signed
-from log.formats.note import KeyType
+from log.formats.note import KeyType, VKey
 from log.formats.policy import Policy
 from log.formats.text import b64encode
 from monitor import main, settings
@@ -37,27 +37,35 @@ async def monitor(tmp_path: Path, world: GovernedWorld) -> AsyncIterator[Monitor
         yield made
 
 
-def policy(world: GovernedWorld, monitor: Monitor, home: LyingNode) -> Policy:
-    lines = [f"witness {n.name} {n.witness.signer.vkey.encode()}\n" for n in world.reachable if n is not home]
-    names = " ".join(["mon", *(n.name for n in world.reachable if n is not home)])
-    return Policy.parse(f"{''.join(lines)}witness mon {monitor.key.encode()}\ngroup all all {names}\nquorum all\n")
+def policy(world: GovernedWorld, cosigner: VKey, home: LyingNode) -> Policy:
+    others = [node for node in world.reachable if node is not home]
+    lines = "".join(f"witness {node.name} {node.witness.signer.vkey.encode()}\n" for node in others)
+    names = " ".join(["mon", *(node.name for node in others)])
+    return Policy.parse(f"{lines}witness mon {cosigner.encode()}\ngroup all all {names}\nquorum all\n")
 
 
-def join(world: GovernedWorld, monitor: Monitor, joint: Chainer, url: str = "http://sd") -> None:
+def join(world: GovernedWorld, monitor: Monitor, joint: Chainer) -> None:
+    join_by(world, monitor.path, joint, "http://sd")
+
+
+def join_by(world: GovernedWorld, path: Path, joint: Chainer, url: str) -> None:
     """Write the actions by which Shandong joins, and let the nodes take them up as real ones do."""
-    keys = main.load_keys(settings.load(monitor.path))
-    joint.say(*node_added(world.sd, url))
-    for followed in world.sd.logs.values():
-        joint.say(*log_added(world.sd, followed))
-    guard = {"node": "sd", "name": "m", "cosigner": keys.witness.vkey.encode(), "push": keys.guard.vkey.encode()}
-    joint.say("guard-add", guard)
+    keys = main.load_keys(settings.load(path))
+    cosigner = keys.witness.vkey
     for node in world.reachable:
         for followed in node.logs.values():
-            followed.policy = policy(world, monitor, node)
-            joint.say("policy", {"origin": followed.origin, "policy": followed.policy.encode()})
+            followed.policy = policy(world, cosigner, node)
             for other in world.reachable:
                 if other is not node:
                     other.witness.known[followed.origin] = followed.vkeys
+    joint.say(*node_added(world.sd, url))
+    for followed in world.sd.logs.values():
+        joint.say(*log_added(world.sd, followed))
+    guard = {"node": "sd", "name": "m", "cosigner": cosigner.encode(), "push": keys.guard.vkey.encode()}
+    joint.say("guard-add", guard)
+    for node in world.reachable:
+        for followed in node.logs.values():
+            joint.say("policy", {"origin": followed.origin, "policy": followed.policy.encode()})
 
 
 def vouched(world: GovernedWorld) -> bool:
@@ -225,9 +233,43 @@ async def test_what_relaxes_is_followed_from_its_date_on(monitor: Monitor, world
     await monitor.once()
     assert world.sd.seen == []
     world.time_ms += 60_000
-    await healthy(monitor)
-    await healthy(monitor)
+    assert monitor.rounds is not None
+    await monitor.rounds.once()  # the same process: nobody has told it anything new
+    await monitor.rounds.once()
     assert vouched(world)
+
+
+async def test_a_node_of_the_settings_that_governance_has_removed_is_gone(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    await healthy(monitor)
+    removal = world.pen(JOINT).say("node-remove", {"name": "gd", **BECAUSE})
+    await world.hk_governance.submit(removal)
+    await monitor.once()
+    world.gd.seen.clear()
+    _, findings = await monitor.once()
+    assert world.gd.seen == []
+    assert {finding.code for finding in findings} == {"unvouched"}, "its witness stands in the policies still"
+    assert monitor.rounds is not None
+    assert {watch.log.node for watch in monitor.rounds.watches} == {"hk"}
+    assert not any(watch.feeders for watch in monitor.rounds.watches)
+
+
+async def test_a_guard_says_none_for_a_new_node_only_when_its_witness_was_asked(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    """Its witness has cosigned a head already, by way of another monitor; `none` would let it forget that."""
+    await healthy(monitor)
+    joint = world.pen(JOINT)
+    join(world, monitor, joint)
+    await world.sd.witness.cosign(world.hk_x509.note)
+    assert monitor.rounds is not None
+    await world.hk_governance.submit(*joint.written)
+    await monitor.rounds._learn()
+    await monitor.rounds._pass(guard=True)
+    shown = dict(world.sd.pushes[0].peers)
+    assert shown[world.hk_x509.origin] is not None
+    assert shown[world.gd_x509.origin] is None
 
 
 async def test_an_outside_witness_that_governance_names_is_fed(monitor: Monitor, world: GovernedWorld) -> None:
