@@ -37,6 +37,7 @@ class Kind(StrEnum):
     PROOF = "proof"
     ISSUER = "issuer"  # issuer certificates, get-roots
     TRUST_LIST = "trust-list"
+    GOVERNANCE = "governance"  # genesis and actions, which prove themselves
     ENTRY = "entry"  # bodies: data tiles, entry bundles, get-entries
     SUBMISSION = "submission"  # add-chain, add-pre-chain
     OPEN = "open"  # entries of an open test log: a node has none unless its settings say `open_add`
@@ -100,11 +101,13 @@ RULES: dict[tuple[Action, Kind], frozenset[Role]] = {
     (Action.READ, Kind.PROOF): _ALL,
     (Action.READ, Kind.ISSUER): _ALL,
     (Action.READ, Kind.TRUST_LIST): _ALL,
+    (Action.READ, Kind.GOVERNANCE): _ALL,
     (Action.READ, Kind.ENTRY): _TOKEN,
     (Action.READ, Kind.WITNESS): _ALL,
     (Action.READ, Kind.ADMIN): _OPERATOR,
     (Action.WRITE, Kind.SUBMISSION): _ALL,
     (Action.WRITE, Kind.OPEN): _ALL,
+    (Action.WRITE, Kind.GOVERNANCE): _ALL,
     (Action.WRITE, Kind.COSIGNATURE): _ALL,
     (Action.WRITE, Kind.WITNESS): _ALL,
     (Action.WRITE, Kind.GUARD): frozenset({Role.GUARD}),

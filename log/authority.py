@@ -1,10 +1,10 @@
 """Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
 
-Nodes and verifiers ask an `Authority`. Today it is built from signed files and settings, whose values are
-passed in; later the governance chains give the same answers.
+Nodes ask an `Authority`. Where a genesis is pinned it is the fold of the governance chains; a node without one has
+signed files and settings, whose values are passed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,9 @@ from log.certs.chain import Anchor
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Status, strictest
 from log.formats.note import VKey
+from log.governance.chains import Chains
+from log.governance.fold import State
+from log.governance.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +83,31 @@ class FileAuthority:
     def at(self, date_ms: int) -> Listed:
         """Return what holds on a date, milliseconds since 1970."""
         return Listed(date_ms, self.trust_lists, self.witnesses, self.logs, self.guards)
+
+
+class GovernedAuthority:
+    """An authority out of the governance chains, as they are whenever it is asked."""
+
+    def __init__(self, chains: Callable[[], Chains], node: str) -> None:
+        """`node` is the one whose guards are meant."""
+        self._chains = chains
+        self._node = node
+        self._timeline = Timeline(chains())
+
+    def at(self, date_ms: int) -> Listed:
+        """Return what holds on a date, milliseconds since 1970."""
+        state = self.state(date_ms)
+        return Listed(
+            date_ms,
+            state.trust_lists,
+            tuple(vkey for witness in state.witnesses.values() for vkey in witness.vkeys),
+            {origin: entry.vkeys for origin, entry in state.logs.items()},
+            tuple(guard.cosigner for guard in state.guards.values() if guard.node == self._node),
+        )
+
+    def state(self, date_ms: int) -> State:
+        """Return all that the chains say of a date."""
+        chains = self._chains()
+        if chains is not self._timeline.chains:
+            self._timeline = Timeline(chains)
+        return self._timeline.at(date_ms)

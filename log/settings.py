@@ -28,7 +28,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import SettingsError
-from log.formats.family import TILES
+from log.formats.family import GOVERNANCE, TILES
 from log.node import calendar
 
 PREFIX = "TWINLOG_"
@@ -134,6 +134,14 @@ class TrustListTable(Table):
     threshold: Positive = 1
 
 
+class GovernanceTable(Table):
+    """`[governance]`: the genesis from which everything is folded that both sides decide."""
+
+    genesis: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file: what is pinned
+    side: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{0,99})?$")] = ""  # whose node this is; "": of no side
+
+
 class LimitsTable(Table):
     """`[limits]`: every bound of a node, with its unit."""
 
@@ -215,6 +223,7 @@ class NodeSettings(BaseSettings):
     witnessed: tuple[WitnessedTable, ...] = ()
     guards: tuple[GuardTable, ...]  # required, so that going without one is written down: guards = []
     trustlists: tuple[TrustListTable, ...] = ()
+    governance: GovernanceTable | None = None
     limits: LimitsTable = LimitsTable()
 
     @field_validator("logs")
@@ -225,6 +234,15 @@ class NodeSettings(BaseSettings):
                 if ours == theirs or _is_shard(ours, theirs, other) or _is_shard(theirs, ours, table):
                     raise ValueError(f"two logs have, or could have, one name or origin: {ours} and {theirs}")
         return logs
+
+    @model_validator(mode="after")
+    def _governed_or_not(self) -> Self:
+        if self.governance is not None:
+            if self.trustlists:
+                raise ValueError("trustlists: where a genesis is pinned, trust lists come from governance")
+            if sum(table.family == GOVERNANCE.name for table in self.logs) != 1:
+                raise ValueError("governance: takes exactly one log of the family governance")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -279,5 +297,7 @@ class NodeSettings(BaseSettings):
                 "trustlists": tuple(
                     entry.model_copy(update={"path": folder / entry.path}) for entry in self.trustlists
                 ),
+                "governance": self.governance
+                and self.governance.model_copy(update={"genesis": folder / self.governance.genesis}),
             }
         )

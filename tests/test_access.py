@@ -17,6 +17,7 @@ read   hashes       yes yes yes yes
 read   proof        yes yes yes yes
 read   issuer       yes yes yes yes
 read   trust-list   yes yes yes yes
+read   governance   yes yes yes yes
 read   entry        no  yes yes yes
 read   submission   no  no  no  no
 read   open         no  no  no  no
@@ -30,6 +31,7 @@ write  hashes       no  no  no  no
 write  proof        no  no  no  no
 write  issuer       no  no  no  no
 write  trust-list   no  no  no  no
+write  governance   yes yes yes yes
 write  entry        no  no  no  no
 write  submission   yes yes yes yes
 write  open         yes yes yes yes

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from log.formats.sct import SCT
 from log.formats.tile_leaf import LeafEntry
 from log.formats.tree_head import SignedTreeHead
+from log.governance.ledger import Ledger
 from log.node.reading import NodeReading
 from log.service.reading import LogReading
 
@@ -113,6 +114,18 @@ class ServedOpenIntake(Protocol):
         ...
 
 
+class ServedActions(Protocol):
+    """The actions of governance that a node goes by."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    async def add(self, raw: bytes) -> bytes:
+        """Take an action and return its receipt, a tlog-proof."""
+        ...
+
+    async def proof(self, action_hash: bytes) -> bytes: ...
+
+
 class WitnessAnswer(Protocol):
     """What c2sp.org/tlog-witness lets a witness say: its codes and content types are its own."""
 
@@ -138,6 +151,11 @@ class ServedNode(Protocol):
     def intakes(self) -> Mapping[str, ServedIntake]: ...
     @property
     def open_intakes(self) -> Mapping[str, ServedOpenIntake]: ...
+    @property
+    def actions(self) -> Mapping[str, ServedActions]:
+        """By name of the governance log; none for a node that goes by no genesis."""
+        ...
+
     @property
     def witness(self) -> ServedWitness: ...
     @property

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from log.formats import jcs
 from log.formats.action import JOINT, MAX_SEQ, Action
 from log.formats.checkpoint import Checkpoint
-from log.formats.event import Entry, Ref, anchor_entry, genesis_entry
+from log.formats.event import Entry, Ref, action_entry, anchor_entry, genesis_entry
 from log.formats.family import Parts, precert_parts, raw_parts, x509_parts
 from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.guard_push import GuardPush
@@ -138,13 +138,19 @@ def genesis(draw: st.DrawFn) -> Genesis:
     return Genesis(draw(_DATES_MS), draw(st.integers(0, 86_400)), sides, initial)
 
 
+def _action_note(action: Action, lines: tuple[Signature, ...]) -> Note:
+    return Note(action.encode(), lines)
+
+
 _REFS = st.lists(st.builds(Ref, LINES, TIMES, HASHES), max_size=2).map(tuple)
-_PLAIN = [t for t in EntryType if t not in {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS}]
+_READ = {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS, EntryType.GOVERNANCE_ACTION}  # types whose content is read
+_PLAIN = [t for t in EntryType if t not in _READ]
 _SUBMITTERS = st.binary(min_size=1, max_size=40)
 ENTRIES = (
     st.builds(Entry, st.sampled_from(_PLAIN), TIMES, _SUBMITTERS, _REFS, LINES, st.binary(max_size=60))
     | st.builds(anchor_entry, TIMES, _SUBMITTERS, SIGNED.map(Note.parse))
     | st.builds(genesis_entry, TIMES, _SUBMITTERS, JSON_VALUES)
+    | st.builds(action_entry, TIMES, _SUBMITTERS, st.builds(_action_note, ACTIONS, SIGNATURE_LINES))
 )
 
 _WORDS = st.text(_CHARACTERS.filter(lambda c: c not in " \x7f"), min_size=1, max_size=8).filter(
