@@ -17,11 +17,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from log.client.entries import carried_entry
 from log.client.exchange import Answer
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
-from log.formats.action import HASH_SIZE, JOINT, MAX_SEQ
+from log.formats.action import HASH_SIZE, JOINT, MAX_SEQ, SEQ_CONTENT_TYPE
 from log.formats.event import Entry
-from log.formats.names import CONTENT_ACTION, EXTRA_ENTRY, EntryType
+from log.formats.names import EntryType
 from log.formats.text import b64decode, decimal
 from log.formats.tlog_proof import TlogProof
 from log.governance.chains import Signed
@@ -34,8 +35,6 @@ from monitor.logs import FollowedLog
 from monitor.outcome import Finding, Outcome
 from monitor.peer import Peer, severity
 from monitor.store import Store
-
-SEQ_CONTENT_TYPE = "text/x.twinlog.seq"  # of the 409 that names the next seq
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -56,7 +55,7 @@ class _LeftOut:
     """An action that a log holds, and why it was not taken over."""
 
     finding: Finding
-    ours: str  # our digest at that time
+    ours: bytes  # our digest at that time
     at_ms: int
 
 
@@ -80,12 +79,12 @@ class Carrier:
         self._store = store
         self._limits = limits
         self._now_ms = now_ms
-        self._theirs = ""  # the digest that the log named last
+        self._theirs = b""  # the digest that the log named last
         self._there: frozenset[bytes] | None = (
             None  # what it holds; None when it was not reached, or has nothing to say
         )
         self._whole = False  # whether `pull` left nothing for the next time
-        self._done: tuple[str, str, int] | None = None  # both digests when all was done that could be, and when
+        self._done: tuple[bytes, bytes, int] | None = None  # both digests when all was done that could be, and when
         self._last: list[Finding] = []  # what that came to
         self._pulled: list[Finding] = []
         self._left_out: dict[bytes, _LeftOut] = {}  # what it holds, and we have not taken
@@ -175,11 +174,9 @@ class Carrier:
     async def _open(self, raw: bytes, look: _Look) -> Signed:
         """Read the proof that an action stands in this log; the head in it is taken in as any other."""
         proof = TlogProof.parse(raw)
-        if proof.extra is None or proof.extra[0] != EXTRA_ENTRY:
-            raise Malformed("a proof without the entry that it is of")
-        row = proof.extra[1:]
+        row = carried_entry(proof)
         entry = Entry.parse(row)
-        if entry.entry_type is not EntryType.GOVERNANCE_ACTION or entry.content_type != CONTENT_ACTION:
+        if entry.entry_type is not EntryType.GOVERNANCE_ACTION:
             raise Malformed("an entry that is no action")
         signed = Signed.parse(entry.content)
         head, _, found = await self._ledger.take(self.log, proof.checkpoint, "action")
@@ -307,11 +304,11 @@ def _place(signed: Signed) -> str:
     return f"{signed.action.chain}/{signed.action.seq}"
 
 
-def _summary(body: bytes) -> tuple[bytes, str]:
-    """Return the SHA-256 of the genesis and the digest (hex) of what is held; `Malformed`."""
+def _summary(body: bytes) -> tuple[bytes, bytes]:
+    """Return the SHA-256 of the genesis and the digest of all that is held; `Malformed`."""
     match _json(body):
         case {"genesis": str(genesis), "digest": str(digest)} if _HASH.fullmatch(digest):
-            return b64decode(genesis, HASH_SIZE), digest
+            return b64decode(genesis, HASH_SIZE), bytes.fromhex(digest)
     raise Malformed("not what a governance log says of its actions")
 
 

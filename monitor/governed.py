@@ -5,15 +5,14 @@ seq is signed twice is evidence (E9) from the moment at which both are here.
 """
 
 import asyncio
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Sequence
 
 from log.errors import StateRefused
 from log.formats.genesis import Genesis
-from log.governance import fold
 from log.governance.chains import Chain, Chains, Signed, arrange
 from log.governance.fold import State
+from log.governance.ledger import Ledger
+from log.governance.timeline import Timeline
 from monitor import evidence
 from monitor.judge import Kind
 from monitor.limits import Limits
@@ -28,28 +27,31 @@ class Governed:
 
     def __init__(self, genesis: Genesis, store: Store, limits: Limits, now_ms: Callable[[], int]) -> None:
         self.genesis = genesis
-        self.chains: Chains = arrange(genesis, ())
-        self.digest = digest(())
         self.findings: tuple[Finding, ...] = ()  # which seqs are signed twice; of each there is evidence
         self._kept: dict[bytes, KeptAction] = {}
+        self._ledger = Ledger(genesis)  # replaced as a whole, never changed: others may be reading it
+        self._timeline = Timeline(self._ledger.chains)
         self._store = store
         self._limits = limits
         self._now_ms = now_ms
         self._taking = asyncio.Lock()
-        self._folding = threading.Lock()
-        self._state: State | None = None
-        self._state_until_ms: int | None = None  # when the next action takes effect
 
     def load(self) -> None:
         """Arrange what the state holds. `StateRefused` when it holds more than it may."""
         rows = self._store.actions(self.genesis.hash)
         if len(rows) > self._limits.actions_held:
             raise StateRefused(f"the state holds {len(rows)} actions; actions_held allows {self._limits.actions_held}")
-        self._set(arrange(self.genesis, (Signed.parse(row.note) for row in rows)), {row.hash: row for row in rows})
+        self._set({row.hash: row for row in rows}, [Signed.parse(row.note) for row in rows])
 
-    def holds(self, action: bytes) -> bool:
-        """Say whether an action, by its hash, is here."""
-        return action in self._kept
+    @property
+    def chains(self) -> Chains:
+        """What counts."""
+        return self._ledger.chains
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 over the sorted hashes of all actions that are here: whoever has the same holds the same."""
+        return self._ledger.digest
 
     @property
     def hashes(self) -> frozenset[bytes]:
@@ -61,9 +63,18 @@ class Governed:
         """How many actions are here."""
         return len(self._kept)
 
+    def holds(self, action: bytes) -> bool:
+        """Say whether an action, by its hash, is here."""
+        return action in self._kept
+
     def kept(self, action: bytes) -> KeptAction:
         """Return an action that is here."""
         return self._kept[action]
+
+    def state(self) -> tuple[Chains, State]:
+        """Return what counts, and what holds by it now."""
+        timeline = self._timeline
+        return timeline.chains, timeline.at(self._now_ms())
 
     async def take(self, brought: Sequence[Brought]) -> tuple[int, list[tuple[Signed, str]]]:
         """Keep of these what counts; return how many are new, and the others, each with the reason.
@@ -73,15 +84,14 @@ class Governed:
         async with self._taking:
             fresh = {signed.hash: (signed, proof, source) for signed, proof, source in brought}
             fresh = {key: value for key, value in fresh.items() if key not in self._kept}
-            room = self._limits.actions_held - len(self._kept)
             if not fresh:
                 return 0, []
-            if len(fresh) > room:
+            if len(fresh) > self._limits.actions_held - len(self._kept):
                 return 0, [(signed, "no room: see actions_held") for signed, _, _ in fresh.values()]
             return await asyncio.to_thread(self._take, fresh)
 
     def _take(self, fresh: dict[bytes, Brought]) -> tuple[int, list[tuple[Signed, str]]]:
-        held = [Signed.parse(row.note) for row in self._kept.values()]
+        held = list(self._ledger)
         chains = arrange(self.genesis, [*held, *(signed for signed, _, _ in fresh.values())])
         counting = {signed.hash for chain in chains.chains.values() for signed in everything(chain)}
         rows = [
@@ -92,15 +102,16 @@ class Governed:
         if rows:
             proofs = [self._prove(chains, pair) for pair in chains.double_signed()]
             self._store.keep_actions(self.genesis.hash, rows, proofs, self._now_ms())
-            self._set(chains, self._kept | {row.hash: row for row in rows})
+            new = [signed for key, (signed, _, _) in fresh.items() if key in counting]
+            self._set(self._kept | {row.hash: row for row in rows}, [*held, *new])
         return len(rows), [(signed, "does not count") for key, (signed, _, _) in fresh.items() if key not in counting]
 
-    def _set(self, chains: Chains, kept: dict[bytes, KeptAction]) -> None:
-        with self._folding:
-            self.chains, self._state = chains, None
-        self._kept = kept
-        self.digest = digest(kept)
-        self.findings = tuple(self._finding(self._prove(chains, pair)) for pair in chains.double_signed())
+    def _set(self, kept: dict[bytes, KeptAction], actions: Sequence[Signed]) -> None:
+        ledger = Ledger(self.genesis)
+        ledger.load(actions)
+        self._kept, self._ledger, self._timeline = kept, ledger, Timeline(ledger.chains)
+        pairs = ledger.chains.double_signed()
+        self.findings = tuple(self._finding(self._prove(ledger.chains, pair)) for pair in pairs)
 
     def _prove(self, chains: Chains, pair: tuple[Signed, Signed]) -> Evidence:
         """Return the evidence of a seq signed twice: that which is kept, else new, and seen to prove what it says."""
@@ -115,29 +126,7 @@ class Governed:
         text = f"two actions of one seq are signed (E9, evidence {proof.id.hex()[:16]})"
         return Finding(Outcome.PROVEN, proof.origin, "double-signed", text)
 
-    def state(self) -> State:
-        """Return what holds now."""
-        now_ms = self._now_ms()
-        with self._folding:
-            due = self._state_until_ms is not None and now_ms >= self._state_until_ms
-            if self._state is None or due or now_ms < self._state.date_ms:
-                self._state = fold.at(self.chains, now_ms)
-                ahead = [
-                    signed.action.effective_ms
-                    for chain in self.chains.chains.values()
-                    for signed in everything(chain)
-                    if signed.action.effective_ms > now_ms
-                ]
-                ahead += [self.genesis.created_ms] if self.genesis.created_ms > now_ms else []
-                self._state_until_ms = min(ahead, default=None)
-            return self._state
-
 
 def everything(chain: Chain) -> Sequence[Signed]:
     """Return all that counts of a chain, by seq."""
     return (*chain.actions, *chain.disputed)
-
-
-def digest(actions: Iterable[bytes]) -> str:
-    """Return the hex SHA-256 over the sorted hashes of actions: equal where the same are held."""
-    return sha256(b"".join(sorted(actions))).hexdigest()

@@ -156,8 +156,8 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
         return verified is not None and verified.head.size >= closing.size
 
     def look() -> Roster:
-        state, findings = governed.state(), governed.findings
-        found = roster(pinned, governed.chains, state, own, lambda name: config.poll_s(settings, name), ended)
+        (chains, state), findings = governed.state(), governed.findings
+        found = roster(pinned, chains, state, own, lambda name: config.poll_s(settings, name), ended)
         return replace(found, findings=(*findings, *found.findings))
 
     return look

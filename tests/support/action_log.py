@@ -6,28 +6,26 @@ ready and that nobody has been told of.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from log.crypto.notes import open_head
-from log.errors import BadSignature, LogError, PolicyNotMet
-from log.formats.action import JOINT
-from log.formats.event import Entry
+from log.client.entries import entry_extra, verify_entry
+from log.errors import Denied, LogError, Malformed, OutOfTurn
+from log.formats.action import JOINT, SEQ_CONTENT_TYPE
+from log.formats.event import action_entry
 from log.formats.family import GOVERNANCE, X509
 from log.formats.genesis import Genesis, Initial
-from log.formats.names import CONTENT_ACTION, EXTRA_ENTRY, EntryType
 from log.formats.note import VKey
 from log.formats.text import b64encode
-from log.formats.tlog_proof import TlogProof
-from log.governance.chains import KINDS, Signed, arrange
+from log.formats.tlog_proof import PROOF_HEADER, TlogProof
+from log.governance.chains import Signed
+from log.governance.ledger import Ledger
 from log.merkle.hashing import leaf_hash
-from log.merkle.proof import fold_inclusion, inclusion_spans, verify_inclusion
+from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import fold
 from tests.support.authorities import CREATED_MS, Chainer, authorities, signers
 from tests.support.lying_log import LyingLog, LyingNode, World
 
-SEQ = "text/x.twinlog.seq"
 TEXT = "text/plain; charset=utf-8"
 Posted = tuple[int, str, bytes]
 
@@ -50,18 +48,11 @@ class ActionLog(LyingLog):
             case ["genesis"]:
                 return self.genesis.encode()
             case ["actions"]:
-                chains = arrange(self.genesis, self.signed()).chains
-                return self.shown(
-                    json.dumps(
-                        {
-                            "genesis": b64encode(self.genesis.hash),
-                            "digest": sha256(b"".join(sorted(self.held))).hexdigest(),
-                            "next": {name: chain.next_seq for name, chain in chains.items()},
-                        }
-                    ).encode()
-                )
+                ledger = self.ledger
+                summary = {"genesis": b64encode(self.genesis.hash), "digest": ledger.digest.hex(), "next": ledger.next}
+                return self.shown(json.dumps(summary).encode())
             case ["actions", chain]:
-                rows = sorted((s.action.seq, s.hash.hex()) for s in self.signed() if s.action.chain == chain)
+                rows = [(signed.action.seq, signed.hash.hex()) for signed in self.ledger.held(chain)]
                 return self.shown(json.dumps(rows).encode())
             case ["action", text]:
                 found = self.held.get(bytes.fromhex(text))
@@ -77,8 +68,8 @@ class ActionLog(LyingLog):
     async def proof(self, index: int) -> bytes:
         """Return the proof of an entry on the newest head, with the entry in it."""
         hashes = [fold(self.leaves[span.start : span.end]) for span in inclusion_spans(index, self.size)]
-        extra = bytes([EXTRA_ENTRY]) + self.rows[index]
-        return TlogProof(index, tuple(fold_inclusion(index, self.size, hashes)), self.note, extra).encode()
+        path = tuple(fold_inclusion(index, self.size, hashes))
+        return TlogProof(index, path, self.note, entry_extra(self.rows[index])).encode()
 
     async def take(self, body: bytes) -> Posted:
         """Take an action in, or say why not."""
@@ -98,39 +89,34 @@ class ActionLog(LyingLog):
         return 200, TEXT, self.spoil(await self.proof(self.held[signed.hash][1]))
 
     def _read(self, body: bytes) -> tuple[Signed, bool]:
-        if not body.startswith(b"c2sp.org/tlog-proof"):
+        if not body.startswith(PROOF_HEADER):
             return Signed.parse(body), False
-        proof = TlogProof.parse(body)
-        assert proof.extra is not None
-        origin = proof.checkpoint.partition(b"\n")[0].decode()
-        vkeys = {**self.peers, self.origin: self.vkeys}.get(origin)
-        if vkeys is None:
-            raise BadSignature("a proof of a log that is not known here")
-        checkpoint = open_head(proof.checkpoint, vkeys).checkpoint
-        verify_inclusion(proof.index, checkpoint.size, leaf_hash(proof.extra[1:]), proof.hashes, checkpoint.root)
-        return Signed.parse(Entry.parse(proof.extra[1:]).content), True
+        _, _, entry = verify_entry(body, lambda origin: {**self.peers, self.origin: self.vkeys}.get(origin, ()))
+        return Signed.parse(entry.content), True
+
+    @property
+    def ledger(self) -> Ledger:
+        made = Ledger(self.genesis)
+        made.load(self.signed())
+        return made
 
     def _refused(self, signed: Signed, carried: bool) -> Posted | None:
-        action = signed.action
-        chains = arrange(self.genesis, self.signed())
-        if action.genesis != self.genesis.hash:
-            return 400, TEXT, b"Bad Request\nof another genesis\n"
-        notice_s = self.genesis.notice_s
-        early = notice_s and action.effective_ms < self._clock() + 1000 * notice_s
-        if early and not carried and not KINDS[action.type].restricts:
-            return 400, TEXT, b"Bad Request\ntoo little notice\n"
+        ledger = self.ledger
         try:
-            chains.check(signed)
-        except (BadSignature, PolicyNotMet) as e:
+            ledger.examine(signed)
+            if not carried:
+                ledger.check_notice(signed, self._clock())
+        except Malformed as e:
+            return 400, TEXT, f"Bad Request\n{e}\n".encode()
+        except Denied as e:
             return 403, TEXT, f"Forbidden\n{e}\n".encode()
-        after = arrange(self.genesis, [*self.signed(), signed]).chains[action.chain]
-        if signed.hash not in {each.hash for each in (*after.actions, *after.disputed)}:
-            return 409, SEQ, b"%d\n" % chains.chains[action.chain].next_seq
+        except OutOfTurn as e:
+            return 409, SEQ_CONTENT_TYPE, b"%d\n" % e.next_seq
         return None
 
     def _add(self, signed: Signed) -> None:
-        entry = Entry(EntryType.GOVERNANCE_ACTION, self._clock(), b"x", (), CONTENT_ACTION, signed.note.encode())
-        placed = GOVERNANCE.place(GOVERNANCE.parts(entry.encode())[0], self.size, self._clock())
+        parts, _, _ = GOVERNANCE.parts(action_entry(0, b"x", signed.note).encode())
+        placed = GOVERNANCE.place(parts, self.size, self._clock())
         self._append([placed.row], [leaf_hash(placed.leaf)])
         self.held[signed.hash] = signed, self.size - 1
 
