@@ -152,14 +152,19 @@ class Deployment:
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
-            genesis = self.council.genesis_file
-            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}", f'side = "{site.side}"']
-            lines.append(f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"')
+            lines += ["[governance]", *self._pin(), f'side = "{site.side}"']
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
             lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
         lines += ["[limits]", *(f"{key} = {value}" for key, value in self.limits.items())]
         site.settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _pin(self) -> list[str]:
+        genesis = self.council.genesis_file
+        return [
+            f"genesis = {json.dumps(str(genesis))}",
+            f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"',
+        ]
 
     def _beginning(
         self,
@@ -219,6 +224,8 @@ class Deployment:
                 lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
+        if public and self.governed:
+            lines += ["[governance]", *self._pin()]
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
