@@ -1,9 +1,9 @@
 """Who may do what: one pure decision, asked on every route (design section 5).
 
-`RULES` is the whole of it, a table of action by resource. What the table does not name is refused. Heads,
-hash tiles, proofs, issuers and lists are open to all, so that anyone can check the log; what is written into
-it is open or for holders of a token, as the log is configured. Requests that prove themselves (a chain to a
-listed issuer, a cosignature, a witness's proof) need no principal.
+`RULES` and `ENTRY_RULES` are the whole of it, tables of action by resource. What they do not name is refused. Heads,
+hash tiles, proofs, issuers and lists are open to all, so that anyone can check the log; what is written into it is read
+by members, by everybody, or by members of its own side, as the log is configured. Requests that prove themselves (a
+chain to a listed issuer, a cosignature, a witness's proof, an action) need no principal.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,19 @@ from log.errors import Denied, Unauthenticated
 
 
 class Role(StrEnum):
-    """What a caller is known as."""
+    """What a caller is known as. The words of members are those of governance (`log.governance.parties`)."""
 
     ANONYMOUS = "anonymous"
-    READER = "reader"  # bears a token
-    GUARD = "guard"  # a configured monitor, by its signed push
+    CA = "ca"
+    PLATFORM = "platform"
+    REGULATOR = "regulator"
+    RELYING_PARTY = "relying-party"
+    MONITOR = "monitor"
     OPERATOR = "operator"
+    GUARD = "guard"  # a configured monitor, by its signed push
+
+
+MEMBERS = frozenset(Role) - {Role.ANONYMOUS, Role.GUARD}
 
 
 class Action(StrEnum):
@@ -41,6 +48,8 @@ class Kind(StrEnum):
     ENTRY = "entry"  # bodies: data tiles, entry bundles, get-entries
     SUBMISSION = "submission"  # add-chain, add-pre-chain
     OPEN = "open"  # entries of an open test log: a node has none unless its settings say `open_add`
+    EVENT = "event"  # signature events, in signed requests
+    RECORD = "record"  # what a member signed
     COSIGNATURE = "cosignature"  # add-cosignatures
     WITNESS = "witness"  # the other side's heads, for this node's cosignature
     GUARD = "guard"  # what monitors hold and push
@@ -51,7 +60,8 @@ class Bodies(StrEnum):
     """To whom the entries of a log are shown."""
 
     PUBLIC = "public"
-    TOKEN = "token"
+    MEMBERS = "members"
+    HOME_ONLY = "home-only"  # members of the node's own side
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class Principal:
 
     role: Role
     name: str = ""
+    side: str = ""  # that let it in as a member; "" for whoever is none
     expires_ms: int | None = None  # from then on the credential counts for nothing
 
 
@@ -68,10 +79,11 @@ ANONYMOUS = Principal(Role.ANONYMOUS)
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is asked for; `bodies` is the setting of the log that an entry belongs to."""
+    """What is asked for. `bodies` is the setting of the log that it belongs to, `side` that of the node."""
 
     kind: Kind
-    bodies: Bodies = Bodies.TOKEN
+    bodies: Bodies = Bodies.HOME_ONLY
+    side: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +101,20 @@ class Decision:
             raise Unauthenticated(self.reason) if self.unauthenticated else Denied(self.reason)
 
 
-_ALL = frozenset(Role)
-_TOKEN = frozenset({Role.READER, Role.GUARD, Role.OPERATOR})
-_OPERATOR = frozenset({Role.OPERATOR})
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Who may: these roles, and of them only those of the node's own side where it says so."""
 
-# Who may; what is not here, nobody may. Entry bodies of a public log are everybody's to read: see `decide`.
-RULES: dict[tuple[Action, Kind], frozenset[Role]] = {
+    roles: frozenset[Role]
+    home: bool = False
+
+
+_ALL = Rule(frozenset(Role))
+_NOBODY = Rule(frozenset())
+_OPERATOR = Rule(frozenset({Role.OPERATOR}), home=True)
+_AUDITORS = frozenset({Role.REGULATOR, Role.OPERATOR})
+
+RULES: dict[tuple[Action, Kind], Rule] = {
     (Action.READ, Kind.STATUS): _ALL,
     (Action.READ, Kind.HEAD): _ALL,
     (Action.READ, Kind.HASHES): _ALL,
@@ -102,32 +122,50 @@ RULES: dict[tuple[Action, Kind], frozenset[Role]] = {
     (Action.READ, Kind.ISSUER): _ALL,
     (Action.READ, Kind.TRUST_LIST): _ALL,
     (Action.READ, Kind.GOVERNANCE): _ALL,
-    (Action.READ, Kind.ENTRY): _TOKEN,
     (Action.READ, Kind.WITNESS): _ALL,
     (Action.READ, Kind.ADMIN): _OPERATOR,
     (Action.WRITE, Kind.SUBMISSION): _ALL,
     (Action.WRITE, Kind.OPEN): _ALL,
     (Action.WRITE, Kind.GOVERNANCE): _ALL,
+    (Action.WRITE, Kind.EVENT): Rule(frozenset({Role.CA, Role.PLATFORM}), home=True),
     (Action.WRITE, Kind.COSIGNATURE): _ALL,
     (Action.WRITE, Kind.WITNESS): _ALL,
-    (Action.WRITE, Kind.GUARD): frozenset({Role.GUARD}),
+    (Action.WRITE, Kind.GUARD): Rule(frozenset({Role.GUARD})),
     (Action.WRITE, Kind.ADMIN): _OPERATOR,
 }
+
+# What depends on to whom a log shows its entries. Who signed is never shown to everybody.
+ENTRY_RULES: dict[tuple[Kind, Bodies], Rule] = {
+    (Kind.ENTRY, Bodies.PUBLIC): _ALL,
+    (Kind.ENTRY, Bodies.MEMBERS): Rule(MEMBERS),
+    (Kind.ENTRY, Bodies.HOME_ONLY): Rule(MEMBERS, home=True),
+    (Kind.RECORD, Bodies.PUBLIC): Rule(_AUDITORS),
+    (Kind.RECORD, Bodies.MEMBERS): Rule(_AUDITORS),
+    (Kind.RECORD, Bodies.HOME_ONLY): Rule(_AUDITORS, home=True),
+}
+
+
+def rule(action: Action, resource: Resource) -> Rule:
+    """Return who may do this to that."""
+    if action is Action.READ and resource.kind in {Kind.ENTRY, Kind.RECORD}:
+        return ENTRY_RULES.get((resource.kind, resource.bodies), _NOBODY)
+    return RULES.get((action, resource.kind), _NOBODY)
 
 
 def decide(principal: Principal, action: Action, resource: Resource, now_ms: int) -> Decision:
     """Decide whether a caller may do this to that; `now_ms` is the time, milliseconds since 1970."""
-    roles = RULES.get((action, resource.kind), frozenset())
-    if (action, resource.kind) == (Action.READ, Kind.ENTRY) and resource.bodies is Bodies.PUBLIC:
-        roles = _ALL
+    applied = rule(action, resource)
     expired = principal.expires_ms is not None and now_ms >= principal.expires_ms
     role = Role.ANONYMOUS if expired else principal.role
-    restricted = roles != _ALL
-    if role in roles:
+    restricted = applied != _ALL
+    at_home = not applied.home or (principal.side == resource.side and bool(resource.side))
+    if role in applied.roles and at_home:
         return Decision(True, restricted, "")
-    if not roles:
+    if not applied.roles:
         return Decision(False, restricted, f"nobody may {action} {resource.kind}")
-    text = f"to {action} {resource.kind} takes a credential as {' or '.join(sorted(roles))}"
+    text = f"to {action} {resource.kind} takes a credential as {' or '.join(sorted(applied.roles))}"
+    if applied.home:
+        text += " of this node's own side"
     if expired:
         text += ", and this one has expired"
     return Decision(False, restricted, text, unauthenticated=role is Role.ANONYMOUS)

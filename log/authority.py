@@ -1,10 +1,10 @@
 """Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
 
 Nodes ask an `Authority`. Where a genesis is pinned it is the fold of the governance chains; a node without one has
-signed files and settings, whose values are passed in.
+signed files and settings, whose values are passed in. Whoever lets members in asks `Members`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -85,6 +85,43 @@ class FileAuthority:
         return Listed(date_ms, self.trust_lists, self.witnesses, self.logs, self.guards)
 
 
+class Members(Protocol):
+    """Who is a member, under which role and by which keys, as of a date. Members are named `<side>/<id>`."""
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:
+        """Return the keys by which a member signs on a date; none of one that is suspended, or is no member."""
+        ...
+
+    def role(self, member: str, date_ms: int) -> str | None:
+        """Return a member's role on a date, one of `log.access.MEMBERS`; None for whoever is no member."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """One member, for all dates."""
+
+    role: str
+    keys: tuple[VKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FixedMembers:
+    """Members that are known beforehand; without any nobody is one."""
+
+    members: Mapping[str, Membership] = field(default_factory=dict)  # by <side>/<id>
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:  # noqa: ARG002 - they hold for all dates
+        """Return the keys of a member."""
+        found = self.members.get(member)
+        return () if found is None else found.keys
+
+    def role(self, member: str, date_ms: int) -> str | None:  # noqa: ARG002
+        """Return the role of a member."""
+        found = self.members.get(member)
+        return None if found is None else found.role
+
+
 class GovernedAuthority:
     """An authority out of the governance chains, as they are whenever it is asked."""
 
@@ -111,3 +148,20 @@ class GovernedAuthority:
         if chains is not self._timeline.chains:
             self._timeline = Timeline(chains)
         return self._timeline.at(date_ms)
+
+
+class GovernedMembers:
+    """The members of all sides out of the governance chains."""
+
+    def __init__(self, authority: GovernedAuthority) -> None:
+        self._authority = authority
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:
+        """Return the keys by which a member signs on a date; none of one that is suspended, or is no member."""
+        return self._authority.state(date_ms).member_keys.get(member, ())
+
+    def role(self, member: str, date_ms: int) -> str | None:
+        """Return a member's role on a date; None for whoever is no member then, or is suspended."""
+        state = self._authority.state(date_ms)
+        found = state.members.get(member)
+        return None if found is None or member in state.suspended_members else found.role

@@ -28,3 +28,16 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(mode=0o700, exist_ok=True)
     sync_names(path.parent)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone (0600), whole or not at all, durable with its name. Raises OSError."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    part.replace(path)
+    sync_names(path.parent)

@@ -12,31 +12,34 @@ from hashlib import sha256
 from pathlib import Path
 
 from log import journal, state
-from log.access import Bodies
+from log.access import Role
 from log.api import server
 from log.api.app import Options, create_app
+from log.api.auth import Credentials, Token
 from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.api.server import Tls
 from log.api.vitals import Vitals
-from log.authority import Authority, FileAuthority, GovernedAuthority
+from log.authority import Authority, FileAuthority, FixedMembers, GovernedAuthority, GovernedMembers, Members
 from log.certs.trustlist import TrustList
 from log.checking.messages import Rules
 from log.checking.pool import Pool
 from log.checking.pool import PoolLimits as CheckingLimits
-from log.client.entries import entry_extra
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import NoteSigner, sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed, Unavailable
-from log.formats.family import FAMILIES, GOVERNANCE, TILES
+from log.formats.event import Entry
+from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
 from log.formats.genesis import Genesis
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
 from log.formats.policy import Policy
 from log.formats.text import b64encode
+from log.formats.tlog_proof import EntryExtra
 from log.governance import fold
+from log.governance.ledger import Ledger
 from log.node import calendar, closing, trustlists
 from log.node.actions import Actions
 from log.node.disk import Disk, Footprint
@@ -53,13 +56,15 @@ from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission, AdmissionLimits
+from log.service.events import EventIntake, EventLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
 from log.service.log import Identity, Log, ReadLimits
+from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
-from log.settings import GovernanceTable, LogTable, NodeSettings
-from log.storage import HeadStore
+from log.settings import GovernanceTable, LogTable, NodeSettings, authority_of
+from log.storage import HeadStore, RecordStore
 
 logger = logging.getLogger("twinlog.main")
 
@@ -77,19 +82,20 @@ EXIT_STORE = 4
 # --- a node out of its settings -------------------------------------------------------------------------------
 
 
-async def build(settings: NodeSettings, clock: Clock, url: str) -> Node:
+async def build(settings: NodeSettings, clock: Clock, url: str, members: Members | None = None) -> Node:
     """Open a node's stores and put it together; nothing runs before `Node.start`.
 
-    `url` is where the node listens: its public URL unless the settings name another.
+    `url` is where the node listens: its public URL unless the settings name another. Nobody is a member by default.
     """
-    return await _Builder(settings, clock).node(settings.public_url.rstrip("/") or url)
+    return await _Builder(settings, clock, members or FixedMembers()).node(settings.public_url.rstrip("/") or url)
 
 
 class _Builder:
     """Holds what the parts of one node share while they are put together."""
 
-    def __init__(self, settings: NodeSettings, clock: Clock) -> None:
+    def __init__(self, settings: NodeSettings, clock: Clock, members: Members) -> None:
         state.check_settings(settings)
+        self._members = members
         self._settings = settings
         self._clock = clock
         self._heads = state.open_heads(settings, create=False)
@@ -114,12 +120,20 @@ class _Builder:
         self._tables: list[tuple[LogTable, LogTable]] = []  # of each certificate log, with the one it comes from
         self._intakes: dict[str, CertificateIntake] = {}
         self._open_intakes: dict[str, OpenIntake] = {}
+        self._events: dict[str, EventIntake] = {}
+        self._witness: NodeWitness | None = None
         self._node: Node | None = None
 
     async def node(self, url: str) -> Node:
         settings = self._settings
-        genesis = None if settings.governance is None else load_genesis(settings.governance)
         self._authority = await load_authority(settings, self._heads)
+        governing = None
+        if settings.governance is not None:
+            self._guard.seal()
+            ledger = Ledger(load_genesis(settings.governance, settings.side))
+            self._authority = authority = GovernedAuthority(lambda: ledger.chains, settings.node)
+            self._members = GovernedMembers(authority)
+            governing = ledger, authority
         tables = await state.tables(settings, self._heads)
         loaded = {table.name: state.log_keys(settings, table) for table, _ in tables}
         witness_keys = keys.load_witness_keys(settings.keys_dir, state.witness_name(settings))
@@ -129,18 +143,19 @@ class _Builder:
             self._logs.append(await self._add_log(table, series, loaded[table.name]))
         known = state.witnessed(settings)
         witness = NodeWitness(witness_keys, known, self._heads, self._guard, self._halts, self._clock, self._fail)
+        self._witness = witness
         config = NodeConfig(
             settings.node,
             url,
             settings.heartbeat_s * 1000,
         )
-        governed = None if genesis is None else self._govern(genesis, witness, known)
+        governed = None if governing is None else self._govern(*governing, witness, known)
         self._admit()
         self._governance = [
             Governance(
                 hosted,
                 settings.node.encode(),
-                self._genesis(genesis),
+                self._genesis(None if governing is None else governing[0].genesis),
                 partial(self._anchors, hosted, witness),
                 settings.anchor_s,
             )
@@ -163,17 +178,17 @@ class _Builder:
             self._keeper(),
             governed,
             {name: term.window for name, term in self._terms.items()},
+            self._events,
+            self._members,
         )
         return self._node
 
     def _govern(
-        self, genesis: Genesis, witness: NodeWitness, known: Mapping[str, tuple[VKey, ...]]
+        self, ledger: Ledger, authority: GovernedAuthority, witness: NodeWitness, known: Mapping[str, tuple[VKey, ...]]
     ) -> tuple[Actions, Governed]:
-        """Put together what takes actions in and what the node makes of them; from here on they are its authority."""
+        """Put together what takes actions in and what the node makes of them."""
         settings = self._settings
-        self._guard.seal()
         hosted = next(each for each in self._logs if each.family is GOVERNANCE)
-        side = "" if settings.governance is None else settings.governance.side
 
         async def look() -> None:
             await governed.look()
@@ -182,10 +197,9 @@ class _Builder:
             entry = governed.state.logs.get(origin)
             return () if entry is None or entry.family != GOVERNANCE.name or origin == hosted.origin else entry.vkeys
 
-        actions = Actions(hosted, genesis, settings.node.encode(), vkeys_of, self._clock, look)
-        authority = GovernedAuthority(lambda: actions.ledger.chains, settings.node)
+        actions = Actions(hosted, ledger, settings.node.encode(), vkeys_of, self._clock, look)
         governed = Governed(
-            Pinned(settings.node, side, state.guards(settings), known),
+            Pinned(settings.node, settings.side, state.guards(settings), known),
             authority.state,
             lambda: self._logs,
             self._guard,
@@ -195,7 +209,7 @@ class _Builder:
             self._admit,
             self._anchor_now,
         )
-        self._authority, self._governed = authority, governed
+        self._governed = governed
         return actions, governed
 
     def _anchor_now(self) -> None:
@@ -306,6 +320,7 @@ class _Builder:
             ),
             self._fail,
         )
+        hosted.bodies = table.shown_to
         hosted.closed = await closing.reason(self._heads, table.origin)
         if table.closed and not hosted.closed:
             hosted.closed = CLOSED_BY_SETTINGS
@@ -323,7 +338,27 @@ class _Builder:
             )
         if family is TILES:
             self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
+        if family is EVENTS:
+            records = state.open_records(settings, table, create=False)
+            self._events[table.name] = self._event_intake(hosted, records, table)
         return hosted
+
+    def _event_intake(self, hosted: Log, records: RecordStore, table: LogTable) -> EventIntake:
+        limits = self._settings.limits
+        references = References(
+            lambda: {each.origin: each for each in self._logs},
+            lambda: () if self._witness is None else self._witness.vkeys,
+        )
+        return EventIntake(
+            hosted,
+            records,
+            references,
+            self._members,
+            self._admission,
+            self._clock,
+            EventLimits(limits.max_events, limits.max_rate_per_s, frozenset(table.refuse)),
+            self._fail,
+        )
 
     def _admit(self) -> None:
         """Say by which rules each log of certificates admits, now that it is known which there are."""
@@ -386,7 +421,7 @@ async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthor
     )
 
 
-def load_genesis(table: GovernanceTable) -> Genesis:
+def load_genesis(table: GovernanceTable, side: str) -> Genesis:
     """Read the genesis that the settings pin; `SettingsError` when it is another one, or cannot be read."""
     data = _read(table.genesis)
     if sha256(data).hexdigest() != table.sha256:
@@ -396,14 +431,14 @@ def load_genesis(table: GovernanceTable) -> Genesis:
         fold.check_genesis(genesis)
     except Malformed as error:
         raise SettingsError(f"{table.genesis}: {error}") from error
-    if table.side and table.side not in genesis.sides:
-        raise SettingsError(f"governance: side: this genesis has the sides {', '.join(genesis.sides)}")
+    if side and side not in genesis.sides:
+        raise SettingsError(f"side: this genesis has the sides {', '.join(genesis.sides)}")
     return genesis
 
 
 async def _own_entry(row: bytes, _index: int) -> bytes:
     """Return the `extra` of a proof of an entry that only its log can show."""
-    return entry_extra(row)
+    return EntryExtra(Entry.parse(row)).encode()
 
 
 def _read(path: Path) -> bytes:
@@ -458,6 +493,7 @@ def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
     return AdmissionLimits(
         max_client_rate_per_s=limits.max_client_rate_per_s,
         max_issuer_rate_per_s=limits.max_issuer_rate_per_s,
+        max_member_rate_per_s=limits.max_member_rate_per_s,
         rate_burst_s=limits.rate_burst_s,
         max_rate_sources=limits.max_rate_sources,
         submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
@@ -465,16 +501,27 @@ def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
     )
 
 
+def _credentials(settings: NodeSettings, url: str, members: Members) -> Credentials:
+    tokens = [
+        Token(table.name, Role(table.role), table.side, bytes.fromhex(table.sha256), table.expires)
+        for table in settings.tokens
+    ]
+    authority = settings.authority or authority_of(settings.public_url or url)
+    return Credentials(settings.side, authority, members, settings.limits.max_created_skew_s, tokens)
+
+
 def _http_limits(settings: NodeSettings) -> HttpLimits:
     limits = settings.limits
     return HttpLimits(
         max_body_bytes=limits.max_body_bytes,
+        max_events_bytes=limits.max_events_bytes,
         max_held_bytes=limits.max_held_bytes,
         body_timeout_s=limits.body_timeout_s,
         read=limits.max_reads,
         entries=limits.max_entry_reads,
         prove=limits.max_proofs,
         submit=limits.max_submissions,
+        events=limits.max_event_requests,
         gossip=limits.max_gossip,
         status=limits.max_status,
     )
@@ -497,18 +544,25 @@ def _connection_limits(settings: NodeSettings) -> ConnectionLimits:
 # --- serving --------------------------------------------------------------------------------------------------
 
 
-async def serve(settings: NodeSettings, clock: Clock, announce: Callable[[str], None]) -> int:
+async def serve(
+    settings: NodeSettings, clock: Clock, announce: Callable[[str], None], members: Members | None = None
+) -> int:
     """Run a node until SIGTERM or SIGINT, or until a store fails; return the process's exit code.
 
-    `announce` gets the URL once every log has recovered and the socket answers.
+    `announce` gets the URL once every log has recovered and the socket answers. Nobody is a member by default.
     """
     asyncio.get_running_loop().set_exception_handler(journal.task_failed)
     with server.listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
-        return await _serve(settings, clock, listener, vitals, announce)
+        return await _serve(settings, clock, listener, vitals, announce, members or FixedMembers())
 
 
 async def _serve(
-    settings: NodeSettings, clock: Clock, listener: socket.socket, vitals: Vitals, announce: Callable[[str], None]
+    settings: NodeSettings,
+    clock: Clock,
+    listener: socket.socket,
+    vitals: Vitals,
+    announce: Callable[[str], None],
+    members: Members,
 ) -> int:
     tls = _tls(settings)
     if tls is None and not settings.behind_proxy and not server.stays_here(listener):
@@ -518,7 +572,7 @@ async def _serve(
         )
     url = server.url_of(listener, tls)
     try:
-        node = await build(settings, clock, url)
+        node = await build(settings, clock, url, members)
         await node.start()
     except StoreFailed as error:
         logger.error("a store failed: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
@@ -527,8 +581,7 @@ async def _serve(
         logger.error("the state refuses: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
         return EXIT_STATE
     options = Options(
-        Bodies(settings.bodies),
-        tuple(bytes.fromhex(digest) for digest in settings.tokens_sha256),
+        _credentials(settings, url, node.members),
         settings.behind_proxy,
         _http_limits(settings),
         settings.limits.slow_request_ms,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -27,8 +28,11 @@ from pydantic import (
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
+from log.access import Bodies
 from log.errors import SettingsError
-from log.formats.family import GOVERNANCE, TILES
+from log.formats.event_codes import Standing
+from log.formats.family import EVENTS, GOVERNANCE, TILES
+from log.formats.logged_event import MAX_EVENTS
 from log.node import calendar
 
 PREFIX = "TWINLOG_"
@@ -68,7 +72,7 @@ class LogTable(Table):
     """`[[logs]]`: one log of this node."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$"), AfterValidator(_not_reserved)]
-    family: Literal["x509", "governance", "tlog-tiles"]
+    family: Literal["x509", "events", "governance", "tlog-tiles"]
     origin: str
     policy: Path
     window: tuple[Milliseconds, Milliseconds] | None = None  # notAfter: from (inclusive), to (exclusive)
@@ -77,6 +81,24 @@ class LogTable(Table):
     shards: Literal["yearly"] | None = None  # a log for each year of notAfter, <name>-<year>
     first_year: Annotated[int, Field(ge=1970, le=9000)] | None = None  # of the shards
     closed: bool = False  # takes no more entries, for ever
+    bodies: Literal["public", "members", "home-only"] | None = None  # who reads the entries; see `shown_to`
+    refuse: tuple[Standing, ...] = ()  # events whose certificate is known no better than this
+
+    @model_validator(mode="after")
+    def _refuses_events(self) -> Self:
+        if self.refuse and self.family != EVENTS.name:
+            raise ValueError("refuse: only a log of events knows how a certificate stands")
+        return self
+
+    @property
+    def shown_to(self) -> Bodies:
+        """To whom the entries are shown: by default to members.
+
+        A governance log is what every verifier goes by, and an open test log takes what anybody writes: both are open.
+        """
+        if self.bodies is not None:
+            return Bodies(self.bodies)
+        return Bodies.PUBLIC if self.family in (GOVERNANCE.name, TILES.name) else Bodies.MEMBERS
 
     @model_validator(mode="after")
     def _open_on_purpose(self) -> Self:
@@ -139,7 +161,16 @@ class GovernanceTable(Table):
 
     genesis: Path
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file: what is pinned
-    side: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{0,99})?$")] = ""  # whose node this is; "": of no side
+
+
+class TokenTable(Table):
+    """`[[tokens]]`: a bearer token by which entries may be read."""
+
+    name: str
+    role: Literal["ca", "platform", "regulator", "relying-party", "monitor", "operator"]
+    side: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    expires: Milliseconds
 
 
 class LimitsTable(Table):
@@ -153,20 +184,25 @@ class LimitsTable(Table):
     send_timeout_s: Positive = 60
     max_unsent_bytes: Positive = 256 << 20
     max_body_bytes: Positive = 512 << 10
+    max_events_bytes: Positive = 8 << 20
     max_chain: Positive = 10
     max_rate_per_s: Positive = 20_000
     max_client_rate_per_s: Positive = 10_000
     max_issuer_rate_per_s: Positive = 10_000
+    max_member_rate_per_s: Positive = 10_000
     rate_burst_s: Positive = 1
     max_rate_sources: Positive = 8192
     checkers: Positive = 1
     max_checking: Positive = 4096
     max_held_bytes: Positive = 64 << 20
     body_timeout_s: Positive = 10
+    max_created_skew_s: Positive = 300
+    max_events: Annotated[int, Field(gt=0, le=MAX_EVENTS)] = MAX_EVENTS
     max_reads: Positive = 1024
     max_entry_reads: Positive = 128
     max_proofs: Positive = 256
     max_submissions: Positive = 4096
+    max_event_requests: Positive = 16
     max_gossip: Positive = 64
     max_status: Positive = 32
     max_get_entries: Positive = 1000
@@ -189,6 +225,14 @@ class LimitsTable(Table):
     parting_ms: Positive = 2000
     heard_ms: Positive = 60_000
     clock_error_ms: Positive = 60_000
+
+
+def authority_of(url: str) -> str:
+    """Return the authority of a URL as RFC 9421 section 2.2.3 has it: in lower case, without a default port."""
+    parts = urlsplit(url)
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
+    return host if parts.port in (None, default) else f"{host}:{parts.port}"
 
 
 def _is_shard(text: str, series: str, table: LogTable) -> bool:
@@ -217,8 +261,9 @@ class NodeSettings(BaseSettings):
     close_after_days: Annotated[int, Field(ge=0, le=36_525)] = 7
     log_format: Literal["auto", "json", "text"] = "auto"  # text on a terminal, else JSON
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    bodies: Literal["public", "token"] = "public"
-    tokens_sha256: tuple[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")], ...] = ()
+    side: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9.-]{0,99})?$")] = ""
+    authority: Annotated[str, Field(pattern=r"^([a-z0-9.-]+|\[[0-9a-f:]+\])?(:[0-9]{1,5})?$")] = ""
+    tokens: tuple[TokenTable, ...] = ()
     logs: tuple[LogTable, ...] = Field(min_length=1)
     witnessed: tuple[WitnessedTable, ...] = ()
     guards: tuple[GuardTable, ...]  # required, so that going without one is written down: guards = []
@@ -242,6 +287,22 @@ class NodeSettings(BaseSettings):
                 raise ValueError("trustlists: where a genesis is pinned, trust lists come from governance")
             if sum(table.family == GOVERNANCE.name for table in self.logs) != 1:
                 raise ValueError("governance: takes exactly one log of the family governance")
+        return self
+
+    @model_validator(mode="after")
+    def _at_home(self) -> Self:
+        if not self.side and any(table.shown_to is Bodies.HOME_ONLY for table in self.logs):
+            raise ValueError('side: bodies = "home-only" needs to know whose home this is')
+        return self
+
+    @model_validator(mode="after")
+    def _takes_events(self) -> Self:
+        if any(table.family == EVENTS.name for table in self.logs):
+            limits = self.limits
+            if not self.side:
+                raise ValueError("side: a log of events takes them from members of the node's own side")
+            if min(limits.max_member_rate_per_s * limits.rate_burst_s, limits.max_rate_per_s) < limits.max_events:
+                raise ValueError("max_events: a request of so many is over max_member_rate_per_s or max_rate_per_s")
         return self
 
     @classmethod

@@ -9,7 +9,7 @@ from log.client.witness import check_witnessable
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.errors import Malformed, SettingsError, StateRefused, StoreMissing
-from log.formats.family import FAMILIES, X509, Family
+from log.formats.family import EVENTS, FAMILIES, X509, Family
 from log.formats.note import KeyType, VKey
 from log.merkle.frontier import Frontier
 from log.node import calendar, shards
@@ -21,7 +21,7 @@ from log.sequencer.head import Published, decode_head, store_name
 from log.service.tree import StoredTree
 from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 
 
@@ -130,7 +130,9 @@ async def create_shard(settings: NodeSettings, table: LogTable, heads: HeadStore
 
 
 async def _make_stores(settings: NodeSettings, table: LogTable) -> None:
-    """Make the two stores of a log, or find them empty. `StateRefused` when the data store holds an entry."""
+    """Make the stores of a log, or find them empty. `StateRefused` when the data store holds an entry."""
+    if table.family == EVENTS.name:
+        await open_records(settings, table, create=True).close()
     data, index = open_stores(settings, table, create=True)
     try:
         await data.entries(0, 1)
@@ -267,7 +269,13 @@ def log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
 
 def store_paths(settings: NodeSettings, names: Iterable[str]) -> dict[tuple[str, str], Path]:
     """Return where each store lies, by (log name or "", store)."""
-    stores = [(name, store) for name in names for store in ("data", "index")]
+    with_records = {table.name for table in settings.logs if table.family == EVENTS.name}
+    stores = [
+        (name, store)
+        for name in names
+        for store in ("data", "index", "records")
+        if store != "records" or name in with_records
+    ]
     return {("", "heads"): settings.heads_file, **{key: settings.data_dir.joinpath(*key) for key in stores}}
 
 
@@ -285,3 +293,9 @@ def open_stores(
     folder = settings.data_dir / table.name
     data = LevelData(folder / "data", limits, create=create)
     return data, LevelIndex(folder / "index", limits, create=create or create_index)
+
+
+def open_records(settings: NodeSettings, table: LogTable, *, create: bool) -> LevelRecords:
+    """Open what members sent to a log of events."""
+    limits = LevelLimits(write_buffer_bytes=settings.limits.write_buffer_bytes)
+    return LevelRecords(settings.data_dir / table.name / "records", limits, create=create)

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from log import __doc__ as package_map
 from log.api.metrics import METRICS
-from log.settings import GuardTable, LimitsTable, LogTable, NodeSettings, Table, TrustListTable, WitnessedTable
+from log.settings import (
+    GuardTable,
+    LimitsTable,
+    LogTable,
+    NodeSettings,
+    Table,
+    TokenTable,
+    TrustListTable,
+    WitnessedTable,
+)
 from monitor.limits import Limits
 from monitor.settings import ForeignTable, GovernanceTable, NodeTable, Settings, WitnessTable
 from monitor.settings import LogTable as LogTableOfMonitor
@@ -60,6 +69,7 @@ def test_every_key_of_a_table_is_named_where_the_table_is() -> None:
         "witnessed": WitnessedTable,
         "guards": GuardTable,
         "trustlists": TrustListTable,
+        "tokens": TokenTable,
     }
     for name, table in tables.items():
         for key in table.model_fields:

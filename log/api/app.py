@@ -11,11 +11,12 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from log.access import Bodies
+from log.api import handlers_events as events
 from log.api import handlers_governance as governance
 from log.api import handlers_node as whole
 from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
-from log.api.auth import Doorkeeper
+from log.api.auth import Credentials, Doorkeeper
 from log.api.clients import Clients
 from log.api.describe import operation, responses, summary
 from log.api.edge import HOT, Asgi, Edge
@@ -30,6 +31,8 @@ from log.api.route import (
     COSIGNED,
     COUNTERS,
     ENTRY_PROOF,
+    EVENT,
+    EVENTS,
     FROM_WITNESS,
     GOVERNED,
     GUARD,
@@ -37,6 +40,7 @@ from log.api.route import (
     OPEN,
     PAGE,
     RANGE,
+    RECORD,
     ROOTS,
     STATUS,
     STH,
@@ -71,6 +75,9 @@ COLD = (
     Route("POST", "/{log}/add-action", governance.add_action, TO_GOVERN),
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
     Route("POST", "/{log}/add", submit.add_entry, OPEN),
+    Route("POST", "/{log}/add-events", events.add_events, EVENTS),
+    Route("GET", "/{log}/event/{sig_digest}", events.event, EVENT),
+    Route("GET", "/{log}/record/{digest}", events.submission_record, RECORD),
 )
 
 
@@ -78,8 +85,7 @@ COLD = (
 class Options:
     """What the settings say of HTTP."""
 
-    bodies: Bodies = Bodies.PUBLIC
-    tokens_sha256: tuple[bytes, ...] = ()  # of the bearer tokens that may read entries; 32 bytes each
+    credentials: Credentials = field(default_factory=Credentials)  # by which members are known
     behind_proxy: bool = False  # X-Forwarded-For says who the client is
     limits: HttpLimits = field(default_factory=HttpLimits)
     slow_request_ms: int = 1000  # a request that took longer is a line in the log
@@ -92,7 +98,13 @@ def create_app(node: ServedNode, options: Options, clock: Clock | None = None, v
     now_ms = (clock or SystemClock()).wall_ms
     metrics = Metrics(node, vitals or Vitals(now_ms()))
     site = Site(node, metrics, app.openapi)
-    doorkeeper = Doorkeeper(options.bodies, options.tokens_sha256, now_ms)
+
+    def bodies(name: str) -> Bodies:
+        """What a log that is not there hides is nothing: the handler says 404 to everybody."""
+        hosted = node.logs.get(name)
+        return Bodies.PUBLIC if hosted is None else hosted.bodies
+
+    doorkeeper = Doorkeeper(options.credentials, bodies, now_ms)
     clients = Clients(behind_proxy=options.behind_proxy)
     front = Front((*COLD, *HOT), site, doorkeeper, clients, options.limits, Requests(options.slow_request_ms))
     for route in (*COLD, *HOT):

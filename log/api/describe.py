@@ -5,7 +5,7 @@ from typing import Any
 
 from log.api.reply import JSON, TEXT
 from log.api.route import Route
-from log.api.schemas import SCHEMAS
+from log.api.schemas import BODIES, SCHEMAS
 
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _REQUEST_ID = {"type": "string", "pattern": "^[0-9a-f]{16,}$"}
@@ -23,6 +23,8 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "origin_hash": ("SHA-256 of the origin", _HEX),
     "chain": ("Name of a chain: that of a side, or `joint`", {"type": "string"}),
     "action": ("SHA-256 of the action's text", _HEX),
+    "digest": ("SHA-256 of the record", _HEX),
+    "sig_digest": ("SHA-256 of the value of the signature", _HEX),
     "first": ("The smaller tree's size", _INDEX),
     "second": ("The larger tree's size, at most that of the newest head", _INDEX),
     "hash": ("Leaf hash in base64", {"type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$"}),
@@ -30,18 +32,6 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "start": ("Index of the first entry", _INDEX),
     "end": ("Index of the last entry; the answer may end earlier", _INDEX),
     "leaf_index": ("Index of the entry", _INDEX),
-}
-_CHAIN = {
-    "type": "object",
-    "required": ["chain"],
-    "properties": {
-        "chain": {
-            "type": "array",
-            "minItems": 1,
-            "items": {"type": "string", "contentEncoding": "base64"},
-            "description": "DER certificates, the leaf first; the root may be left out",
-        }
-    },
 }
 _ANYWHERE = (401, 403, 404, 503)  # what any route may answer
 
@@ -86,7 +76,7 @@ def operation(route: Route) -> dict[str, Any]:
         ]
     }
     if route.sort.consumes is not None:
-        schema = _CHAIN if route.sort.consumes == JSON else {"type": "string"}
+        schema = BODIES.get(route.handler.__name__, {"type": "string"})
         described["requestBody"] = {"required": True, "content": {route.sort.consumes: {"schema": schema}}}
     return described
 

@@ -30,6 +30,8 @@ from log.errors import LogError
 
 Scope = Mapping[str, Any]
 
+_SUBMITTED = frozenset({Kind.SUBMISSION, Kind.EVENT})
+
 
 @dataclass(frozen=True, slots=True)
 class _Desk:
@@ -57,7 +59,7 @@ class Front:
         self._clients = clients
         self._requests = requests
         places = {lane: Places(lane, limits) for lane in Lane}
-        bodies = {lane: Bodies(limits) for lane in Lane}  # what is sent to one lane takes no room from another
+        bodies = {lane: Bodies(limits, lane) for lane in Lane}  # what is sent to one lane takes no room from another
         self._desks = {
             route: _Desk(
                 Door(doorkeeper, route.sort.action, route.sort.kind),
@@ -80,12 +82,12 @@ class Front:
             if desk.places.busy >= desk.places.limit:
                 desk.places.refuse()
             headers = scope["headers"]
-            restricted = not desk.door.is_open and desk.door.admit(headers)
+            restricted, signed = (False, None) if desk.door.is_open else desk.door.admit(params, scope)
             if route.method == "GET":
                 call = Call(params, scope["query_string"], headers, b"", restricted)
                 reply = await self._in_place(desk.places, route.handler, call)
             else:
-                call = Call(params, scope["query_string"], headers, b"", restricted, self._clients.of(scope))
+                call = Call(params, scope["query_string"], headers, b"", restricted, self._clients.of(scope), signed)
                 reply = await self._with_body(desk, route.handler, call, receive)
         except LogError as error:
             reply = self._refusal(route, params, error, requests.id(number))
@@ -124,7 +126,7 @@ class Front:
         status = status_of(error)
         if status is None:
             return self._crash(route, request_id)
-        if route.sort.kind is Kind.SUBMISSION:
+        if route.sort.kind in _SUBMITTED:
             reason = word_of(error)
             name = self._site.metrics.refused(params[0], reason)
             self._requests.refused(request_id, route, name, status, reason)

@@ -74,7 +74,7 @@ async def issuer(site: Site, call: Call) -> Reply:
     """`/<log>/issuer/<SHA-256>`: a certificate that a chain in this log refers to."""
     name, fingerprint = call.params
     hosted = site.log(name)
-    certificate = await hosted.blob(bytes.fromhex(fingerprint)) if _DIGEST.fullmatch(fingerprint) else None
+    certificate = await hosted.blob(bytes.fromhex(fingerprint)) if is_digest(fingerprint) else None
     if certificate is None:
         raise NotFound("no issuer of that fingerprint")
     return Reply(200, _ISSUER, certificate)
@@ -93,6 +93,19 @@ async def tlog_proof(site: Site, call: Call) -> Reply:
         newest=head is not None,
     )
     return Reply(200, _NOTE, proof)
+
+
+def wants_newest(query: bytes) -> bool:
+    """Say whether a query is `head=newest`, and not empty; `Malformed` when it is neither."""
+    values = _query(query)
+    if values.keys() - {"head"} or values.get("head", "newest") != "newest":
+        raise Malformed("ask for at most head=newest")
+    return bool(values)
+
+
+def is_digest(text: str) -> bool:
+    """Say whether this is a SHA-256 as paths have it: 64 digits of lower-case hex."""
+    return _DIGEST.fullmatch(text) is not None
 
 
 def accepts_gzip(fields: Sequence[tuple[bytes, bytes]]) -> bool:
@@ -132,6 +145,6 @@ def _query(query: bytes) -> dict[str, str]:
 
 def digest(text: str) -> bytes:
     """Return a SHA-256 as it stands in a path or query; `Malformed` for any other text."""
-    if not _DIGEST.fullmatch(text):
+    if not is_digest(text):
         raise Malformed("a SHA-256 is 64 digits of lower-case hex")
     return bytes.fromhex(text)

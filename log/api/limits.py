@@ -27,6 +27,7 @@ class Lane(StrEnum):
     ENTRIES = "entries"  # data tiles and bundles: larger, and compressed at first sight
     PROVE = "prove"
     SUBMIT = "submit"
+    EVENTS = "events"  # up to a thousand events each
     GOSSIP = "gossip"  # guards, witnesses, cosignatures
     STATUS = "status"  # pages, health, metrics
 
@@ -36,6 +37,7 @@ class HttpLimits:
     """Bounds of the HTTP side; a lane's number is requests in progress at once."""
 
     max_body_bytes: int = 512 << 10  # of one request
+    max_events_bytes: int = 8 << 20  # of one that brings events
     max_held_bytes: int = 64 << 20  # of the request bodies of one lane together
     body_timeout_s: float = 10.0  # from the head of a request to the end of its body
     busy_retry_s: int = 1  # Retry-After when a lane is full
@@ -43,6 +45,7 @@ class HttpLimits:
     entries: int = 128
     prove: int = 256
     submit: int = 4096
+    events: int = 16
     gossip: int = 64
     status: int = 32
 
@@ -50,6 +53,11 @@ class HttpLimits:
         """Return how many requests may be in a lane."""
         places: int = getattr(self, lane.value)  # the fields are named after the lanes
         return places
+
+    def body(self, lane: Lane) -> tuple[str, int]:
+        """Return the limit of a body in a lane, by name and number."""
+        name = "max_events_bytes" if lane is Lane.EVENTS else "max_body_bytes"
+        return name, getattr(self, name)
 
 
 class Places:
@@ -75,8 +83,9 @@ class Bodies:
     A client holds no more than it leaves free, so that who sends slowly, or much, takes no room from others.
     """
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: HttpLimits, lane: Lane = Lane.SUBMIT) -> None:
         self._limits = limits
+        self._name, self._max_bytes = limits.body(lane)
         self._held = Shares(limits.max_held_bytes)
 
     @property
@@ -111,7 +120,7 @@ class Bodies:
         """Refuse before the first byte what says that it will be too much. Only digits count as a length."""
         for name, value in headers:
             if name == b"content-length" and value.isdigit():
-                if len(value) > _LENGTH_DIGITS or int(value) > self._limits.max_body_bytes:
+                if len(value) > _LENGTH_DIGITS or int(value) > self._max_bytes:
                     raise self._too_large()
             elif name in _CODINGS and value.lower() not in _CODINGS[name]:
                 raise UnknownCoding(f"{name.decode('ascii')}: a body is taken as it is, without a coding")
@@ -126,11 +135,11 @@ class Bodies:
             chunk = message.get("body", b"")
             more = message.get("more_body", False)
             size += len(chunk)
-            if size > self._limits.max_body_bytes:
+            if size > self._max_bytes:
                 raise self._too_large()
             if not self._held.enter(client, len(chunk)):
                 raise Unavailable("too many request bodies at once", self._limits.busy_retry_s, "busy")
             chunks.append(chunk)
 
     def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is over max_body_bytes = {self._limits.max_body_bytes}")
+        return TooLarge(f"the body is over {self._name} = {self._max_bytes}")

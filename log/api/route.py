@@ -13,6 +13,7 @@ from log.api.reply import BINARY, CERTIFICATE, HTML, JSON, TEXT, Reply
 from log.api.served import ServedLog, ServedNode
 from log.errors import NotFound
 from log.formats.action import SEQ_CONTENT_TYPE
+from log.formats.submission import Submission
 from log.formats.witness_request import SIZE_CONTENT_TYPE
 
 
@@ -25,6 +26,7 @@ class Call(msgspec.Struct, frozen=True):
     body: bytes  # empty for GET
     restricted: bool  # not everybody may ask for this: no cache may keep the answer
     client: str = ""  # who sends this body, as `log.api.clients` names it; "" for GET
+    signed: Submission | None = None  # what a member signed; its digest is not yet held against the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ TO_GOVERN = Sort(
     refuses=(400, 409, 410, 413, 415),
     says=((409, SEQ_CONTENT_TYPE),),
 )
+EVENTS = Sort(_WRITE, Kind.EVENT, Lane.EVENTS, JSON, JSON, refuses=(400, 409, 410, 413, 415, 429))
+EVENT = Sort(_READ, Kind.ENTRY, Lane.PROVE, TEXT, refuses=(202, 400), query=("head",))
+RECORD = Sort(_READ, Kind.RECORD, Lane.READ, TEXT)
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413, 415))
 TO_WITNESS = Sort(

@@ -1,9 +1,12 @@
-"""What the JSON answers hold, as JSON Schema for the description. Each member named here is always there.
+"""What the JSON answers and bodies hold, as JSON Schema for the description. Each member named here is always there.
 
 Answers of RFC 6962 have exactly its members; those of the node itself may come to have more.
 """
 
 from typing import Any
+
+from log.formats.logged_event import MAX_EVENTS
+from log.formats.names import EVENTS
 
 Schema = dict[str, Any]
 
@@ -103,4 +106,39 @@ SCHEMAS: dict[str, Schema] = {
     "get_entry_and_proof": _object({**_ENTRY, "audit_path": _HASHES}),
     "add_chain": _SCT,
     "add_pre_chain": _SCT,
+    "add_events": _object(
+        {
+            "results": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": MAX_EVENTS,
+                "items": {"anyOf": [_object({"receipt": _BASE64}), _object({"refused": _TEXT})]},
+            }
+        }
+    ),
 }
+
+_CHAIN = {
+    "type": "object",
+    "required": ["chain"],
+    "properties": {
+        "chain": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "string", "contentEncoding": "base64"},
+            "description": "DER certificates, the leaf first; the root may be left out",
+        }
+    },
+}
+_EVENT = _object({"event": {"type": "object"}, "certificate_proof": _maybe(_BASE64)})
+_BATCH = _object(
+    {
+        "format": {"type": "string", "enum": [EVENTS]},
+        "member": _TEXT,
+        "seq": {"type": "integer", "minimum": 1},
+        "events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": _EVENT},
+    }
+) | {"description": "Canonical JSON (RFC 8785), in a request that the member signed (RFC 9421)"}
+
+# Of the bodies that are JSON, by the name of the handler.
+BODIES: dict[str, Schema] = {"add_chain": _CHAIN, "add_pre_chain": _CHAIN, "add_events": _BATCH}

@@ -6,11 +6,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from log.access import Bodies
 from log.formats.sct import SCT
+from log.formats.submission import Submission
 from log.formats.tile_leaf import LeafEntry
 from log.formats.tree_head import SignedTreeHead
 from log.governance.ledger import Ledger
 from log.node.reading import NodeReading
+from log.service.events import EventAnswer
 from log.service.reading import LogReading
 
 
@@ -79,6 +82,11 @@ class ServedLog(Protocol):
     @property
     def origin(self) -> str: ...
     @property
+    def bodies(self) -> Bodies:
+        """To whom its entries are shown."""
+        ...
+
+    @property
     def certificates(self) -> ServedCertificates | None:
         """None for a family that holds no certificates."""
         ...
@@ -90,6 +98,7 @@ class ServedLog(Protocol):
     async def entry_tile(self, kind: str, n: int, width: int) -> bytes: ...
     async def entry_tile_gzip(self, kind: str, n: int) -> bytes: ...
     async def tlog_proof(self, *, leaf: bytes | None, fingerprint: bytes | None, newest: bool) -> bytes: ...
+    async def event_proof(self, sig_digest: bytes, *, newest: bool) -> bytes: ...
     async def add_cosignatures(self, raw: bytes) -> None: ...
     def status(self) -> LogStatus: ...
     def reading(self) -> LogReading: ...
@@ -126,6 +135,20 @@ class ServedActions(Protocol):
     async def proof(self, action_hash: bytes) -> bytes: ...
 
 
+class ServedEvents(Protocol):
+    """The way into a log of events, and to what its members signed."""
+
+    def arrive(self, client: str) -> None:
+        """Raise `Closed` or `RateLimited` before anything of a client's body is looked at."""
+        ...
+
+    async def add(self, signed: Submission, body: bytes, client: str) -> EventAnswer:
+        """Return the answer to a request whose signature and digest are good."""
+        ...
+
+    async def record(self, digest: bytes) -> bytes | None: ...
+
+
 class WitnessAnswer(Protocol):
     """What c2sp.org/tlog-witness lets a witness say: its codes and content types are its own."""
 
@@ -156,6 +179,8 @@ class ServedNode(Protocol):
         """By name of the governance log; none for a node that goes by no genesis."""
         ...
 
+    @property
+    def events(self) -> Mapping[str, ServedEvents]: ...
     @property
     def witness(self) -> ServedWitness: ...
     @property

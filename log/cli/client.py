@@ -12,9 +12,11 @@ import httpx
 import typer
 
 from log import state
+from log.cli import events
 from log.cli.submit import submit
 from log.client import pem
 from log.client.audit import Report, audit, audit_index
+from log.client.event_verifier import verify_event, verify_receipt
 from log.client.http import HttpLog
 from log.client.proofs import ProofSource
 from log.client.proofs import upgrade as upgraded
@@ -22,8 +24,9 @@ from log.client.receipts import SUFFIX, Receipt, walk
 from log.client.submit import Submitter
 from log.client.verifier import Proven, verify_proof
 from log.errors import LogError, NotFound, SettingsError
+from log.folders import write_private
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import FAMILIES
+from log.formats.family import EVENTS, FAMILIES, X509
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
 from log.settings import NodeSettings
@@ -33,7 +36,7 @@ PolicyFile = Annotated[
     Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
 ]
 FamilyName = Annotated[
-    Literal["x509", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
+    Literal["x509", "events", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
 ]
 
 
@@ -98,16 +101,36 @@ def prove(
 
 
 def verify(
-    proof: Annotated[Path, typer.Argument(help="A .tlog-proof file.")],
-    certificate: Annotated[Path, typer.Argument(help="The certificate in hand, DER or PEM.")],
+    first: Annotated[Path, typer.Argument(metavar="DOCUMENT|PROOF", help="A signed document; or a .tlog-proof.")],
+    second: Annotated[
+        Path, typer.Argument(metavar="RECEIPT|CERTIFICATE", help="The document's receipt; or the certificate in hand.")
+    ],
     policy: PolicyFile,
     provisional: Annotated[bool, typer.Option("--provisional", help="Accept the word of one side.")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Of a document: the signer's certificate, if its receipt does not open it.")
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option(help="Of a document: the signature's value, to be verified over it too.")
+    ] = None,
 ) -> None:
-    """Verify a proof offline, from the three files alone. Exit 1 when it does not hold."""
-    proven = verify_proof(
-        proof.read_bytes(), pem.read(certificate)[0], Policy.parse(policy.read_bytes()), provisional=provisional
-    )
-    print(_statement(proven))
+    """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
+    relied_on = Policy.parse(policy.read_bytes())
+    receipt = second.read_bytes()
+    if events.is_event_receipt(receipt):
+        logged = verify_event(
+            receipt,
+            first.read_bytes(),
+            relied_on,
+            certificate=None if certificate is None else pem.read(certificate)[0],
+            signature=None if signature is None else signature.read_bytes(),
+            provisional=provisional,
+        )
+        print(events.statement(logged))
+        return
+    if certificate is not None or signature is not None:
+        raise SettingsError(f"--certificate, --signature: {second} is no receipt of an event")
+    print(_statement(verify_proof(first.read_bytes(), pem.read(second)[0], relied_on, provisional=provisional)))
 
 
 def upgrade(
@@ -123,27 +146,40 @@ def upgrade(
     """Make vouched proofs of provisional ones: each is fetched, verified under the policy, then written."""
     relied_on = Policy.parse(policy.read_bytes())
 
-    async def one(client: httpx.AsyncClient, file: Path) -> Proven:
+    async def one(client: httpx.AsyncClient, file: Path) -> str:
         if file.name.endswith(SUFFIX):
             receipt = Receipt.parse(file.read_bytes())
             source = ProofSource(url or receipt.url, client)
             raw = await source.by_certificate(receipt.certificate, patience_s=wait_s)
             proven = verify_proof(raw, receipt.certificate, relied_on)
             file.with_name(file.name.removesuffix(SUFFIX) + ".tlog-proof").write_bytes(raw)
-            return proven
+            return _statement(proven)
+        old = file.read_bytes()
+        if url and events.is_event_receipt(old):
+            raw, logged = await upgraded(
+                old,
+                lambda raw, one_side: verify_receipt(raw, relied_on, provisional=one_side),
+                HttpLog(url, EVENTS, client),
+            )
+            write_private(file, raw)
+            return events.statement(logged)
         if certificate is None or not url:
-            raise SettingsError("a .tlog-proof is upgraded with --url and --certificate")
-        reader = HttpLog(url, FAMILIES["x509"], client)
-        raw, proven = await upgraded(file.read_bytes(), pem.read(certificate)[0], relied_on, reader)
+            raise SettingsError("a .tlog-proof is upgraded with --url, that of a certificate with --certificate too")
+        der = pem.read(certificate)[0]
+        raw, proven = await upgraded(
+            old,
+            lambda raw, one_side: verify_proof(raw, der, relied_on, provisional=one_side),
+            HttpLog(url, X509, client),
+        )
         file.write_bytes(raw)
-        return proven
+        return _statement(proven)
 
     async def work() -> int:
         failed = 0
         async with _http() as client:
             for file in chain.from_iterable(map(walk, files)):
                 try:
-                    print(f"{file}: {_statement(await one(client, file))}")
+                    print(f"{file}: {await one(client, file)}")
                 except LogError as error:
                     failed = 1
                     print(f"{file}: {error}", file=sys.stderr)

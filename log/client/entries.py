@@ -9,24 +9,17 @@ from collections.abc import Callable, Sequence
 from log.crypto.notes import open_note
 from log.errors import BadSignature, Malformed
 from log.formats.event import Entry
-from log.formats.names import EXTRA_ENTRY
 from log.formats.note import VKey
-from log.formats.tlog_proof import TlogProof
-from log.formats.wire import u8
+from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 
 
-def entry_extra(row: bytes) -> bytes:
-    """Return the `extra` that is an entry."""
-    return u8(EXTRA_ENTRY) + row
-
-
-def carried_entry(proof: TlogProof) -> bytes:
-    """Return the entry in the `extra` of a proof, unread; `Malformed` when it holds something else."""
-    if proof.extra is None or proof.extra[:1] != u8(EXTRA_ENTRY):
-        raise Malformed("a proof whose extra data is no entry")
-    return proof.extra[1:]
+def carried_entry(proof: TlogProof) -> Entry:
+    """Return the entry that a proof carries; `Malformed` when it carries none."""
+    if proof.extra is None:
+        raise Malformed("a proof without extra data carries no entry")
+    return EntryExtra.parse(proof.extra).entry
 
 
 def verify_entry(raw: bytes, vkeys_of: Callable[[str], Sequence[VKey]]) -> tuple[str, int, Entry]:
@@ -36,8 +29,7 @@ def verify_entry(raw: bytes, vkeys_of: Callable[[str], Sequence[VKey]]) -> tuple
     known log signed the head; `BadProof`.
     """
     proof = TlogProof.parse(raw)
-    row = carried_entry(proof)
-    entry = Entry.parse(row)
+    entry = carried_entry(proof)
     origin = proof.checkpoint.partition(b"\n")[0].decode()
     vkeys = vkeys_of(origin)
     if not vkeys:
@@ -45,5 +37,7 @@ def verify_entry(raw: bytes, vkeys_of: Callable[[str], Sequence[VKey]]) -> tuple
     opened = open_note(proof.checkpoint, vkeys)
     if opened.checkpoint.origin != origin or not opened.verified:
         raise BadSignature(f"no signature by {origin}")
-    verify_inclusion(proof.index, opened.checkpoint.size, leaf_hash(row), proof.hashes, opened.checkpoint.root)
+    verify_inclusion(
+        proof.index, opened.checkpoint.size, leaf_hash(entry.encode()), proof.hashes, opened.checkpoint.root
+    )
     return origin, proof.index, entry

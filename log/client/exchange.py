@@ -17,6 +17,7 @@ from log.errors import Malformed, Unreachable
 
 GZIP = "gzip, identity"
 PLAIN = "identity"
+_NO_FIELDS: Mapping[str, str] = {}
 _SECONDS_DIGITS = 9  # of a Retry-After that is read
 MAX_WORDS = 200  # characters of what the other end says, in messages
 
@@ -63,20 +64,22 @@ async def exchange(
     body: bytes | None = None,
     content_type: str = "application/json",
     accept: str = PLAIN,
+    fields: Mapping[str, str] = _NO_FIELDS,
     wanted: Callable[[int], bool] = lambda _: True,
 ) -> Answer:
     """Return the answer; its body is empty where its status is not `wanted`, and then not read either.
 
-    `what` names the request in messages, where a URL may hold a password. `Unreachable` when there is no whole
-    answer within `deadline_s`; `Malformed` when it is over `max_bytes` once unpacked, or packed in another way than
-    was asked for.
+    `fields` are further header fields. `what` names the request in messages, where a URL may hold a password.
+    `Unreachable` when there is no whole answer within `deadline_s`; `Malformed` when it is over `max_bytes` once
+    unpacked, or packed in another way than was asked for.
     """
-    fields = {"Accept-Encoding": accept} | ({} if body is None else {"Content-Type": content_type})
+    typed = {} if body is None else {"Content-Type": content_type}
+    headers = {"Accept-Encoding": accept, **typed, **fields}
     try:
         async with (
             asyncio.timeout(deadline_s),
             client.stream(
-                method, url, content=body, headers=fields, follow_redirects=False, timeout=deadline_s
+                method, url, content=body, headers=headers, follow_redirects=False, timeout=deadline_s
             ) as answer,
         ):
             if not wanted(answer.status_code):

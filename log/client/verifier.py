@@ -265,7 +265,7 @@ def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional:
         raise Malformed("a proof without extra data is not that of a certificate")
     extra = X509Extra.parse(proof.extra)
     sct = SCT.parse(extra.sct)
-    leaf = _leaf(certificate, extra, sct)
+    leaf = certificate_leaf(certificate, extra, sct)
     if sct.index != proof.index:
         raise BadProof(f"the SCT is of leaf {sct.index}, the proof of leaf {proof.index}")
     vouched = verify_leaf(proof, leaf, policy)
@@ -287,8 +287,8 @@ def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional:
     )
 
 
-def _leaf(certificate: bytes, extra: X509Extra, sct: SCT) -> bytes:
-    """Rebuild the MerkleTreeLeaf of a certificate from what is public about its entry."""
+def certificate_leaf(certificate: bytes, extra: X509Extra, sct: SCT) -> bytes:
+    """Rebuild the MerkleTreeLeaf of a certificate from what is public about its entry; raises `Malformed`."""
     if len(certificate) > MAX_CERTIFICATE_BYTES:
         raise Malformed(f"a certificate over {MAX_CERTIFICATE_BYTES} bytes is in no log")
     signed = _precert_tbs(certificate) if extra.entry_type == PRECERT_ENTRY else certificate

@@ -115,6 +115,16 @@ def load_ed25519(path: Path) -> Ed25519Signer:
     return Ed25519Signer(key)
 
 
+def load_member_signer(path: Path) -> Ed25519Signer | EcdsaSigner:
+    """Return the key of a member, Ed25519 or P-256; raise `SettingsError` as `load_signer` does."""
+    key = _load(path)
+    if isinstance(key, Ed25519PrivateKey):
+        return Ed25519Signer(key)
+    if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        return EcdsaSigner(key)
+    raise SettingsError(f"{path} holds neither an Ed25519 nor a P-256 key")
+
+
 def load_mldsa(path: Path) -> MldsaSigner:
     """Return the ML-DSA-44 key of a file; raise `SettingsError` as `load_signer` does."""
     key = _load(path)

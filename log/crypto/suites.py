@@ -126,11 +126,14 @@ class IssuerKey:
         `Refused` for a suite that is not verified here, `BadSignature` for a signature that is not this
         key's.
         """
-        suite = suite_of(algorithm)
+        self.verify_by(suite_of(algorithm), tbs, signature)
+
+    def verify_by(self, suite: Suite, message: bytes, signature: bytes) -> None:
+        """Check a signature over whatever message; raises as `verify` does."""
         if self.family not in suite.families:
             raise BadSignature(f"the signature is of another kind than the issuer's {self.family} key")
         try:
-            self._check(suite, tbs, signature)
+            self._check(suite, message, signature)
         except (InvalidSignature, ValueError) as e:  # ValueError: of a key that cannot verify this hash
             raise BadSignature(f"the issuer's {self.family} signature does not verify") from e
         except UnsupportedAlgorithm as e:

@@ -139,32 +139,31 @@ class Deployment:
         signers: Mapping[str, str] | None = None,
     ) -> None:
         other = self.sites[_other(site.side)]
-        top = {"node": site.name, "listen": f"127.0.0.1:{site.port}", "public_url": site.url, **self.node_lines}
+        top = {
+            "node": site.name,
+            "side": site.side,
+            "listen": f"127.0.0.1:{site.port}",
+            "public_url": site.url,
+            **self.node_lines,
+        }
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
         if guard is None:
             lines.append("guards = []")
         for family in FAMILIES:
             lines += ["[[logs]]", f'name = "{family}"', f'family = "{family}"']
-            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"']
+            lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"', 'bodies = "public"']
         if guard is not None:
             lines += ["[[guards]]", 'name = "monitor"', f'cosigner = "{guard[0]}"', f'push = "{guard[1]}"']
         for family in FAMILIES if public else ():
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
-            lines += ["[governance]", *self._pin(), f'side = "{site.side}"']
+            lines += self._governance()
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
             lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
         lines += ["[limits]", *(f"{key} = {value}" for key, value in self.limits.items())]
         site.settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-    def _pin(self) -> list[str]:
-        genesis = self.council.genesis_file
-        return [
-            f"genesis = {json.dumps(str(genesis))}",
-            f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"',
-        ]
 
     def _beginning(
         self,
@@ -185,11 +184,18 @@ class Deployment:
             joint.append(("guard-add", {**guard, "cosigner": monitor["cosigner"], "push": monitor["push"]}))
             for family in FAMILIES:
                 origin = site.origin(family)
-                place: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
-                joint.append(("log-add", {**place, "vkeys": list(public[side][origin]), "window": None}))
+                added: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
+                added |= {"vkeys": list(public[side][origin]), "window": None}
+                joint.append(("log-add", added))
                 policy = Policy.parse(site.policy(family).read_bytes()).encode()
                 joint.append(("policy", {"origin": origin, "policy": policy}))
         return rows
+
+    def _governance(self) -> list[str]:
+        """Return the lines of the settings that pin the genesis."""
+        genesis = self.council.genesis_file
+        pin = sha256(genesis.read_bytes()).hexdigest()
+        return ["[governance]", f"genesis = {json.dumps(str(genesis))}", f'sha256 = "{pin}"']
 
     def _list_folder(self, side: str) -> Path:
         return (self.folder / f"trustlist-{side}").resolve()
@@ -225,7 +231,7 @@ class Deployment:
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
         if public and self.governed:
-            lines += ["[governance]", *self._pin()]
+            lines += self._governance()
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -51,10 +51,10 @@ class Rates(Generic[Source]):
         now_ns = self._now_ms() * _MS_NS
         return self._filled(source, now_ns) + self._step_ns > now_ns + self._burst_ns
 
-    def take(self, source: Source) -> None:
-        """Use one token of a source; `RateLimited` when there is none."""
+    def take(self, source: Source, count: int = 1) -> None:
+        """Use tokens of a source; `RateLimited` when there are not so many."""
         now_ns = self._now_ms() * _MS_NS
-        full_ns = self._filled(source, now_ns) + self._step_ns
+        full_ns = self._filled(source, now_ns) + count * self._step_ns
         if full_ns > now_ns + self._burst_ns:
             if source in self._full_ns:
                 self._full_ns.move_to_end(source)  # who keeps coming is not forgotten
@@ -65,10 +65,10 @@ class Rates(Generic[Source]):
             _, forgotten_ns = self._full_ns.popitem(last=False)
             self._floor_ns = max(self._floor_ns, forgotten_ns)
 
-    def give_back(self, source: Source) -> None:
+    def give_back(self, source: Source, count: int = 1) -> None:
         """Undo one `take`: what it was for did not happen."""
         if source in self._full_ns:
-            self._full_ns[source] -= self._step_ns
+            self._full_ns[source] -= count * self._step_ns
 
     def refusal(self) -> RateLimited:
         """Return the error that says which rate it was."""

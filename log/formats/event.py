@@ -14,9 +14,10 @@ In the TLS presentation language:
 
     struct { opaque origin<1..255>; u64 index; opaque leaf_hash[32]; } Ref;
 
-The bytes of an entry are its leaf. Three types have a content that is read here already: an anchor is a
+The bytes of an entry are its leaf. Some types have a content that is read here already: an anchor is a
 checkpoint of another log as a signed note, so that a reader verifies it anew; an action of governance is its signed
-note; genesis is canonical JSON.
+note; genesis is canonical JSON; so is an event (`logged_event`), whose submitter is a member, and whose refs are those
+that it states.
 """
 
 from dataclasses import dataclass
@@ -27,24 +28,13 @@ from log.formats import jcs
 from log.formats.action import Action
 from log.formats.bundle import MAX_ENTRY_SIZE
 from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.fields import member_id
+from log.formats.logged_event import EVENT_ENTRIES, LoggedEvent
 from log.formats.names import CONTENT_ACTION, CONTENT_CHECKPOINT, CONTENT_JCS, ENTRY_FORMAT, EntryType
 from log.formats.note import Note
+from log.formats.ref import HASH_SIZE, Ref
 from log.formats.text import decode_text
 from log.formats.wire import Reader, opaque8, opaque16, u16, u64
-
-HASH_SIZE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """A leaf of this or another log."""
-
-    origin: str
-    index: int  # 0 <= index < 2**64
-    leaf_hash: bytes  # 32 bytes
-
-    def encode(self) -> bytes:
-        return opaque8(self.origin.encode()) + u64(self.index) + self.leaf_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +51,12 @@ class Entry:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read an entry, or raise `Malformed`, also for an unknown type or content not of its type."""
+        entry = cls._read(data)
+        entry._check_content()
+        return entry
+
+    @classmethod
+    def _read(cls, data: bytes) -> Self:
         if len(data) > MAX_ENTRY_SIZE:
             raise Malformed(f"entry over {MAX_ENTRY_SIZE} bytes")
         reader = Reader(data)
@@ -78,7 +74,6 @@ class Entry:
             reader.opaque16(),
         )
         reader.done()
-        entry._check_content()
         if entry.encode() != data:
             raise AssertionError("an entry was read in two ways")
         return entry
@@ -116,8 +111,20 @@ class Entry:
         note = Note.parse(self.content)
         return note, Action.parse(note.text)
 
+    def logged_event(self) -> LoggedEvent:
+        """The content of an event's entry; `Malformed` for an entry of another type."""
+        if self.entry_type not in EVENT_ENTRIES or self.content_type != CONTENT_JCS:
+            raise Malformed("entry that is not an event")
+        logged = LoggedEvent.parse(self.content)
+        if logged.entry_type is not self.entry_type or logged.event.refs != self.refs:
+            raise Malformed("entry of another type, or with other refs, than its event has")
+        member_id(decode_text(self.submitter))
+        return logged
+
     def _check_content(self) -> None:
         match self.entry_type:
+            case EntryType.SIGNATURE_EVENT | EntryType.SEAL_EVENT | EntryType.REVOCATION_EVENT:
+                self.logged_event()
             case EntryType.GOVERNANCE_ACTION:
                 self.action()
             case EntryType.CHECKPOINT_ANCHOR:
@@ -134,6 +141,17 @@ def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
 def action_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     """Take in an action of governance, with the lines under which it came."""
     return Entry(EntryType.GOVERNANCE_ACTION, timestamp_ms, submitter, (), CONTENT_ACTION, note.encode())
+
+
+def parse_event(data: bytes) -> tuple[Entry, LoggedEvent]:
+    """Read the entry of an event and what it holds, at one go; raises `Malformed`, also for other entries."""
+    entry = Entry._read(data)
+    return entry, entry.logged_event()
+
+
+def event_entry(timestamp_ms: int, member: str, logged: LoggedEvent) -> Entry:
+    """Take in an event of a member, <side>/<id>."""
+    return Entry(logged.entry_type, timestamp_ms, member.encode(), logged.event.refs, CONTENT_JCS, logged.encode())
 
 
 def genesis_entry(timestamp_ms: int, submitter: bytes, content: jcs.JSON) -> Entry:

@@ -6,17 +6,19 @@ is the same for all families, which is why a family is a value and never a subcl
 
     x509        row = TileLeaf (static-ct-api), leaf = MerkleTreeLeaf (RFC 6962 section 3.4), the receipt is an SCT
     governance  row = leaf = Entry (`log.formats.event`), the receipt is a tlog-proof
+    events      as governance, with a key for the digest of a signature (`log.formats.logged_event`)
     tlog-tiles  row = leaf = what came, any bytes: a log of others, or a test log that takes entries from anybody
 
 Two families never share a tree.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from log.errors import Malformed
 from log.formats import bundle, tile_leaf
+from log.formats.event import parse_event
 from log.formats.names import ENTRY_FORMAT
 from log.formats.sct import extensions
 from log.formats.wire import opaque16, opaque24, u16, u64
@@ -25,7 +27,8 @@ MAX_LEAF_SIZE = bundle.MAX_ENTRY_SIZE  # bytes of a leaf input: every family is 
 
 DEDUP_KEY = b"d"  # index key prefixes: the digest by which one submission is known again,
 LEAF_KEY = b"l"  # the leaf hash,
-FINGERPRINT_KEY = b"f"  # SHA-256 of the certificate or precertificate
+FINGERPRINT_KEY = b"f"  # SHA-256 of the certificate or precertificate,
+SIGNATURE_KEY = b"s"  # SHA-256 of the value of a signature: of events that share it any one, as the others do
 
 _LEAF_PREFIX = b"\x00"  # RFC 6962 section 2.1, before a leaf input is hashed
 
@@ -169,6 +172,11 @@ def _entry_dedup(parts: Parts) -> bytes:
     return sha256(parts.head + parts.tail).digest()
 
 
+def _event_keys(row: bytes) -> list[bytes]:
+    sig_digest = parse_event(row)[1].event.sig_digest
+    return _entry_keys(row) + ([] if sig_digest is None else [SIGNATURE_KEY + sig_digest])
+
+
 # --- tlog-tiles: raw entries, those of others and those of open test logs ---
 
 
@@ -242,6 +250,8 @@ GOVERNANCE = Family(
     dedup=_entry_dedup,
 )
 
+EVENTS = replace(GOVERNANCE, name="events", keys=_event_keys)
+
 TILES = Family(
     name="tlog-tiles",
     tile="entries",
@@ -258,4 +268,4 @@ TILES = Family(
     dedup=_entry_dedup,
 )
 
-FAMILIES = {family.name: family for family in (X509, GOVERNANCE, TILES)}
+FAMILIES = {family.name: family for family in (X509, EVENTS, GOVERNANCE, TILES)}

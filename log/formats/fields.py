@@ -1,7 +1,7 @@
 """Canonical JSON read into values, strictly: which members an object has, of which type, in which spelling.
 
 Shared by the formats that are JSON (`log.formats.jcs`): trust lists, genesis, the payloads of governance
-actions. Everything raises `Malformed`; what is read here is compared with what would be written by whoever
+actions, events. Everything raises `Malformed`; what is read here is compared with what would be written by whoever
 reads the whole.
 """
 
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from log.errors import Malformed
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", re.ASCII)
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -41,10 +42,26 @@ def identifier(value: Any) -> str:
     return text
 
 
+def member_id(value: Any) -> str:
+    """Return the name of a member, <side>/<id>, two identifiers."""
+    text = typed(value, str)
+    side, _, name = text.partition("/")
+    return f"{identifier(side)}/{identifier(name)}"
+
+
 def parse_date(value: Any) -> int:
     """Read a date as it is always spelled, 2015-07-10T16:00:00Z, to milliseconds since 1970."""
+    return _parse_time(value, _DATE)
+
+
+def parse_minute(value: Any) -> int:
+    """Read a time to the minute, 2026-11-28T08:15Z, to milliseconds since 1970."""
+    return _parse_time(value, _MINUTE)
+
+
+def _parse_time(value: Any, pattern: re.Pattern[str]) -> int:
     text = typed(value, str)
-    if not _DATE.fullmatch(text):
+    if not pattern.fullmatch(text):
         raise Malformed(f"not a date: {text[:40]!r}")
     try:
         return (dt.datetime.fromisoformat(text) - _EPOCH) // _MILLISECOND
@@ -63,6 +80,14 @@ def encode_date(timestamp_ms: int) -> str:
     if moment.microsecond:
         raise Malformed("dates are whole seconds")
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def encode_minute(timestamp_ms: int) -> str:
+    """Write a time to the minute; `Malformed` for one that is not a whole minute."""
+    moment = _EPOCH + timestamp_ms * _MILLISECOND
+    if moment.second or moment.microsecond:
+        raise Malformed("times of events are whole minutes")
+    return moment.isoformat(timespec="minutes").replace("+00:00", "Z")
 
 
 def encode_date_or_none(timestamp_ms: int | None) -> str | None:

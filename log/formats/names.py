@@ -15,6 +15,7 @@ ACTION = "twinlog/action@v1"
 
 GENESIS = "twinlog/genesis@v1"  # the member `format` of a genesis
 EVENT = "twinlog/event@v1"  # the member `format` of an event
+EVENTS = "twinlog/events@v1"  # the member `format` of a request that brings events
 SUBMISSION = "twinlog/submission@v1"  # first line of a submission record
 TRUST_BUNDLE = "twinlog/trust-bundle@v1"  # the member `format` of a trust bundle
 
@@ -27,8 +28,9 @@ SM2_COSIGNATURE = b"twinlog/sm2-sm3-cosignature@v1\n"
 # What a commitment hashes first: SHA-256(tag || field || salt || value). The LF ends the tag as above.
 COMMITMENT = b"twinlog/commitment@v1\n"
 
-# The parameter `tag` of the signature of a member's request (RFC 9421 section 2.3).
+# The parameter `tag` of the signature of a member's request (RFC 9421 section 2.3): one with a body, and one without.
 WRITE_TAG = "twinlog/write@v1"
+READ_TAG = "twinlog/read@v1"
 
 # First byte of the `extra` line of a tlog-proof: what the verifier needs besides the document.
 EXTRA_X509 = 1  # log.formats.tlog_proof.X509Extra

@@ -18,7 +18,9 @@ from typing import Self
 from log.errors import Malformed
 from log.formats import text as txt
 from log.formats.checkpoint import parse_signed
-from log.formats.names import EXTRA_X509
+from log.formats.commitment import Opening, encode_openings, parse_openings
+from log.formats.event import Entry, parse_event
+from log.formats.names import EXTRA_ENTRY, EXTRA_EVENT, EXTRA_X509
 from log.formats.sct import SCT
 from log.formats.tile_leaf import PRECERT_ENTRY, X509_ENTRY
 from log.formats.wire import Reader, opaque16, u8, u16
@@ -110,3 +112,52 @@ class X509Extra:
 
     def encode(self) -> bytes:
         return u8(EXTRA_X509) + u16(self.entry_type) + self.issuer_key_hash + opaque16(self.sct)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryExtra:
+    """An entry whole, where the verifier has nothing to rebuild it from: a receipt as the node gives it.
+
+    u8 tag = 3 || entry
+    """
+
+    entry: Entry
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read the `extra` of an entry's proof, or raise `Malformed`, also for a tag of another meaning."""
+        reader = Reader(data)
+        if reader.u8() != EXTRA_ENTRY:
+            raise Malformed("extra data with an unknown tag")
+        return cls(Entry.parse(reader.rest()))
+
+    def encode(self) -> bytes:
+        return u8(EXTRA_ENTRY) + self.entry.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class EventExtra:
+    """The entry of an event and openings of its commitments, as the submitter keeps them beside its document.
+
+        u8 tag = 2 || opaque16 entry || openings
+
+    Some openings may be left out, for a reader who need not know all; one of another commitment is no opening.
+    """
+
+    entry: Entry  # of an event
+    openings: tuple[Opening, ...]  # sorted by field, each field once
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read the `extra` of an event's proof, or raise `Malformed`, also for a tag of another meaning."""
+        reader = Reader(data)
+        if reader.u8() != EXTRA_EVENT:
+            raise Malformed("extra data with an unknown tag")
+        entry, logged = parse_event(reader.opaque16())
+        openings = parse_openings(reader.rest())
+        if any(logged.event.commitments.get(opening.name) != opening.commitment for opening in openings):
+            raise Malformed("an opening of something that the event does not commit to")
+        return cls(entry, openings)
+
+    def encode(self) -> bytes:
+        return u8(EXTRA_EVENT) + opaque16(self.entry.encode()) + encode_openings(self.openings)

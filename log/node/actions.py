@@ -17,7 +17,6 @@ from log.client.entries import verify_entry
 from log.errors import Denied, Malformed, NotFound, StateRefused, VerificationError
 from log.formats.event import Entry, action_entry
 from log.formats.family import GOVERNANCE
-from log.formats.genesis import Genesis
 from log.formats.names import EntryType
 from log.formats.note import VKey
 from log.formats.tlog_proof import PROOF_HEADER
@@ -38,7 +37,7 @@ class Actions:
     def __init__(
         self,
         hosted: Log,
-        genesis: Genesis,
+        ledger: Ledger,
         submitter: bytes,
         vkeys_of: Callable[[str], Sequence[VKey]],
         clock: Clock,
@@ -52,7 +51,7 @@ class Actions:
         self._on_change = on_change
         self._taking = asyncio.Lock()
         self._leaves: dict[bytes, bytes] = {}  # leaf hash of the entry by hash of the action
-        self.ledger = Ledger(genesis)
+        self.ledger = ledger
 
     @property
     def log_name(self) -> str:

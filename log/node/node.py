@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from log.authority import FixedMembers, Members
 from log.checking.pool import Pool
 from log.crypto.notes import Verified, open_note, verify_note
 from log.crypto.sm2 import sm2_available
@@ -38,6 +39,7 @@ from log.node.keeper import Keeper
 from log.node.log_list import MIN_MMD_S, log_list_entry
 from log.node.reading import ChecksReading, NodeReading
 from log.node.witness import NodeWitness
+from log.service.events import EventIntake
 from log.service.intake import CertificateIntake, OpenIntake
 from log.service.log import Log, LogStatus
 from log.storage import HeadStore
@@ -76,12 +78,15 @@ class Node:
         keeper: Keeper | None = None,
         governed: tuple[Actions, Governed] | None = None,
         windows: Mapping[str, tuple[int, int] | None] | None = None,
+        events: Mapping[str, EventIntake] | None = None,
+        members: Members | None = None,
     ) -> None:
         """`windows` are the notAfter dates that logs take, by name, POSIX milliseconds."""
         self._config = config
         self.logs = {hosted.name: hosted for hosted in logs}
         self.intakes = dict(intakes)
         self.open_intakes = open_intakes
+        self.events = dict(events or {})
         self._keeper = keeper
         self._windows = dict(windows or {})
         self.witness = witness
@@ -90,6 +95,7 @@ class Node:
         self._heads = heads
         self._governance = governance
         self._governed = governed
+        self.members: Members = members or FixedMembers()
         self._disk = disk
         self._checks = checks
         self._footprint = footprint
@@ -167,6 +173,7 @@ class Node:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(intake.close() for intake in self.events.values()))
         await asyncio.gather(*(hosted.stop() for hosted in self.logs.values()))
         await self._checks.stop()
         await self._heads.close()

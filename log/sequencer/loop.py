@@ -205,6 +205,14 @@ class Sequencer:
         future = self._pool.find(key)
         return await (self._look_up(key) if future is None else asyncio.shield(future))
 
+    def check_takes(self) -> None:
+        """Raise `Unavailable` unless something new would be taken, as far as is known before it comes."""
+        self._check_alive()
+        self._gate.permit(self._origin)
+        self._gate.admit(self._origin)
+        if self._stopping:
+            raise Unavailable("the node is stopping", reason="stopping")
+
     def _check_alive(self) -> None:
         if self.failed is not None:
             raise Unavailable("a store of this log failed; the node restarts", reason="store-failed")

@@ -1,6 +1,7 @@
-"""Who may submit now: rates and shares of clients and issuers, over all logs of a node.
+"""Who may submit now: rates and shares of clients, issuers and members, over all logs of a node.
 
     client   its address; pays for every submission, so that what fails its check has a price
+    member   as its signature says; pays for every event, those that are refused too
     issuer   SHA-256 of the SPKI that signed the leaf, as it was verified; pays for every new entry
 
 Nobody can spend an issuer's tokens by naming it: they are taken after the check of the signature. Nor by submitting
@@ -23,8 +24,9 @@ class AdmissionLimits:
 
     max_client_rate_per_s: int = 10_000  # submissions a second
     max_issuer_rate_per_s: int = 10_000  # new entries a second
+    max_member_rate_per_s: int = 10_000  # events a second
     rate_burst_s: int = 1  # seconds' worth of either rate that may come at once
-    max_rate_sources: int = 8192  # clients, and issuers, whose rate is remembered
+    max_rate_sources: int = 8192  # clients, and issuers, and members, whose rate is remembered
     submissions: int = 4096  # between their arrival and their answer
     submitted_bytes: int = 64 << 20  # of their entries and certificates
 
@@ -35,6 +37,8 @@ class Admission:
     def __init__(self, limits: AdmissionLimits, now_ms: Callable[[], int]) -> None:
         client = Rate("max_client_rate_per_s", limits.max_client_rate_per_s, "one client", limits.rate_burst_s)
         issuer = Rate("max_issuer_rate_per_s", limits.max_issuer_rate_per_s, "one issuer", limits.rate_burst_s)
+        member = Rate("max_member_rate_per_s", limits.max_member_rate_per_s, "one member", limits.rate_burst_s)
+        self.members: Rates[str] = Rates(member, now_ms, limits.max_rate_sources)
         self.clients: Rates[str] = Rates(client, now_ms, limits.max_rate_sources)
         self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)
         self._places = Shares(limits.submissions)
@@ -46,19 +50,26 @@ class Admission:
             raise self.issuers.refusal()
 
     @contextmanager
-    def place(self, client: str, issuer: bytes, size: int) -> Iterator[None]:
-        """Hold a place and `size` bytes for a submission; `RateLimited` when that is more than its share."""
-        if not self._places.enter(client, 1, issuer):
-            raise RateLimited("too many submissions of this client, or of this issuer at it, in progress at once")
+    def place(self, client: str, issuer: bytes, size: int, count: int = 1) -> Iterator[None]:
+        """Hold places and `size` bytes for submissions; `RateLimited` when that is more than their share.
+
+        In the place of the issuer stands the member, for what a member sends.
+        """
+        if not self._places.enter(client, count, issuer):
+            raise RateLimited(
+                "too many submissions of this client, or of this issuer or member at it, in progress at once"
+            )
         try:
             if not self._bytes.enter(client, size, issuer):
-                raise RateLimited("too many bytes of this client, or of this issuer at it, in progress at once")
+                raise RateLimited(
+                    "too many bytes of this client, or of this issuer or member at it, in progress at once"
+                )
             try:
                 yield
             finally:
                 self._bytes.leave(client, size, issuer)
         finally:
-            self._places.leave(client, 1, issuer)
+            self._places.leave(client, count, issuer)
 
     @contextmanager
     def charged(self, issuer: bytes) -> Iterator[Callable[[], None]]:

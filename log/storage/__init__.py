@@ -1,9 +1,11 @@
-"""What a log keeps, behind three narrow protocols told apart by trust (design.md section 4, style.md 4.5).
+"""What a log keeps, behind four narrow protocols told apart by trust (design.md section 4, style.md 4.5).
 
     store       holds                                if lost                if its holder turns on us
     DataStore   entries, full hash tiles, issuers    the log is lost        the log can stop, not lie
     HeadStore   signed heads, witness state          must not start again   the log can fork, once
     Index       where a leaf or certificate stands   rebuilt from entries   one wrong answer, then found out
+    Records     what members sent, and its answers   nobody can show who    a request is taken twice, and seen so:
+                                                     signed for an entry    entries bear member, seq and record
 
 Nothing above this package knows which driver it has. Rules that every driver keeps, and that the one contract
 suite in tests/storage checks:
@@ -123,6 +125,47 @@ class Index(Protocol):
 
     async def close(self) -> None:
         """Let go of the index; does not sync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A member's request: its submission record, and what was decided about it before anything of it was logged."""
+
+    member: str  # <side>/<id>
+    seq: int  # 1 <= seq < 2**63
+    record: bytes  # `log.formats.submission`
+    plan: bytes
+
+
+class RecordStore(Protocol):
+    """The requests that members sent to one log, by member and seq. Not trusted: a record verifies by itself."""
+
+    async def file(self, filed: Filed, body: bytes) -> None:
+        """Store a request with its body; durable on return. The caller has seen that its member and seq are free.
+
+        Raises StoreFailed.
+        """
+
+    async def find(self, member: str, seq: int) -> Filed | None:
+        """Return the request with this number, or None."""
+
+    async def body(self, member: str, seq: int) -> bytes | None:
+        """Return the body of the request with this number, as it was given, or None."""
+
+    async def finish(self, member: str, seq: int, outcome: bytes) -> None:
+        """Store what a request that was filed came to; durable on return. Raises StoreFailed."""
+
+    async def outcome(self, member: str, seq: int) -> bytes | None:
+        """Return what a request came to; None for one that did not, or has not yet."""
+
+    async def record(self, digest: bytes) -> bytes | None:
+        """Return the record with this SHA-256 (32 bytes), or None."""
+
+    async def names(self, after: tuple[str, int], limit: int) -> list[tuple[str, int]]:
+        """Return member and seq of up to `limit` requests behind this one, ascending; `("", 0)` begins."""
+
+    async def close(self) -> None:
+        """Let go of the store."""
 
 
 def check_range(start: int, end: int) -> None:

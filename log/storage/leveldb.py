@@ -1,12 +1,17 @@
-"""The embedded engine: one LevelDB for a log's data, one for its index (design.md 4, platform.md 4.4).
+"""The embedded engine: one LevelDB for a log's data, its index, its records (design.md 4, platform.md 4.4).
 
     data     b"e" + u64 index         an entry's row           ascending, so compaction moves tables whole
              b"t" + u8 level + u64 n  a full hash tile
              b"b" + digest            a blob
     index    the caller's key         u64 entry index
              b"\\0size"                u64 tree size that the keys cover, written after they are durable
+    records  b"n" + name              a submission record     name = member, a zero byte, u64 seq
+             b"p" + name              its plan
+             b"b" + name              its body, packed by zlib
+             b"o" + name              what it came to
+             b"h" + digest            the name of the record with this SHA-256
 
-They are two databases because random index keys among rows of 1.5 kB would make every compaction rewrite the
+Data and index are two databases because random index keys among rows of 1.5 kB would make every compaction rewrite the
 rows. Numbers are big endian. Whoever reads a value asks LevelDB to check its block's checksum.
 
 LevelDB goes on acknowledging synced writes after one that failed in its middle, and drops them at the next
@@ -19,10 +24,12 @@ cut leaves it; a damaged index is emptied. This is the only file that knows plyv
 
 import asyncio
 import os
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -35,7 +42,7 @@ except ImportError:  # from Python 3.13 on the same library has another name
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
 from log.folders import make_folder, sync_names
 from log.merkle.tiles import TILE_BYTES
-from log.storage import Batch, check_key, check_range, complete_tiles, tile_runs
+from log.storage import Batch, Filed, check_key, check_range, complete_tiles, tile_runs
 from log.storage.folder import is_marked, mark
 from log.storage.level_log import LogFile
 
@@ -173,6 +180,55 @@ class LevelIndex:
         return int.from_bytes(value)
 
 
+class LevelRecords:
+    """A RecordStore in a folder of its own; opening fails as LevelData's does."""
+
+    def __init__(self, path: Path, limits: LevelLimits | None = None, *, create: bool = False) -> None:
+        self._db = _Database(path, "records", limits or LevelLimits(), _mend_data, create=create)
+
+    async def file(self, filed: Filed, body: bytes) -> None:
+        name = _name(filed.member, filed.seq)
+
+        def rows() -> list[Row]:
+            return [
+                (b"b" + name, zlib.compress(body)),
+                (b"h" + sha256(filed.record).digest(), name),
+                (b"n" + name, filed.record),
+                (b"p" + name, filed.plan),
+            ]
+
+        await self._db.write(rows, sync=True)
+
+    async def find(self, member: str, seq: int) -> Filed | None:
+        name = _name(member, seq)
+        record, plan = self._db.get(b"n" + name), self._db.get(b"p" + name)
+        if record is None or plan is None:
+            return None
+        return Filed(member, seq, record, plan)
+
+    async def body(self, member: str, seq: int) -> bytes | None:
+        packed = self._db.get(b"b" + _name(member, seq))
+        return None if packed is None else await self._db.in_reader(zlib.decompress, packed)
+
+    async def finish(self, member: str, seq: int, outcome: bytes) -> None:
+        await self._db.write([(b"o" + _name(member, seq), outcome)], sync=True)
+
+    async def outcome(self, member: str, seq: int) -> bytes | None:
+        return self._db.get(b"o" + _name(member, seq))
+
+    async def record(self, digest: bytes) -> bytes | None:
+        name = self._db.get(b"h" + digest)
+        return None if name is None else self._db.get(b"n" + name)
+
+    async def names(self, after: tuple[str, int], limit: int) -> list[tuple[str, int]]:
+        start = b"n" + _name(*after) + b"\0"  # the next key there can be
+        keys = await self._db.in_reader(self._db.keys, start, b"o", limit)
+        return [(key[1:-9].decode(), int.from_bytes(key[-8:])) for key in keys]
+
+    async def close(self) -> None:
+        await self._db.close()
+
+
 Row = tuple[bytes, bytes | None]  # key, value; None deletes
 Mend = Callable[[Path, LevelLimits], None]  # makes a damaged database fit to open, or raises StateRefused
 
@@ -197,9 +253,9 @@ class _Database:
             raise StorageError(f"LevelDB could not read: {e}") from e
         return value
 
-    def keys(self, start: bytes, stop: bytes) -> list[bytes]:
+    def keys(self, start: bytes, stop: bytes, limit: int | None = None) -> list[bytes]:
         with self._reading(), self._db.iterator(start=start, stop=stop, include_value=False) as keys:
-            return list(keys)
+            return list(islice(keys, limit))
 
     def values(self, start: bytes, stop: bytes) -> list[bytes]:
         with (
@@ -213,8 +269,11 @@ class _Database:
         self._check_open()
         return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
 
-    async def write(self, rows: Sequence[Row], *, sync: bool) -> None:
-        """Write the rows as one batch; without rows only ask whether writing is still allowed."""
+    async def write(self, rows: Sequence[Row] | Callable[[], Sequence[Row]], *, sync: bool) -> None:
+        """Write the rows, or those that a call in the writer's thread makes, as one batch.
+
+        Without rows only ask whether writing is still allowed.
+        """
         await self._in_writer(self._write, rows, sync)
 
     async def delete(self, ranges: Sequence[tuple[bytes, bytes]]) -> None:
@@ -234,8 +293,9 @@ class _Database:
             self._failed = True
             raise
 
-    def _write(self, rows: Sequence[Row], sync: bool) -> None:
+    def _write(self, rows: Sequence[Row] | Callable[[], Sequence[Row]], sync: bool) -> None:
         with self._writing():
+            rows = rows() if callable(rows) else rows
             if rows:
                 self._apply(rows, sync=sync)
 
@@ -293,6 +353,10 @@ def _rows(batch: Batch) -> list[Row]:
     rows += [(_entry_key(index), row) for index, row in enumerate(batch.entries, batch.start)]
     rows += [(_tile_key(level, n), data) for level, n, data in batch.tiles]
     return rows
+
+
+def _name(member: str, seq: int) -> bytes:
+    return member.encode() + b"\0" + seq.to_bytes(8)
 
 
 def _entry_key(index: int) -> bytes:

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from hashlib import sha256
 
 from log.errors import StorageError, StoreFailed, StoreMissing
-from log.storage import Batch, Swap, check_key, check_range, complete_tiles, tile_runs
+from log.storage import Batch, Filed, Swap, check_key, check_range, complete_tiles, tile_runs
 
 Write = Callable[[], None]  # one change of the disk
 Carry = Callable[[Write], None]  # carries it out; a test's carrier may lose it, or its answer, by raising
@@ -32,6 +33,9 @@ class Disk:
     heads: dict[str, bytes] = field(default_factory=dict)
     index: dict[bytes, int] = field(default_factory=dict)
     index_size: int = 0
+    records: dict[tuple[str, int], Filed] = field(default_factory=dict)
+    bodies: dict[tuple[str, int], bytes] = field(default_factory=dict)  # of records
+    outcomes: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
 
 def _carry(write: Write) -> None:
@@ -39,7 +43,7 @@ def _carry(write: Write) -> None:
 
 
 class _Driver:
-    """What the three drivers share: poison, and the end of use."""
+    """What the drivers share: poison, and the end of use."""
 
     def __init__(self) -> None:
         self._failed = False
@@ -174,3 +178,47 @@ class MemoryIndex(_Driver):
             self._disk.index.update(self._pending)
             self._disk.index_size = self._size
             self._pending.clear()
+
+
+class MemoryRecords(_Driver):
+    """A RecordStore on a Disk. `carry` sees both kinds of write."""
+
+    def __init__(self, disk: Disk, carry: Carry = _carry) -> None:
+        super().__init__()
+        self._disk = disk
+        self._carry = carry
+
+    async def file(self, filed: Filed, body: bytes) -> None:
+        with self._writing():
+            await asyncio.sleep(0)
+            self._carry(partial(self._file, filed, body))
+
+    def _file(self, filed: Filed, body: bytes) -> None:
+        self._disk.records[filed.member, filed.seq] = filed
+        self._disk.bodies[filed.member, filed.seq] = body
+
+    async def find(self, member: str, seq: int) -> Filed | None:
+        self._check_open()
+        return self._disk.records.get((member, seq))
+
+    async def body(self, member: str, seq: int) -> bytes | None:
+        self._check_open()
+        return self._disk.bodies.get((member, seq))
+
+    async def finish(self, member: str, seq: int, outcome: bytes) -> None:
+        with self._writing():
+            await asyncio.sleep(0)
+            self._carry(partial(self._disk.outcomes.__setitem__, (member, seq), outcome))
+
+    async def outcome(self, member: str, seq: int) -> bytes | None:
+        self._check_open()
+        return self._disk.outcomes.get((member, seq))
+
+    async def record(self, digest: bytes) -> bytes | None:
+        self._check_open()
+        found = (filed.record for filed in self._disk.records.values() if sha256(filed.record).digest() == digest)
+        return next(found, None)
+
+    async def names(self, after: tuple[str, int], limit: int) -> list[tuple[str, int]]:
+        self._check_open()
+        return sorted(name for name in self._disk.records if name > after)[:limit]

@@ -8,7 +8,7 @@ import pytest
 
 from log.api.app import Options, create_app
 from log.api.edge import Asgi
-from log.api.limits import Bodies, HttpLimits, Lane
+from log.api.limits import Bodies, HttpLimits, Lane, Receive
 from log.errors import Malformed, TooLarge, Unavailable
 from tests.api.conftest import ask, connect
 from tests.support.fake_node import FakeNode
@@ -168,5 +168,20 @@ async def test_a_place_is_given_back_whatever_happens(node: FakeNode) -> None:
 
 
 def test_every_lane_has_a_limit_of_its_own() -> None:
-    limits = HttpLimits(read=1, entries=2, prove=3, submit=4, gossip=5, status=6)
-    assert [limits.places(lane) for lane in Lane] == [1, 2, 3, 4, 5, 6]
+    limits = HttpLimits(read=1, entries=2, prove=3, submit=4, events=5, gossip=6, status=7)
+    assert [limits.places(lane) for lane in Lane] == [1, 2, 3, 4, 5, 6, 7]
+
+
+async def test_requests_with_events_may_be_larger_than_others() -> None:
+    limits = HttpLimits(max_body_bytes=10, max_events_bytes=20)
+
+    def body(size: int) -> Receive:
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b"x" * size}
+
+        return receive
+
+    for lane, most in ((Lane.SUBMIT, 10), (Lane.EVENTS, 20)):
+        assert len(await Bodies(limits, lane).read([], body(most))) == most
+        with pytest.raises(TooLarge, match=f"= {most}$"):
+            await Bodies(limits, lane).read([], body(most + 1))

@@ -60,7 +60,7 @@ def strangers(rng: Random) -> Iterator[tuple[str, str, bytes]]:
 async def test_what_strangers_send_makes_no_series(node: FakeNode) -> None:
     app = create_app(node, Options())
     routes = {route.pattern for route in (*HOT, *COLD)} | {NO_ROUTE}
-    words = {"", "malformed", "not-found", "bad-signature"}
+    words = {"", "malformed", "not-found", "bad-signature", "unauthenticated"}
     requests = strangers(Random(20261128))
     for number in range(600):
         method, target, body = next(requests)

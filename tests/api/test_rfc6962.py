@@ -25,8 +25,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from log import main
-from log.access import Bodies
+from log.access import Bodies, Role
 from log.api.app import COLD, Options, create_app
+from log.api.auth import Credentials, Token
 from log.api.edge import HOT, Asgi
 from log.demo.ca import ALGORITHMS, Chain, Precert
 from log.demo.deployment import Anchors, Deployment
@@ -586,7 +587,9 @@ async def test_a_missing_issuer_is_our_fault_and_not_served_as_a_shorter_chain(n
 async def test_entries_are_for_token_holders_where_they_are_restricted_and_kept_by_no_cache(node: FakeNode) -> None:
     node.x509.blobs[sha256(b"issuer").digest()] = b"issuer"
     node.x509.fill(3)
-    app = create_app(node, Options(bodies=Bodies.TOKEN, tokens_sha256=(sha256(b"a token").digest(),)))
+    node.x509.bodies = Bodies.MEMBERS
+    bank = Token("bank", Role.RELYING_PARTY, "hk", sha256(b"a token").digest(), 2**52)
+    app = create_app(node, Options(Credentials(tokens=[bank])))
     for target in (
         "get-entries?start=0&end=1",
         "get-entries?start=0&end=9",

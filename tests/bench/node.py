@@ -80,6 +80,7 @@ class LoneNode:
 
 def _log_table(family: str) -> list[str]:
     lines = ["[[logs]]", f'name = "{family}"', f'family = "{family}"', f'origin = "{HOST}/{family}"']
+    lines.append('bodies = "public"')
     return [*lines, f'policy = "{family}.policy"', *(["open_add = true"] if family == TILES.name else [])]
 
 

@@ -1,5 +1,6 @@
 """What an operator types: keys, state, trust lists. No process, no socket."""
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
@@ -8,10 +9,14 @@ from random import Random
 import pytest
 from typer.testing import CliRunner, Result
 
+from log import state
 from log.cli import app
 from log.demo.ca import Tree
-from log.errors import LogError, SettingsError, StateRefused
+from log.errors import BadSignature, LogError, Mismatch, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
+from log.settings import NodeSettings
+from log.storage import Filed
+from tests.support.members import Sender, batch, event
 
 SETTINGS = """
 node = "HK"
@@ -103,7 +108,11 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
     [
         ("heartbeats = 3\n", "heartbeats"),
         ("heartbeat_s = 0\n", "heartbeat_s"),
-        ('bodies = "everyone"\n', "bodies"),
+        ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "all"\n', "logs.1.bodies"),
+        ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "home-only"\n', "side: "),
+        ('[[logs]]\nname = "t"\nfamily = "events"\norigin = "o"\npolicy = "p"\n', "side: "),
+        ('authority = "https://hk.example"\n', "authority"),
+        ('[[tokens]]\nname = "t"\nrole = "guard"\nside = "hk"\nexpires = "2999-01-01"\n', "tokens.0.role"),
         ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
@@ -202,3 +211,43 @@ def test_a_node_never_witnesses_its_own_logs(node: Path) -> None:
     node.write_text(node.read_text() + f'[[witnessed]]\norigin = "hk.example/x509"\nvkeys = {vkeys}\n')
     with pytest.raises(SettingsError, match="never witnesses its own"):
         twinlog("init", "--settings", node)
+
+
+def test_submission_records_are_exported_and_verified_without_the_node(node: Path, tmp_path: Path) -> None:
+    node.write_text(
+        'side = "hk"\n' + node.read_text() + '[[logs]]\nname = "events"\nfamily = "events"\n'
+        'origin = "hk.example/events"\npolicy = "x509.policy"\n'
+    )
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    settings = NodeSettings.load(node)
+    senders = [Sender("hk/a"), Sender("hk/a-b")]
+    bodies = {(sender.member, seq): batch(sender.member, seq, [event(seq)]) for sender in senders for seq in (1, 2)}
+
+    async def fill() -> None:
+        store = state.open_records(settings, settings.logs[1], create=False)
+        for sender in senders:
+            for seq in (1, 2):
+                record = sender.submission(bodies[sender.member, seq], 1_800_000_000).encode()
+                await store.file(Filed(sender.member, seq, record, b"[]"), bodies[sender.member, seq])
+        await store.close()
+
+    asyncio.run(fill())
+    exported = twinlog("records", "export", tmp_path / "all", "--settings", node)
+    assert exported.output.startswith("4 records")
+    one = twinlog("records", "export", tmp_path / "one", "--settings", node, "--member", "hk/a")
+    assert one.output.startswith("2 records")
+    assert {str(f.relative_to(tmp_path / "one")) for f in (tmp_path / "one").rglob("*.record")} == {
+        "hk/a/1.record",
+        "hk/a/2.record",
+    }
+    record, key = tmp_path / "all" / "hk" / "a-b" / "2.record", senders[1].key.vkey.encode()
+    said = twinlog("records", "verify", record, "--key", key, "--body", record.with_suffix(".body"))
+    assert f"signed by {senders[1].keyid} at 2027-01-15T08:00:00Z" in said.output
+    assert "POST /events/add-events at hk.twinlog.example" in said.output
+    with pytest.raises(Mismatch):
+        twinlog("records", "verify", record, "--key", key, "--body", record.with_name("1.body"))
+    with pytest.raises(BadSignature):
+        twinlog("records", "verify", record, "--key", senders[0].key.vkey.encode())
+    with pytest.raises(SettingsError, match="no log of events"):
+        twinlog("records", "export", tmp_path / "none", "--settings", node, "--log", "x509")

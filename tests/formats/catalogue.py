@@ -10,12 +10,16 @@ from log.formats import jcs, text
 from log.formats.action import Action
 from log.formats.bundle import encode_bundle, split_bundle
 from log.formats.checkpoint import Checkpoint
+from log.formats.commitment import encode_openings, parse_openings
 from log.formats.cosignature import decode_timestamped, encode_timestamped
 from log.formats.event import Entry
+from log.formats.event_batch import EventBatch, EventResults
 from log.formats.family import GOVERNANCE, X509
+from log.formats.fields import encode_minute, parse_minute
 from log.formats.genesis import Genesis
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
+from log.formats.logged_event import LoggedEvent
 from log.formats.note import Note, VKey, parse_signature_lines, signature_line
 from log.formats.sct import (
     SCT,
@@ -25,8 +29,11 @@ from log.formats.sct import (
     parse_sct_list,
     split_digitally_signed,
 )
+from log.formats.signature_base import KeyId, SignatureBase, encode_digest, parse_digest
+from log.formats.signature_event import Event
+from log.formats.submission import Submission
 from log.formats.tile_leaf import TileLeaf, split_data_tile
-from log.formats.tlog_proof import TlogProof, X509Extra
+from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
 from log.formats.tree_head import decode_tree_head_signature, encode_tree_head_signature
 from log.formats.wire import opaque16
 from log.formats.witness_request import AddCheckpoint
@@ -84,6 +91,14 @@ FORMATS = {
         st.tuples(s.ENTRY_PARTS, s.TIMES, st.none()),
     ),
     "entry": _of_class(Entry, s.ENTRIES),
+    "minute": Format(_decoded(parse_minute), lambda ms: encode_minute(ms).encode(), s.MINUTES_MS),
+    "openings": Format(parse_openings, encode_openings, s.OPENINGS),
+    "event": _of_class(Event, s.EVENTS),
+    "logged event": _of_class(LoggedEvent, s.LOGGED_EVENTS),
+    "event batch": _of_class(EventBatch, s.EVENT_BATCHES),
+    "event results": _of_class(EventResults, s.EVENT_RESULTS),
+    "entry extra": _of_class(EntryExtra, s.ENTRY_EXTRAS),
+    "event extra": _of_class(EventExtra, s.event_extras()),
     "extensions": Format(parse_extensions, extensions, s.INDEXES),
     "digitally signed": Format(split_digitally_signed, digitally_signed, st.binary(min_size=1, max_size=80)),
     "sct": _of_class(SCT, s.SCTS),
@@ -99,5 +114,9 @@ FORMATS = {
     "identity": _of_class(Identity, s.identities()),
     "action": _of_class(Action, s.ACTIONS),
     "genesis": _of_class(Genesis, s.genesis()),
+    "key id": Format(_decoded(KeyId.parse), lambda key: key.encode().encode(), s.KEY_IDS),
+    "content digest": Format(_decoded(parse_digest), lambda digest: encode_digest(digest).encode(), s.HASHES),
+    "signature base": _of_class(SignatureBase, s.SIGNATURE_BASES),
+    "submission": _of_class(Submission, s.SUBMISSIONS),
     "jcs": Format(jcs.parse, jcs.encode, s.JSON_VALUES),
 }

@@ -1,21 +1,32 @@
 """Values of every format, and encodings with something wrong in them."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
+from log.formats import event_codes as codes
 from log.formats import jcs
 from log.formats.action import JOINT, MAX_SEQ, Action
 from log.formats.checkpoint import Checkpoint
-from log.formats.event import Entry, Ref, action_entry, anchor_entry, genesis_entry
+from log.formats.commitment import Opening
+from log.formats.event import Entry, action_entry, anchor_entry, event_entry, genesis_entry
+from log.formats.event_batch import EventBatch, EventResults, Result, Submitted
+from log.formats.event_codes import EventType, Standing
 from log.formats.family import Parts, precert_parts, raw_parts, x509_parts
 from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.guard_push import GuardPush
 from log.formats.identity import Identity
-from log.formats.names import EntryType
+from log.formats.logged_event import EVENT_ENTRIES, MAX_EVENTS, LoggedEvent
+from log.formats.names import READ_TAG, WRITE_TAG, EntryType
 from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.policy import NO_QUORUM, Policy, PolicyGroup, PolicyLog, PolicyWitness
+from log.formats.ref import Ref
 from log.formats.sct import SCT, digitally_signed
+from log.formats.signature_base import MAX_CREATED_S, PARAMETERS, KeyId, SignatureBase
+from log.formats.signature_event import _OF_ORGANISATIONS, _OPTIONAL, _REQUIRED, _TOGETHER, Event
+from log.formats.submission import Submission
 from log.formats.tile_leaf import PRECERT_ENTRY, X509_ENTRY, TileLeaf
-from log.formats.tlog_proof import TlogProof, X509Extra
+from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
 from log.formats.witness_request import AddCheckpoint
 
 HASHES = st.binary(min_size=32, max_size=32)
@@ -123,6 +134,33 @@ _DATES_MS = st.integers(0, 4_102_444_800).map(lambda seconds: seconds * 1000)
 ACTIONS = st.builds(Action, HASHES, _IDENTIFIERS, st.integers(1, MAX_SEQ), HASHES, _IDENTIFIERS, _DATES_MS, _OBJECTS)
 
 
+MEMBERS = st.builds(lambda side, member: f"{side}/{member}", _IDENTIFIERS, _IDENTIFIERS)
+KEY_IDS = st.builds(KeyId, MEMBERS, st.binary(min_size=4, max_size=4))
+
+
+@st.composite
+def signature_bases(draw: st.DrawFn) -> SignatureBase:
+    plain = SignatureBase(
+        draw(st.sampled_from(["GET", "POST"])),
+        draw(st.sampled_from(["hk.twinlog.example", "127.0.0.1:8800", "[::1]:8800"])),
+        draw(st.sampled_from(["/", "/events/add-events", "/a/b;c"])),
+        draw(st.sampled_from(["", "?", "?a=b&c"])),
+        draw(st.none() | HASHES),
+        draw(st.integers(0, MAX_CREATED_S)),
+        draw(KEY_IDS),
+        draw(st.sampled_from([WRITE_TAG, READ_TAG])),
+    )
+    return replace(
+        plain,
+        components=tuple(draw(st.permutations(plain.components))),
+        parameters=tuple(draw(st.permutations(PARAMETERS))),
+    )
+
+
+SIGNATURE_BASES = signature_bases()
+SUBMISSIONS = st.builds(Submission, SIGNATURE_BASES, st.binary(min_size=64, max_size=64))
+
+
 @st.composite
 def genesis(draw: st.DrawFn) -> Genesis:
     """A genesis of one to three sides."""
@@ -138,20 +176,145 @@ def genesis(draw: st.DrawFn) -> Genesis:
     return Genesis(draw(_DATES_MS), draw(st.integers(0, 86_400)), sides, initial)
 
 
+# --- events: every member that a type may have, with or without those that it need not have ---
+
+MINUTES_MS = st.integers(-1_000_000_000, 4_000_000_000 // 60).map(lambda minutes: minutes * 60_000)
+_ORIGINS = st.from_regex(r"\A[a-z][a-z0-9.]{1,9}/[a-z0-9-]{1,9}\Z")
+EVENT_REFS = st.builds(Ref, _ORIGINS, st.integers(0, jcs.MAX_INTEGER), HASHES)
+_SOME_REFS = st.lists(EVENT_REFS, min_size=1, max_size=2, unique=True).map(tuple)
+_OIDS = st.from_regex(r"\A[0-2](\.(0|[1-9][0-9]{0,4})){1,8}\Z")
+OPENINGS = st.lists(
+    st.builds(Opening, _IDENTIFIERS, HASHES, st.binary(min_size=1, max_size=40)),
+    max_size=3,
+    unique_by=lambda opening: opening.name,
+).map(lambda openings: tuple(sorted(openings, key=lambda opening: opening.name)))
+
+
+def _words(words: frozenset[str]) -> st.SearchStrategy[str]:
+    return st.sampled_from(sorted(words))
+
+
+_EVENT_MEMBERS: dict[str, tuple[str, st.SearchStrategy[object]]] = {
+    "at": ("at_ms", MINUTES_MS),
+    "platform_jurisdiction": ("platform_jurisdiction", _words(codes.JURISDICTIONS)),
+    "platform": ("platform", _IDENTIFIERS),
+    "relying_jurisdiction": ("relying_jurisdiction", _words(codes.JURISDICTIONS)),
+    "city": ("city", _words(codes.CITIES)),
+    "channel": ("channel", _words(codes.CHANNELS)),
+    "purpose": ("purpose", _words(codes.PURPOSES)),
+    "transfer_basis": ("transfer_basis", _words(codes.TRANSFER_BASES)),
+    "ca": ("ca", _IDENTIFIERS),
+    "certificate_type": ("certificate_type", _IDENTIFIERS),
+    "policy_oids": ("policy_oids", st.lists(_OIDS, min_size=1, max_size=3).map(tuple)),
+    "signer_jurisdiction": ("signer_jurisdiction", _words(codes.JURISDICTIONS)),
+    "key_algorithm": ("key_algorithm", _words(codes.KEY_ALGORITHMS)),
+    "key_bits": ("key_bits", st.integers(1, 65_536)),
+    "certificate": ("certificate", HASHES),
+    "not_before": ("not_before_ms", MINUTES_MS),
+    "not_after": ("not_after_ms", MINUTES_MS),
+    "certificate_ref": ("certificate_ref", EVENT_REFS),
+    "signature_algorithm": ("signature_algorithm", _words(codes.SIGNATURE_ALGORITHMS)),
+    "sig_digest": ("sig_digest", HASHES),
+    "container": ("container", _words(codes.CONTAINERS)),
+    "document_algorithm": ("document_algorithm", _words(codes.DOCUMENT_ALGORITHMS)),
+    "time_stamp": ("time_stamp_ms", MINUTES_MS),
+    "time_stamp_covers": ("time_stamp_covers", _words(codes.TIME_STAMP_COVERS)),
+    "tsa": ("tsa", HASHES),
+    "status": ("status", _words(codes.STATUSES)),
+    "status_source": ("status_source", _words(codes.STATUS_SOURCES)),
+    "status_updated": ("status_ms", MINUTES_MS),
+    "seal_kind": ("seal_kind", _words(codes.SEAL_KINDS)),
+    "seal_version": ("seal_version", st.sampled_from(sorted(codes.SEAL_VERSIONS))),
+    "seal_maker": ("seal_maker", HASHES),
+    "reason": ("reason", _words(codes.REASONS)),
+    "events": ("events", _SOME_REFS),
+}
+
+
+@st.composite
+def opened_events(draw: st.DrawFn) -> tuple[Event, tuple[Opening, ...]]:
+    """An event of any type, and the openings of all that it commits to."""
+    kind = draw(st.sampled_from(EventType))
+    required, optional = _REQUIRED[kind] - {"type"}, _OPTIONAL[kind] - {"commitments"}
+    names = required | draw(st.sets(st.sampled_from(sorted(optional))))
+    committed = set(draw(st.sets(_words(codes.COMMITTED), max_size=3))) - {"certificate"}
+    for group in _TOGETHER:
+        if names & group:
+            names |= group
+    if "tsa" in names:
+        names |= {"time_stamp", "time_stamp_covers"}
+    if "certificate" not in names:
+        names -= _OF_ORGANISATIONS
+        committed |= {"certificate"} if "ca" in names else set()
+    committed |= {"document"} if "document_algorithm" in required else set()
+    committed |= {"seal"} if "seal_kind" in required else set()
+    openings = tuple(
+        Opening(name, draw(HASHES), draw(st.binary(min_size=1, max_size=40))) for name in sorted(committed)
+    )
+    values = {_EVENT_MEMBERS[name][0]: draw(_EVENT_MEMBERS[name][1]) for name in sorted(names)}
+    commitments = {opening.name: opening.commitment for opening in openings}
+    return Event(type=kind, commitments=commitments, **values), openings  # type: ignore[arg-type]
+
+
+EVENT_SEQS = st.integers(1, jcs.MAX_INTEGER)
+EVENTS = opened_events().map(lambda opened: opened[0])
+_MEMBERS = st.builds("{}/{}".format, _IDENTIFIERS, _IDENTIFIERS)
+
+
+@st.composite
+def opened_entries(draw: st.DrawFn) -> tuple[Entry, tuple[Opening, ...]]:
+    """The entry of an event, and its openings."""
+    event, openings = draw(opened_events())
+    logged = [standing for standing in Standing if standing is not Standing.NOT_LOGGED]
+    standing = Standing.NOT_LOGGED if event.certificate_ref is None else draw(st.sampled_from(logged))
+    place = draw(st.integers(0, MAX_EVENTS - 1))
+    entry = LoggedEvent(event, draw(HASHES), draw(EVENT_SEQS), place, standing)
+    return event_entry(draw(TIMES), draw(_MEMBERS), entry), openings
+
+
+EVENT_ROWS = opened_entries().map(lambda opened: opened[0])
+LOGGED_EVENTS = EVENT_ROWS.map(Entry.logged_event)
+_SHORT_PROOFS = st.builds(
+    TlogProof, SIZES, st.lists(HASHES, max_size=3).map(tuple), SIGNED, st.none() | st.binary(min_size=1, max_size=40)
+).map(TlogProof.encode)
+EVENT_BATCHES = st.builds(
+    EventBatch,
+    _MEMBERS,
+    EVENT_SEQS,
+    st.lists(st.builds(Submitted, EVENTS, st.none() | _SHORT_PROOFS), min_size=1, max_size=2).map(tuple),
+)
+_REASONS = st.text(st.characters(codec="utf-8").filter(str.isprintable), min_size=1, max_size=20)
+EVENT_RESULTS = st.builds(
+    EventResults,
+    st.lists(st.builds(Result, _SHORT_PROOFS) | st.builds(Result, st.none(), _REASONS), min_size=1, max_size=3).map(
+        tuple
+    ),
+)
+
+
+@st.composite
+def event_extras(draw: st.DrawFn) -> EventExtra:
+    """The entry of an event with some of its openings."""
+    entry, openings = draw(opened_entries())
+    return EventExtra(entry, tuple(opening for opening in openings if draw(st.booleans())))
+
+
 def _action_note(action: Action, lines: tuple[Signature, ...]) -> Note:
     return Note(action.encode(), lines)
 
 
 _REFS = st.lists(st.builds(Ref, LINES, TIMES, HASHES), max_size=2).map(tuple)
 _READ = {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS, EntryType.GOVERNANCE_ACTION}  # types whose content is read
-_PLAIN = [t for t in EntryType if t not in _READ]
+_PLAIN = [t for t in EntryType if t not in {*_READ, *EVENT_ENTRIES}]
 _SUBMITTERS = st.binary(min_size=1, max_size=40)
 ENTRIES = (
     st.builds(Entry, st.sampled_from(_PLAIN), TIMES, _SUBMITTERS, _REFS, LINES, st.binary(max_size=60))
     | st.builds(anchor_entry, TIMES, _SUBMITTERS, SIGNED.map(Note.parse))
     | st.builds(genesis_entry, TIMES, _SUBMITTERS, JSON_VALUES)
     | st.builds(action_entry, TIMES, _SUBMITTERS, st.builds(_action_note, ACTIONS, SIGNATURE_LINES))
+    | EVENT_ROWS
 )
+ENTRY_EXTRAS = st.builds(EntryExtra, ENTRIES)
 
 _WORDS = st.text(_CHARACTERS.filter(lambda c: c not in " \x7f"), min_size=1, max_size=8).filter(
     lambda word: word != NO_QUORUM

@@ -5,9 +5,10 @@ import pytest
 from log.errors import Malformed
 from log.formats import names
 from log.formats.checkpoint import Checkpoint
-from log.formats.event import Entry, Ref, anchor_entry, genesis_entry
+from log.formats.event import Entry, anchor_entry, genesis_entry
 from log.formats.names import EntryType
 from log.formats.note import Note, Signature
+from log.formats.ref import Ref
 
 LINE = Signature("hk.example/x509", b"\x01\x02\x03\x04", b"s" * 64)
 

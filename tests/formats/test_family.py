@@ -10,6 +10,7 @@ from log.errors import Malformed
 from log.formats import wire
 from log.formats.event import Entry
 from log.formats.family import (
+    EVENTS,
     FAMILIES,
     GOVERNANCE,
     MAX_LEAF_SIZE,
@@ -100,6 +101,20 @@ def test_a_governance_entry_is_its_own_leaf_and_is_known_again_at_any_time(
     assert GOVERNANCE.measure(placed.row) == (placed.leaf, timestamp_ms, None, b"")
 
 
+@given(s.EVENT_ROWS)
+def test_an_event_is_found_by_the_digest_of_its_signature(entry: Entry) -> None:
+    row = entry.encode()
+    digest = entry.logged_event().event.sig_digest
+
+    assert EVENTS.keys(row) == GOVERNANCE.keys(row) + ([] if digest is None else [b"s" + digest])
+
+
+@given(s.ENTRIES.filter(lambda entry: entry.entry_type > 15))
+def test_what_is_no_event_has_no_keys_in_a_log_of_events(entry: Entry) -> None:
+    with pytest.raises(Malformed):
+        EVENTS.keys(entry.encode())
+
+
 @given(st.binary(max_size=200), s.TIMES, s.INDEXES)
 def test_a_raw_entry_is_its_own_row_and_leaf_at_any_time_and_place(entry: bytes, timestamp_ms: int, index: int) -> None:
     parts = raw_parts(entry)
@@ -124,7 +139,9 @@ def test_a_raw_entry_has_as_many_bytes_as_a_bundle_can_say() -> None:
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 @given(data=st.data())
 def test_a_full_tile_is_cut_into_its_rows_and_one_more_row_is_refused(family: Family, data: st.DataObject) -> None:
-    parts = data.draw({X509: s.X509_PARTS, GOVERNANCE: s.ENTRY_PARTS, TILES: s.RAW_PARTS}[family])
+    parts = data.draw(
+        {X509: s.X509_PARTS, EVENTS: s.ENTRY_PARTS, GOVERNANCE: s.ENTRY_PARTS, TILES: s.RAW_PARTS}[family]
+    )
     rows = [family.place(parts, index, 1).row for index in range(256)]
 
     assert family.split(family.join(rows)) == rows

@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from hypothesis import given, settings
 
 from log.errors import Malformed
 from log.formats import jcs
+from tests.formats import strategies as s
 
 
 def test_keys_are_sorted_by_utf_16_code_units() -> None:
@@ -35,3 +37,17 @@ def test_lists_may_be_nested_64_deep() -> None:
     raw = b"[" * 64 + b"]" * 64
 
     assert jcs.encode(jcs.parse(raw)) == raw
+
+
+@given(s.JSON_VALUES)
+@settings(deadline=None)
+def test_the_fast_way_writes_what_the_slow_one_does(value: jcs.JSON) -> None:
+    assert jcs.encode(value) == jcs._encode(value, jcs.MAX_DEPTH).encode()
+
+
+def test_keys_of_a_tuple_and_of_a_subclass_are_written_alike() -> None:
+    class Word(str):
+        __slots__ = ()
+
+    assert jcs.encode({"b": (1, Word("x")), "a": [True, None]}) == b'{"a":[true,null],"b":[1,"x"]}'
+    assert jcs.encode({Word("b"): 1, "a": 2}) == b'{"a":2,"b":1}'

@@ -19,6 +19,7 @@ from log.certs.chain import Anchor, ChainChecker
 from log.checking.messages import Frames
 from log.client import pem, submit
 from log.client.exchange import Answer, printable
+from log.client.held import Held
 from log.client.receipts import Receipt
 from log.crypto import suites
 from log.crypto.ecdsa import EcdsaVerifier
@@ -260,6 +261,10 @@ def _receipt(data: bytes) -> None:
     Receipt.parse(data)
 
 
+def _held(data: bytes) -> None:
+    assert Held.parse(data).encode() == data
+
+
 def _trustlist(data: bytes) -> None:
     """A list and its note, split at the first NUL."""
     listed, _, note = data.partition(b"\0")
@@ -279,6 +284,14 @@ _FORMAT_COVERS = {
     "data tile": "formats.tile_leaf:split_data_tile",
     "bundle": "formats.bundle:split_bundle",
     "entry": "formats.event:Entry.parse",
+    "minute": "formats.fields:parse_minute",
+    "openings": "formats.commitment:parse_openings",
+    "event": "formats.signature_event:Event.parse",
+    "logged event": "formats.logged_event:LoggedEvent.parse",
+    "event batch": "formats.event_batch:EventBatch.parse",
+    "event results": "formats.event_batch:EventResults.parse",
+    "entry extra": "formats.tlog_proof:EntryExtra.parse",
+    "event extra": "formats.tlog_proof:EventExtra.parse",
     "extensions": "formats.sct:parse_extensions",
     "digitally signed": "formats.sct:split_digitally_signed",
     "sct": "formats.sct:SCT.parse",
@@ -290,6 +303,10 @@ _FORMAT_COVERS = {
     "identity": "formats.identity:Identity.parse",
     "action": "formats.action:Action.parse",
     "genesis": "formats.genesis:Genesis.parse",
+    "key id": "formats.signature_base:KeyId.parse",
+    "content digest": "formats.signature_base:parse_digest",
+    "signature base": "formats.signature_base:SignatureBase.parse",
+    "submission": "formats.submission:Submission.parse",
     "jcs": "formats.jcs:parse",
 }
 
@@ -314,7 +331,9 @@ PARSERS: dict[str, Parser] = {
     "issuer-key": Parser(_lax(_issuer_key, Refused)),
     "ecdsa": Parser(_lax(_ecdsa, BadSignature)),
     "sm2": Parser(_lax(_sm2, BadSignature)),
-    "rows": Parser(_lax(_rows), ("formats.tile_leaf:measure", "formats.tile_leaf:leaf_entry")),
+    "rows": Parser(
+        _lax(_rows), ("formats.tile_leaf:measure", "formats.tile_leaf:leaf_entry", "formats.event:parse_event")
+    ),
     "signed-note": Parser(_lax(_signed, BadSignature), ("formats.checkpoint:parse_signed",)),
     "signed-tree-head": Parser(_lax(_sth), ("formats.tree_head:signed_tree_head",)),
     "text-lines": Parser(
@@ -330,6 +349,7 @@ PARSERS: dict[str, Parser] = {
     "accept-encoding": Parser(_lax(_gzip)),
     "sct-answer": Parser(_lax(_sct_answer), ("formats.sct:SCT.from_json",)),
     "receipt": Parser(_lax(_receipt)),
+    "held-events": Parser(_lax(_held)),
     "pem": Parser(_lax(_pem)),
     "said": Parser(_lax(lambda data: printable(data.decode("utf-8", "replace")))),
     "evidence": Parser(_lax(lambda data: evidence.check(data, _head), BadProof, BadSignature)),

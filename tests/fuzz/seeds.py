@@ -16,6 +16,8 @@ from log.certs.certificate import parse
 from log.certs.trustlist import TrustList, note_text
 from log.certs.trustlist_rows import Issuer
 from log.checking.messages import Check, frame
+from log.client.events import Opened
+from log.client.held import Held
 from log.demo.ca import Key, Tree
 from log.formats.action import JOINT
 from log.formats.sct import SCT, digitally_signed
@@ -131,6 +133,8 @@ def small() -> Iterator[tuple[str, bytes]]:
     yield "said", b"Bad Request\nno \x1b[2J reason\n"
     yield "named-size", b"17\n"
     yield "guard-answer", b'{"guarded":true,"origins":{"log.example":"ok"},"peers":{"other.example":"unguarded"}}'
+    for value in drawn(s.opened_events().map(lambda opened: Held.one("hk/a", 1, Opened(*opened), None).encode())):
+        yield "held-events", value
     heads = [_head(raw) for raw in drawn(s.SIGNED, 2)]
     for kind in Kind:
         yield "evidence", evidence.encode(kind, "log.example", [_KEY], (heads[0], heads[1]), [bytes(32)] * 8)

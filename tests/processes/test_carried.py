@@ -1,20 +1,12 @@
-"""A monitor carries governance between real nodes: through a partition, to one that joins, and a seq signed twice."""
+"""A monitor carries governance between real nodes: through a partition, and of a seq that is signed twice."""
 
 import asyncio
-import json
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from log.client.audit import audit
-from log.client.http import HttpLog
-from log.formats.action import JOINT
-from log.formats.checkpoint import parse_signed
-from log.formats.family import X509
-from log.formats.note import VKey
 from log.governance.chains import Signed
 from monitor import evidence
 from monitor import main as monitor_main
@@ -24,8 +16,7 @@ from monitor.store import Store
 from tests.monitor.test_process import call
 from tests.processes.test_governed import brings, state
 from tests.soak import start_pair
-from tests.support.nodes import World, client, eventually, world
-from tests.support.third import near_all, third_node
+from tests.support.nodes import World, client, eventually, monitor_lines, world
 
 
 async def said(http: httpx.AsyncClient, w: World, chain: str, kind: str, payload: dict[str, Any], side: str) -> Signed:
@@ -94,64 +85,6 @@ async def test_a_partition_delays_relaxations_and_never_restrictions_of_a_side_o
         await w.reckon(http, "gd")
 
 
-async def test_a_third_node_joins_a_running_pair_by_actions_and_is_followed_guarded_and_witnessed(
-    tmp_path: Path,
-) -> None:
-    async with world(tmp_path / "pair", governed=True) as w, client() as http:
-        near_all(w.deployment.monitor_settings, "SD")
-        await start_pair(w)
-        third = await third_node(w)
-        pids = {name: process.pid for name, process in w.processes.items()}
-        await w.start("sd")
-        for kind, payload in third.rows:
-            await said(http, w, JOINT, kind, payload, "hk")
-        await agree(http, w, ("hk", "gd", "sd"))
-        await w.healthy(http, "sd")
-        for side in ("hk", "gd", "sd"):
-            await w.submits(http, 3, side)
-        for side in ("hk", "gd", "sd"):
-            await w.witnessed(http, 3, side)
-
-        async def cosigned() -> bool:
-            """Shandong's witness has cosigned what the pair holds now, as its own monitoring prefix shows."""
-            for side in ("hk", "gd"):
-                origin = w.site(side).origin("x509")
-                answer = await http.get(f"{third.site.url}/witness/{_hash(origin)}/checkpoint")
-                if answer.status_code != httpx.codes.OK or parse_signed(answer.content)[1].size < 3:
-                    return False
-            return True
-
-        await eventually("Shandong witnesses the pair", cosigned)
-        _, health = await w.health(http, "sd")
-        assert all(log["guarded"] for log in health["logs"])
-        note = (await http.get(f"{third.site.url}/x509/checkpoint/witnessed")).text
-        for name in (w.site("hk").host, w.site("gd").host):
-            assert f"{name}/witness" in note
-        assert {name: w.process(name).pid for name in pids} == pids
-        assert all(w.process(name).returncode is None for name in pids), "nobody was restarted"
-
-        await said(http, w, JOINT, "node-remove", {"name": "SD", "reason": "a test"}, "gd")
-
-        async def gone() -> bool:
-            rosters = [line for line in lines(w) if line["event"] == "roster"]
-            return bool(rosters) and rosters[-1]["nodes"] == ["HK", "GD"]
-
-        await eventually("the monitor follows two nodes again", gone)
-        [payload] = [row for kind, row in third.rows if kind == "log-add" and row["family"] == "x509"]
-        vkeys = [VKey.parse(text) for text in payload["vkeys"]]
-        report = await audit(HttpLog(f"{third.site.url}/x509", X509, http), X509, vkeys)
-        assert report.size == 3
-
-
-def _hash(origin: str) -> str:
-    return sha256(origin.encode()).hexdigest()
-
-
-def lines(w: World) -> list[dict[str, Any]]:
-    text = (w.deployment.folder / "monitor.out").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-
 async def test_a_seq_that_is_signed_twice_meets_itself_on_both_nodes_and_is_proven(tmp_path: Path) -> None:
     async with world(tmp_path / "pair", governed=True) as w, client() as http:
         await w.start("hk")
@@ -173,11 +106,11 @@ async def test_a_seq_that_is_signed_twice_meets_itself_on_both_nodes_and_is_prov
             assert {text for _, text in rows} == {one.hash.hex(), two.hash.hex()}
 
         async def told() -> bool:
-            return any(line.get("code") == "double-signed" for line in lines(w))
+            return any(line.get("code") == "double-signed" for line in monitor_lines(w))
 
         await eventually("it is told", told)
         await w.process("monitor").stop()
-        alarms = [line for line in lines(w) if line.get("code") == "double-signed"]
+        alarms = [line for line in monitor_lines(w) if line.get("code") == "double-signed"]
         assert [(line["level"], line["class"], line["subject"]) for line in alarms] == [
             ("critical", "proven", "chain hk seq 1")
         ]

@@ -5,15 +5,13 @@ from pathlib import Path
 
 import httpx
 
-from log.client.entries import carried_entry
 from log.crypto.notes import sign_note
 from log.formats.action import JOINT, Action
 from log.formats.checkpoint import parse_signed
-from log.formats.event import Entry
 from log.formats.names import EntryType
 from log.formats.note import Note
 from log.formats.text import b64encode
-from log.formats.tlog_proof import TlogProof
+from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.governance.chains import Signed
 from tests.support.authorities import signer
 from tests.support.nodes import World, client, eventually, world
@@ -61,7 +59,8 @@ async def test_what_an_action_says_holds_at_once_and_after_a_restart(tmp_path: P
             assert "frozen" in w.promises.refused[-1][2]
             assert await w.promises.submit(http, url, logged) == 200  # the same answer as ever
             proof = TlogProof.parse((await http.get(f"{url}/governance/action/{frozen.hash.hex()}")).content)
-            entry = Entry.parse(carried_entry(proof))
+            assert proof.extra is not None
+            entry = EntryExtra.parse(proof.extra).entry
             assert entry.entry_type is EntryType.GOVERNANCE_ACTION
             assert entry.content == frozen.note.encode()
             await w.process().stop()

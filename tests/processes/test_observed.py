@@ -180,19 +180,21 @@ async def test_no_secret_and_nothing_of_a_stranger_is_in_a_line_even_at_debug(
     words = {name: f"{name}{secrets.token_hex(8)}" for name in names}
     token_digest = sha256(words["token"].encode()).hexdigest()
     monkeypatch.setenv("SOME_PASSWORD", words["env"])
-    monkeypatch.setenv("TWINLOG_TOKENS_SHA256", json.dumps([token_digest]))
-    node_lines: dict[str, Any] = {"log_level": "debug", "bodies": "token", "heartbeat_s": 1}
+    token = {"name": "bank", "role": "relying-party", "side": "gd", "expires": "2999-01-01", "sha256": token_digest}
+    monkeypatch.setenv("TWINLOG_TOKENS", json.dumps([token]))
+    node_lines: dict[str, Any] = {"log_level": "debug", "heartbeat_s": 1}
     async with world(tmp_path / "d", node_lines) as w, client() as http:
         unguard(w.site())
+        w.site().settings.write_text(w.site().settings.read_text().replace('"public"', '"members"'))
         await w.start()
         url = w.site().url
         await w.submits(http, 3)
         await refused(http, url)
         der, _ = w.promises.scts[0]
-        for token in (words["token"], words["guess"]):
-            headers = {"authorization": f"Bearer {token}", "cookie": words["cookie"], "x-request-id": words["header"]}
+        for word in (words["token"], words["guess"]):
+            headers = {"authorization": f"Bearer {word}", "cookie": words["cookie"], "x-request-id": words["header"]}
             answer = await http.get(f"{url}/x509/tile/data/000.p/3", headers=headers)
-            assert answer.status_code == (httpx.codes.OK if token == words["token"] else httpx.codes.UNAUTHORIZED)
+            assert answer.status_code == (httpx.codes.OK if word == words["token"] else httpx.codes.UNAUTHORIZED)
             body = {"chain": [base64.b64encode(words["body"].encode()).decode()]}
             await http.post(f"{url}/x509/ct/v1/add-chain", json=body, headers=headers)
         for path in (f"/x509/checkpoint?{words['query']}", f"/{words['path']}", f"/{words['path']}/ct/v1/add-chain"):

@@ -47,6 +47,7 @@ def node_settings(folder: Path, port: int, first_year: int, ahead_days: int, gua
     lines = ['node = "HK"', f'listen = "127.0.0.1:{port}"', f"shard_ahead_days = {ahead_days}", "heartbeat_s = 2"]
     lines += ["guards = []"] if guard is None else []
     lines += ["[[logs]]", 'name = "x509"', 'family = "x509"', f'origin = "{ORIGIN}"', 'policy = "policy"']
+    lines.append('bodies = "public"')
     lines += ['shards = "yearly"', f"first_year = {first_year}"]
     if guard is not None:
         lines += ["[[guards]]", 'name = "monitor"', *(f'{key} = "{guard[key]}"' for key in ("cosigner", "push"))]

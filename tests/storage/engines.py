@@ -9,9 +9,9 @@ from typing import Generic, Protocol, TypeVar
 
 import pytest
 
-from log.storage import DataStore, HeadStore, Index
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
-from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex
+from log.storage import DataStore, HeadStore, Index, RecordStore
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
+from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex, MemoryRecords
 from log.storage.sqlite_heads import SqliteHeads
 
 # Small enough that the tests' ranges are read inline, in one chunk and in several.
@@ -90,6 +90,21 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     disk = Disk()
     store: Store[Index] = Store(
         lambda: LevelIndex(tmp_path / "index", LIMITS, create=True) if request.param == "leveldb" else MemoryIndex(disk)
+    )
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=["leveldb", "memory"])
+async def records(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store[RecordStore]]:
+    """Each record store in turn."""
+    disk = Disk()
+    store: Store[RecordStore] = Store(
+        lambda: (
+            LevelRecords(tmp_path / "records", LIMITS, create=True)
+            if request.param == "leveldb"
+            else MemoryRecords(disk)
+        )
     )
     yield store
     await store.close()

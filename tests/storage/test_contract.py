@@ -12,7 +12,7 @@ import pytest
 
 from log.errors import StorageError, StoreFailed, StoreMissing
 from log.merkle.tiles import TILE_BYTES, completed
-from log.storage import Batch, DataStore, HeadStore, Index, Swap
+from log.storage import Batch, DataStore, Filed, HeadStore, Index, RecordStore, Swap
 from tests.storage.engines import Store
 
 PAST_TWO_LEVELS = 2**16 + 300  # entries 65,000 to here complete tiles of levels 0 and 1
@@ -371,4 +371,68 @@ class TestIndex:
         await store.close()
         for call in (store.size(), store.get(b"k"), store.put([(b"k", 1)], 1), store.sync()):
             with pytest.raises(StorageError, match="closed"):
+                await call
+
+
+def filed(number: int, member: str = "hk/a") -> Filed:
+    """A request that says which it is."""
+    return Filed(member, number, b"record %d of %s" % (number, member.encode()), b"plan %d" % number)
+
+
+class TestRecords:
+    async def test_what_was_filed_is_there_for_every_later_driver(self, records: Store[RecordStore]) -> None:
+        store = await records.open()
+        for number in (1, 2, 2**63 - 1):
+            await store.file(filed(number), b"body")
+        await store.finish("hk/a", 2, b"outcome")
+        for _ in range(3):
+            for number in (1, 2, 2**63 - 1):
+                assert await store.find("hk/a", number) == filed(number)
+                assert await store.body("hk/a", number) == b"body"
+                assert await store.record(sha256(filed(number).record).digest()) == filed(number).record
+            assert [await store.outcome("hk/a", number) for number in (1, 2, 3)] == [None, b"outcome", None]
+            store = await records.open()
+
+    async def test_members_and_numbers_are_told_apart(self, records: Store[RecordStore]) -> None:
+        store = await records.open()
+        await store.file(filed(1, "hk/a"), b"body")
+        for member, number in (("hk/a", 2), ("gd/a", 1), ("hk/a-b", 1), ("hk/", 1)):
+            assert await store.find(member, number) is None
+            assert await store.body(member, number) is None
+        assert await store.record(bytes(32)) is None
+
+    async def test_requests_are_listed_in_order_from_any_of_them_on(self, records: Store[RecordStore]) -> None:
+        store = await records.open()
+        names = [("gd/z", 1), ("hk/a", 1), ("hk/a", 2), ("hk/a", 300), ("hk/a-b", 1), ("hk/b", 7)]
+        for member, number in reversed(names):
+            await store.file(filed(number, member), b"body")
+            await store.finish(member, number, b"outcome")
+        assert await store.names(("", 0), 99) == names
+        assert await store.names(("", 0), 2) == names[:2]
+        for at, name in enumerate(names):
+            assert await store.names(name, 99) == names[at + 1 :]
+
+    async def test_after_a_write_that_nobody_heard_of_nothing_is_written(self, records: Store[RecordStore]) -> None:
+        store = await records.open()
+        await store.file(filed(1), b"body")
+        await cut_off(store.file(filed(2), b"body"))
+        for write in (store.file(filed(3), b"body"), store.finish("hk/a", 1, b"outcome")):
+            with pytest.raises(StoreFailed):
+                await write
+        assert await store.find("hk/a", 1) == filed(1)
+        store = await records.open()
+        assert await store.find("hk/a", 3) is None
+        assert await store.outcome("hk/a", 1) is None
+
+    async def test_a_closed_store_says_so(self, records: Store[RecordStore]) -> None:
+        store = await records.open()
+        await store.close()
+        await store.close()
+        for call in (
+            store.find("hk/a", 1),
+            store.file(filed(1), b"body"),
+            store.names(("", 0), 1),
+            store.record(bytes(32)),
+        ):
+            with pytest.raises(StorageError):
                 await call

@@ -11,7 +11,7 @@ from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, Sto
 from log.merkle.tiles import TILE_BYTES
 from log.storage import Batch
 from log.storage.folder import MARKER
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
 from tests.storage.children import BATCH_ROWS, big_batch, big_row, child, line, rest
 from tests.storage.small_disk import small_disk
 
@@ -31,10 +31,10 @@ async def make(folder: Path, batches: int = 0) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("kind", [LevelData, LevelIndex])
+@pytest.mark.parametrize("kind", [LevelData, LevelIndex, LevelRecords])
 class TestFolder:
     def test_a_folder_that_is_missing_or_empty_is_not_a_lost_store(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         (tmp_path / "empty").mkdir()
         for folder in (tmp_path / "missing", tmp_path / "empty"):
@@ -44,14 +44,14 @@ class TestFolder:
         assert not (tmp_path / "missing").exists()
 
     async def test_a_store_is_made_when_asked_and_then_opened_either_way(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         for create in (True, False, True):
             await kind(tmp_path / "a" / "b", create=create).close()
         assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
 
     async def test_a_marked_folder_without_its_database_is_a_lost_store(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         await kind(tmp_path / "store", create=True).close()
         for file in (tmp_path / "store").iterdir():
@@ -63,7 +63,7 @@ class TestFolder:
         assert set(contents(tmp_path / "store")) == {MARKER}
 
     async def test_making_a_store_can_be_resumed_after_a_crash(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         await kind(tmp_path / "store", create=True).close()
         (tmp_path / "store" / MARKER).unlink()
@@ -73,7 +73,7 @@ class TestFolder:
         await kind(tmp_path / "store").close()
 
     async def test_a_driver_lets_no_second_one_in_until_it_is_closed(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         first = kind(tmp_path / "store", create=True)
         for create in (False, True):
@@ -83,7 +83,7 @@ class TestFolder:
         await kind(tmp_path / "store").close()
 
     def test_a_folder_that_cannot_be_made_is_an_error_of_ours(
-        self, tmp_path: Path, kind: type[LevelData] | type[LevelIndex]
+        self, tmp_path: Path, kind: type[LevelData | LevelIndex | LevelRecords]
     ) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(StoreFailed):

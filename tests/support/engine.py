@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, derive_priva
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from log.access import Bodies
 from log.client.audit import audit
 from log.crypto.ecdsa import EcdsaSigner
 from log.crypto.ed25519 import Ed25519Signer
@@ -389,4 +390,5 @@ async def open_log(
     identity = Identity(origin.rpartition("/")[2], origin, vkeys, b"", policy, log_id)
     limits = ReadLimits()
     hosted = Log(identity, family, sequencer, data, index, witnessed, None, clock, guarded, limits, on_failure)
+    hosted.bodies = Bodies.PUBLIC
     return hosted

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from log.access import Bodies
 from log.client.prover import inclusion
 from log.errors import Conflict, Denied, LogError, Malformed, NotFound, NotYet
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint, parse_signed
-from log.formats.family import GOVERNANCE, TILES, X509, Family, Parts, raw_parts, x509_parts
+from log.formats.event_batch import EventBatch, EventResults, Result
+from log.formats.family import EVENTS, GOVERNANCE, TILES, X509, Family, Parts, raw_parts, x509_parts
 from log.formats.note import KeyType, Note, Signature, VKey
 from log.formats.sct import SCT, digitally_signed
+from log.formats.submission import Submission
 from log.formats.tlog_proof import TlogProof
 from log.formats.tree_head import encode_tree_head_signature
 from log.formats.witness_request import AddCheckpoint
@@ -28,6 +31,7 @@ from log.merkle.hashing import leaf_hash
 from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
 from log.node.reading import NodeReading
+from log.service.events import EventAnswer
 from log.service.reading import LogReading
 from log.service.rfc6962 import CertificateReads, RangeLimits
 from tests.support.authorities import genesis
@@ -82,6 +86,7 @@ class FakeLog(Refusing):
         self.guarded = True
         self.last_error = ""
         self.closed = ""
+        self.bodies = Bodies.PUBLIC
         self.compressed = 0  # how often a tile was asked for as gzip
         self.vkey = VKey.make(self.origin, KeyType.TREE_HEAD, b"a key of " + name.encode())
         self.certificates = self.reads() if family is X509 else None
@@ -169,7 +174,13 @@ class FakeLog(Refusing):
 
     async def tlog_proof(self, *, leaf: bytes | None = None, fingerprint: bytes | None = None, newest: bool) -> bytes:
         self.refuse()
-        key = b"l" + leaf if leaf is not None else b"f" + (fingerprint or b"")
+        return await self._proof(b"l" + leaf if leaf is not None else b"f" + (fingerprint or b""), newest)
+
+    async def event_proof(self, sig_digest: bytes, *, newest: bool) -> bytes:
+        self.refuse()
+        return await self._proof(b"s" + sig_digest, newest)
+
+    async def _proof(self, key: bytes, newest: bool) -> bytes:
         index = next((i for i, row in enumerate(self.rows) if key in self.family.keys(row)), None)
         if index is None:
             raise NotFound("not in this log")
@@ -282,6 +293,24 @@ class FakeActions(Refusing):
         return signed.note.encode()
 
 
+class FakeEvents(Refusing):
+    """Refuses each event of a batch, which is an answer too."""
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, bytes] = {}
+
+    def arrive(self, client: str) -> None:
+        self.refuse()
+
+    async def add(self, signed: Submission, body: bytes, client: str) -> EventAnswer:
+        self.records[signed.hash] = signed.encode()
+        refused = tuple(Result(None, "not here") for _ in EventBatch.parse(body).events)
+        return EventAnswer(EventResults(refused).encode(), ("reference",) * len(refused))
+
+    async def record(self, digest: bytes) -> bytes | None:
+        return self.records.get(digest)
+
+
 class FakeWitness(Refusing):
     """Remembers the size and note of each origin; checks no proof."""
 
@@ -305,13 +334,18 @@ class FakeWitness(Refusing):
 
 @dataclass
 class FakeNode(Refusing):
-    """Three logs, `x509`, `governance` and `open`, and a witness."""
+    """Four logs, `x509`, `events`, `governance` and `open`, and a witness."""
 
     name: str = "Test node (synthetic)"
     logs: dict[str, FakeLog] = field(
         default_factory=lambda: {
             hosted.name: hosted
-            for hosted in (FakeLog("x509", X509), FakeLog("governance", GOVERNANCE), FakeLog("open", TILES))
+            for hosted in (
+                FakeLog("x509", X509),
+                FakeLog("events", EVENTS),
+                FakeLog("governance", GOVERNANCE),
+                FakeLog("open", TILES),
+            )
         }
     )
     witness: FakeWitness = field(default_factory=FakeWitness)
@@ -323,6 +357,7 @@ class FakeNode(Refusing):
         self.intakes = {"x509": FakeIntake(self.logs["x509"])}
         self.open_intakes = {"open": FakeOpenIntake(self.logs["open"])}
         self.actions = {"governance": FakeActions()}
+        self.events = {"events": FakeEvents()}
 
     @property
     def x509(self) -> FakeLog:

@@ -70,6 +70,7 @@ class Place:
             f'node = "HK"\nheartbeat_s = 1\n{self.top}',
             GUARDS if self.guarded else "",
             f'[[logs]]\nname = "x509"\nfamily = "x509"\norigin = "{ORIGIN}"\npolicy = "policy"\n{self.table}',
+            'bodies = "public"\n',
             '[[logs]]\nname = "governance"\nfamily = "governance"\norigin = "hk.example/gov"\npolicy = "policy"\n',
             f'[[trustlists]]\nside = "hk"\npath = "list"\nsigners = {json.dumps([AUTHORITY.vkey.encode()])}\n',
         ]
