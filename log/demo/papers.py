@@ -23,13 +23,15 @@ from log.client.http import HttpLog
 from log.client.proofs import ProofSource, upgrade
 from log.crypto.member_keys import MemberKey
 from log.demo.ca import Signer
-from log.demo.deployment import NodeSite
+from log.demo.deployment import PLATFORMS, NodeSite, listed_as
 from log.errors import Refused
 from log.folders import make_folder, write_private
 from log.formats.event_codes import EventType
 from log.formats.family import EVENTS
 from log.formats.fields import encode_minute
 from log.formats.policy import Policy
+
+JURISDICTIONS = {"hk": "HK", "gd": "CN-GD"}
 
 _MINUTE_MS = 60_000
 CONTRACT = "Supply contract 2026-117 供货合同 (synthetic)\n".encode()
@@ -78,13 +80,16 @@ class Desk:
         self.file(paper, ".der").write_bytes(paper.signer.certificate)
         self.file(paper, ".sig").write_bytes(paper.signer.key.sign(paper.document))
 
-    async def send(self, paper: Paper, member: str, key: MemberKey, seq: int) -> str:
-        """Make the event of a paper that was written, send it, and keep its receipt; return what the node knew."""
+    async def send(self, paper: Paper, key: MemberKey) -> str:
+        """Make the event of a paper that was written, send it, and keep its receipt.
+
+        Return what the node knew of the certificate. `Refused` when it did not take the event.
+        """
         site, home = self.sites[paper.site], self.sites[paper.home]
         said: dict[str, Any] = {
             **paper.said,
             "at": encode_minute(int(time.time() * 1000) // _MINUTE_MS * _MINUTE_MS),
-            "ca": JURISDICTIONS_CA[paper.home],
+            "ca": listed_as(paper.signer.chain.issuers[-1]),
             "signer_jurisdiction": JURISDICTIONS[paper.home],
             "platform_jurisdiction": JURISDICTIONS[paper.site],
         }
@@ -102,9 +107,9 @@ class Desk:
             named=paper.named,
             certificate_ref=None if proof is None else certificate_ref(proof, certificate),
         )
-        held = Held.one(member, seq, opened, proof)
+        held = Held.one(PLATFORMS[paper.site], time.time_ns() // 1000, opened, proof)
         write_private(self.file(paper, ".event"), held.encode())
-        answer = await send_events(self.client, f"{site.url}/events", held.batch, key, site.host)
+        answer = await send_events(self.client, f"{site.url}/events", held.batch, key)
         (receipt,) = held.receipts(answer)
         if isinstance(receipt, str):
             raise Refused(f"{paper.name}: {receipt}")
@@ -130,7 +135,3 @@ class Desk:
         files = {"--policy": policy, "--signature": self.file(paper, ".sig"), "--certificate": self.file(paper, ".der")}
         options = [word for option, file in files.items() for word in (option, str(file))]
         return [str(self.file(paper, ".txt")), str(self.file(paper, ".tlog-proof")), *options]
-
-
-JURISDICTIONS = {"hk": "HK", "gd": "CN-GD"}
-JURISDICTIONS_CA = {"hk": "hk-demo-ca", "gd": "gd-demo-ca"}
