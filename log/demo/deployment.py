@@ -172,9 +172,7 @@ class Deployment:
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
-            genesis = self.council.genesis_file
-            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}"]
-            lines.append(f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"')
+            lines += self._governance()
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
             lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
@@ -211,6 +209,12 @@ class Deployment:
                 joint.append(("policy", {"origin": origin, "policy": policy}))
         return rows
 
+    def _governance(self) -> list[str]:
+        """Return the lines of the settings that pin the genesis."""
+        genesis = self.council.genesis_file
+        pin = sha256(genesis.read_bytes()).hexdigest()
+        return ["[governance]", f"genesis = {json.dumps(str(genesis))}", f'sha256 = "{pin}"']
+
     def _list_folder(self, side: str) -> Path:
         return (self.folder / f"trustlist-{side}").resolve()
 
@@ -244,6 +248,8 @@ class Deployment:
                 lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
+        if public and self.governed:
+            lines += self._governance()
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
