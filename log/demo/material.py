@@ -59,7 +59,10 @@ def gather(seed: int) -> Material:
         chains[side] += [tree.precert(suite, n).submitted for n in range(CERTIFICATES, CERTIFICATES + PRECERTS)]
     first = CERTIFICATES + PRECERTS
     person = tree.signer("p256", first, distinguished(("C", "HK"), ("CN", "CHAN Tai Man (synthetic)")))
-    organisation = {"hk": tree.signer("p256", first + 1), "gd": tree.signer("p384", first + 1)}
+    organisation = {
+        "hk": tree.signer("p256", first + 1),
+        "gd": tree.signer("sm2" if "sm2" in tree.suites else "p384", first + 1),
+    }
     for side, signer in organisation.items():
         chains[side].append(signer.chain.submitted)
     roots = dict(zip(tree.suites, tree.roots, strict=True))

@@ -141,7 +141,7 @@ async def _wait_until_vouched(
     """Wait until the witnessed head of every log, but perhaps one, covers all its entries."""
 
     def done(status: dict[str, Any]) -> bool:
-        return status["name"] == but or (status["size"] > 0 and status["witnessed_size"] == status["size"])
+        return bool(status["name"] == but or status["witnessed_size"] == status["size"] > 0)
 
     return await _wait(deployment, client, done, "vouched for")
 
