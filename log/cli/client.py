@@ -123,6 +123,9 @@ def verify(
     signature: Annotated[
         Path | None, typer.Option(help="Of a document: the signature's value, to be verified over it too.")
     ] = None,
+    certificate_proof: Annotated[
+        Path | None, typer.Option(help="Of a document: the .tlog-proof of its signer's certificate.")
+    ] = None,
 ) -> None:
     """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
     receipt = second.read_bytes()
@@ -134,13 +137,19 @@ def verify(
             receipt,
             *(policy, bundle, genesis),
             lambda relied_on: verify_event(
-                receipt, document, relied_on, certificate=signer, signature=value, provisional=provisional
+                receipt,
+                document,
+                relied_on,
+                certificate=signer,
+                signature=value,
+                certificate_proof=None if certificate_proof is None else certificate_proof.read_bytes(),
+                provisional=provisional,
             ),
         )
         print(events.statement(logged))
         return
-    if certificate is not None or signature is not None:
-        raise SettingsError(f"--certificate, --signature: {second} is no receipt of an event")
+    if (certificate, signature, certificate_proof) != (None, None, None):
+        raise SettingsError(f"--certificate, --signature, --certificate-proof: {second} is no receipt of an event")
     proof, der = first.read_bytes(), pem.read(second)[0]
     proven = _judged(
         proof,
