@@ -24,8 +24,8 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pyte
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Fail a CI run that left out a test."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if exitstatus == 0 and _unexcused(reporter):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")  # None in a process that only runs tests
+    if exitstatus == 0 and reporter is not None and _unexcused(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
