@@ -57,6 +57,7 @@ from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission, AdmissionLimits
+from log.service.event_names import Known
 from log.service.events import EventIntake, EventLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
 from log.service.log import Identity, Log, ReadLimits
@@ -350,11 +351,22 @@ class _Builder:
             lambda: {each.origin: each for each in self._logs},
             lambda: () if self._witness is None else self._witness.vkeys,
         )
+
+        def known() -> Known:
+            now_ms = self._clock.wall_ms()
+            foreign = () if self._witness is None else self._witness.origins
+            return Known.of(
+                self._authority.at(now_ms).trust_lists.values(),
+                {*foreign, *(each.origin for each in self._logs)},
+                lambda member: self._members.role(member, now_ms) is not None,
+            )
+
         return EventIntake(
             hosted,
             records,
             references,
             self._members,
+            known,
             self._admission,
             self._clock,
             EventLimits(limits.max_events, limits.max_rate_per_s, frozenset(table.refuse)),

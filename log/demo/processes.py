@@ -1,8 +1,10 @@
 """Starting and ending the demonstration's processes: real ones, each ended by its process id."""
 
 import asyncio
+import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from log.errors import Unreachable
@@ -49,7 +51,9 @@ class Process:
         if self._process is None:
             return 0
         if self._process.returncode is None:
-            self._process.send_signal(number)
+            # Not `send_signal`: of a process that has just ended it takes the exit code, and asyncio then finds none.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 return await self._process.wait()

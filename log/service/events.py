@@ -8,7 +8,8 @@ A request passes these in order:
     4. alone among requests of its member and seq; if that number is known the same body goes on where it stands,
        another one is 409
     5. its member's rate and share, the log's rate, whether the log takes anything now
-    6. each event is judged: may its sender send it, and what its references are (`references`)
+    6. each event is judged: may its sender send it, does it name only what is known here (`event_names`), and what its
+       references are (`references`)
     7. WRITE: the record, the body and those verdicts, synced
     8. WRITE: the entries that were not refused, a commit or several
     9. WRITE: their places and the head that covers them, synced
@@ -53,6 +54,7 @@ from log.formats.submission import Submission
 from log.formats.tlog_proof import TlogProof
 from log.sequencer.clock import Clock
 from log.service.admission import Admission
+from log.service.event_names import Known
 from log.service.event_plan import Outcome, Refusal, Verdict, encode_plan, parse_plan
 from log.service.log import Log
 from log.service.references import References
@@ -111,6 +113,7 @@ class EventIntake:
         records: RecordStore,
         references: References,
         members: Members,
+        known: Callable[[], Known],
         admission: Admission,
         clock: Clock,
         limits: EventLimits,
@@ -120,6 +123,7 @@ class EventIntake:
         self._records = records
         self._references = references
         self._members = members
+        self._known = known
         self._admission = admission
         self._clock = clock
         self._limits = limits
@@ -206,20 +210,24 @@ class EventIntake:
     async def _judge(self, batch: EventBatch) -> list[Verdict]:
         role = self._members.role(batch.member, self._clock.wall_ms())
         sends = SENDS.get(Role(role), frozenset()) if role in set(Role) else frozenset()
+        known = self._known()
         verdicts: list[Verdict | None] = []
         for number, submitted in enumerate(batch.events):
             if number % PIECE == 0:
                 await asyncio.sleep(0)
-            verdicts.append(await self._judged_here(submitted, sends))
+            verdicts.append(await self._judged_here(submitted, batch.member, sends, known))
         rest = [each for each, verdict in zip(batch.events, verdicts, strict=True) if verdict is None]
         foreign = iter(await self._in_thread(self._judged_elsewhere, rest) if rest else ())
         return [next(foreign) if verdict is None else self._by_policy(verdict) for verdict in verdicts]
 
-    async def _judged_here(self, submitted: Submitted, sends: frozenset[EventType]) -> Verdict | None:
+    async def _judged_here(
+        self, submitted: Submitted, member: str, sends: frozenset[EventType], known: Known
+    ) -> Verdict | None:
         """Return what this node's own logs say of an event, None where they say nothing."""
         if submitted.event.type not in sends:
             return Refusal(f"members of this role do not send events of the type {submitted.event.type}", "role")
         try:
+            known.check(submitted.event, member)
             return Standing.OWN_LOG if await self._references.own(submitted) else None
         except Refused as error:
             return Refusal(str(error), error.reason)

@@ -166,7 +166,7 @@ async def test_members_sign_with_p256_and_sm2(node: EventNode, kind: str) -> Non
         pytest.skip("no SM2 here")
     sender = Sender("hk/seals", "platform", kind=kind)
     node.let_in(sender)
-    assert len(receipts(await node.send(sender, batch(sender.member, 1, [event()])))) == 1
+    assert len(receipts(await node.send(sender, batch(sender.member, 1, [event(platform="seals")])))) == 1
 
 
 async def test_entries_are_read_by_members_by_signature_or_token(node: EventNode) -> None:

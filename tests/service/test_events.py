@@ -23,6 +23,7 @@ from log.merkle.hashing import leaf_hash, node_hash
 from log.sequencer.loop import SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission, AdmissionLimits
+from log.service.event_names import Known
 from log.service.event_plan import Outcome, Refusal, encode_plan, parse_plan
 from log.service.events import EventAnswer, EventIntake, EventLimits
 from log.service.log import Log
@@ -44,6 +45,12 @@ MEMBERS = members(PLATFORM, CA, BANK)
 WITNESS = witness_signer("hk.example/witness", 30)
 FOREIGN = "gd.example/x509"
 FOREIGN_SIGNERS = log_signers(FOREIGN, 3)
+KNOWN = Known(
+    {"hongkong-post"},
+    {"organisational"},
+    {ORIGIN, "hk.example/certificates", FOREIGN, "sd.example/x509"},
+    lambda member: MEMBERS.role(member, 0) is not None,
+)
 CERTIFICATE = b"\x30 a certificate"
 POLICY = Policy.parse("".join(f"log {s.vkey.encode()}\n" for s in log_signers()) + "quorum none\n")
 
@@ -69,6 +76,7 @@ class Desk:
             MemoryRecords(self.disk, (faults or Faults(0, written=False)).carry),
             References(lambda: logs, lambda: (WITNESS.vkey,)),
             MEMBERS,
+            lambda: KNOWN,
             Admission(self.admission, clock.mono_ms),
             clock,
             self.limits,
@@ -229,6 +237,30 @@ async def certificates(desk: Desk) -> AsyncIterator[Engine]:
     desk.others["hk.example/certificates"] = engine.running
     yield engine
     await engine.stop()
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ({"ca": "chan-tai-man"}, "ca is on no trust list"),
+        ({"certificate_type": "a123456-7"}, "certificate_type is on no trust list"),
+        ({"platform": "chan-tai-man"}, "platform is no member"),
+        ({"platform": "yue-qi-qian"}, "platform is no member"),  # of the other side
+        ({"type": EventType.COUNTERSIGN, "events": (Ref("chan/tai-man", 1, bytes(32)),)}, "log that is not known"),
+    ],
+)
+async def test_what_no_list_knows_is_not_logged(desk: Desk, named: dict[str, object], why: str) -> None:
+    intake = desk.intake()
+    right = event(2, ca="hongkong-post", certificate_type="organisational", platform="bank")
+    answer = await send(intake, 1, [event(1, **named), right])
+    (reason,) = reasons(answer)
+    assert why in reason
+    assert answer.refused == ("unknown-name",)
+    assert len(receipts(answer)) == 1
+    [row] = await desk.engine.running.entries(0, 1, 1)
+    for name in ("chan-tai-man", "a123456-7", "chan/tai-man"):
+        assert name not in reason
+        assert name.encode() not in row
 
 
 async def ref_of(engine: Engine, index: int, origin: str = "hk.example/certificates") -> Ref:

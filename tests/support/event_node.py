@@ -165,7 +165,9 @@ signers = ["{SIGNER.vkey.encode()}"]
 async def _trust(folder: Path, root: bytes) -> None:
     """Sign a trust list that names one root."""
     make_folder(folder)
-    listed = TrustList(1, 0, (Issuer("ca", root, "ca", 0, None, None, "", False, "", "", False),), ())
+    listed = TrustList(
+        1, 0, (Issuer("hongkong-post", root, "hongkong-post", 0, None, None, "", False, "", "", False),), ()
+    )
     (folder / "trustlist.json").write_bytes(listed.encode())
     (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [SIGNER])).encode())
 
