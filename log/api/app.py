@@ -29,6 +29,7 @@ from log.api.route import (
     COSIGNED,
     COUNTERS,
     ENTRY_PROOF,
+    EVENT,
     EVENTS,
     FROM_WITNESS,
     GUARD,
@@ -66,6 +67,7 @@ COLD = (
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
     Route("POST", "/{log}/add", submit.add_entry, OPEN),
     Route("POST", "/{log}/add-events", events.add_events, EVENTS),
+    Route("GET", "/{log}/event/{sig_digest}", events.event, EVENT),
     Route("GET", "/{log}/record/{digest}", events.submission_record, RECORD),
 )
 

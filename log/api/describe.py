@@ -22,6 +22,7 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "head": ("`newest`: do not wait for the other side", {"type": "string", "enum": ["newest"]}),
     "origin_hash": ("SHA-256 of the origin", _HEX),
     "digest": ("SHA-256 of the record", _HEX),
+    "sig_digest": ("SHA-256 of the value of the signature", _HEX),
     "first": ("The smaller tree's size", _INDEX),
     "second": ("The larger tree's size, at most that of the newest head", _INDEX),
     "hash": ("Leaf hash in base64", {"type": "string", "pattern": "^[A-Za-z0-9+/]{43}=$"}),

@@ -1,14 +1,15 @@
 """Signature events: members write them in signed requests; what was signed can be asked for (design.md section 5)."""
 
-from log.api.handlers_read import is_digest
-from log.api.reply import JSON, PRIVATE, TEXT, Reply, headers
+from log.api.handlers_read import is_digest, wants_newest
+from log.api.reply import FRESH, JSON, PRIVATE, TEXT, Reply, headers
 from log.api.route import Call, Site
 from log.api.served import ServedEvents
 from log.crypto.signed_requests import check_body
 from log.errors import NotFound, Unauthenticated
 
 _TAKEN = headers(JSON, PRIVATE)
-_RECORD = headers(TEXT, PRIVATE)
+_RECORD = _PROOF = headers(TEXT, PRIVATE)
+_OPEN_PROOF = headers(TEXT, FRESH)
 
 
 async def add_events(site: Site, call: Call) -> Reply:
@@ -31,6 +32,16 @@ async def submission_record(site: Site, call: Call) -> Reply:
     if record is None:
         raise NotFound("no submission record with that SHA-256")
     return Reply(200, _RECORD, record)
+
+
+async def event(site: Site, call: Call) -> Reply:
+    """`/<log>/event/<SHA-256>`: the proof of an event, with its entry, by the digest of its signature's value."""
+    name, digest = call.params
+    newest = wants_newest(call.query)
+    if not is_digest(digest):
+        raise NotFound("no event of a signature with that SHA-256")
+    proof = await site.log(name).event_proof(bytes.fromhex(digest), newest=newest)
+    return Reply(200, _PROOF if call.restricted else _OPEN_PROOF, proof)
 
 
 def _events(site: Site, call: Call) -> ServedEvents:

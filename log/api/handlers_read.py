@@ -91,6 +91,14 @@ async def tlog_proof(site: Site, call: Call) -> Reply:
     return Reply(200, _NOTE, proof)
 
 
+def wants_newest(query: bytes) -> bool:
+    """Say whether a query is `head=newest`, and not empty; `Malformed` when it is neither."""
+    values = _query(query)
+    if values.keys() - {"head"} or values.get("head", "newest") != "newest":
+        raise Malformed("ask for at most head=newest")
+    return bool(values)
+
+
 def is_digest(text: str) -> bool:
     """Say whether this is a SHA-256 as paths have it: 64 digits of lower-case hex."""
     return _DIGEST.fullmatch(text) is not None

@@ -88,6 +88,7 @@ ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 415, 429))
 OPEN = Sort(_WRITE, Kind.OPEN, Lane.SUBMIT, TEXT, BINARY, refuses=(400, 413, 415, 429))
 EVENTS = Sort(_WRITE, Kind.EVENT, Lane.EVENTS, JSON, JSON, refuses=(400, 409, 410, 413, 415, 429))
+EVENT = Sort(_READ, Kind.ENTRY, Lane.PROVE, TEXT, refuses=(202, 400), query=("head",))
 RECORD = Sort(_READ, Kind.RECORD, Lane.READ, TEXT)
 COSIGNED = Sort(_WRITE, Kind.COSIGNATURE, Lane.GOSSIP, TEXT, TEXT, refuses=(400, 409, 413, 415))
 GUARD = Sort(_WRITE, Kind.GUARD, Lane.GOSSIP, JSON, TEXT, refuses=(400, 409, 413, 415))

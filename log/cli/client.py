@@ -113,6 +113,9 @@ def verify(
     signature: Annotated[
         Path | None, typer.Option(help="Of a document: the signature's value, to be verified over it too.")
     ] = None,
+    certificate_proof: Annotated[
+        Path | None, typer.Option(help="Of a document: the .tlog-proof of its signer's certificate.")
+    ] = None,
 ) -> None:
     """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
     relied_on = Policy.parse(policy.read_bytes())
@@ -124,12 +127,13 @@ def verify(
             relied_on,
             certificate=None if certificate is None else pem.read(certificate)[0],
             signature=None if signature is None else signature.read_bytes(),
+            certificate_proof=None if certificate_proof is None else certificate_proof.read_bytes(),
             provisional=provisional,
         )
         print(events.statement(logged))
         return
-    if certificate is not None or signature is not None:
-        raise SettingsError(f"--certificate, --signature: {second} is no receipt of an event")
+    if (certificate, signature, certificate_proof) != (None, None, None):
+        raise SettingsError(f"--certificate, --signature, --certificate-proof: {second} is no receipt of an event")
     print(_statement(verify_proof(first.read_bytes(), pem.read(second)[0], relied_on, provisional=provisional)))
 
 

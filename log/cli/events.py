@@ -1,4 +1,4 @@
-"""Commands of whoever signs documents and logs that: sign, send, keep, disclose.
+"""Commands of whoever signs documents and logs that: sign, send, keep, disclose; and of who finds it: find.
 
 Document and openings stay on the machine on which `sign` runs. What it writes is for its owner alone:
 
@@ -16,10 +16,11 @@ import httpx
 import typer
 
 from log.client import pem
-from log.client.event_sender import send_events
-from log.client.event_verifier import ProvenEvent, event_extra, verify_receipt
-from log.client.events import certificate_ref, disclosed, event_ref, sign_event
+from log.client.event_sender import send_events, signer
+from log.client.event_verifier import ProvenEvent, certificate_ref, event_extra, verify_receipt
+from log.client.events import disclosed, event_ref, sign_event
 from log.client.held import Held
+from log.client.proofs import ProofSource
 from log.crypto.member_keys import MemberKey
 from log.errors import LogError, Malformed, SettingsError
 from log.folders import write_private
@@ -151,6 +152,29 @@ def keep(
 
 
 @app.command()
+def find(
+    url: Annotated[str, typer.Argument(help="The log's URL, with its name.")],
+    signature: Annotated[Path, typer.Argument(help="The signature's value.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the receipt.")],
+    member: Annotated[str, typer.Option(help="Who asks, where entries are for members: <side>/<member>.")] = "",
+    member_key: KeyFile = None,
+    authority: Authority = "",
+    newest: Annotated[bool, typer.Option("--newest", help="Take a provisional proof: one side only.")] = False,
+    wait_s: Annotated[float, typer.Option("--wait", help="Seconds to wait for the witnesses.")] = 30,
+) -> None:
+    """Fetch the receipt of a document that came with its signature alone."""
+    sign_read = signer(_key(member_id(member), member_key), member, authority) if member else _unsigned
+
+    async def work() -> bytes:
+        async with httpx.AsyncClient() as client:
+            source = ProofSource(url, client, sign=sign_read)
+            return await source.by_signature(signature.read_bytes(), newest=newest, patience_s=wait_s)
+
+    out.write_bytes(asyncio.run(work()))
+    print(f"{out}: check it with: twinlog verify DOCUMENT {out} --signature {signature} --certificate … --policy …")
+
+
+@app.command()
 def disclose(
     receipt: Annotated[Path, typer.Argument(help="A receipt that `sign` keeps.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write what may be given away.")],
@@ -191,6 +215,9 @@ def statement(proven: ProvenEvent) -> str:
         lines.append(
             f"signer's certificate: of {event.ca} ({event.signer_jurisdiction}), {which}; {proven.certificate_standing}"
         )
+    if proven.certificate_logged_ms is not None:
+        moment = datetime.fromtimestamp(proven.certificate_logged_ms / 1000, UTC).isoformat(timespec="seconds")
+        lines.append(f"that certificate is logged where the event says, since {moment}")
     if proven.signature_verified:
         lines.append(f"the signature over it verifies ({event.signature_algorithm})")
     return "\n".join(lines)
@@ -233,6 +260,10 @@ def _verified(receipt: bytes, policy: Path) -> ProvenEvent:
 
 def _receipt_file(file: Path) -> Path:
     return file.with_name(file.name.removesuffix(HELD) + RECEIPT)
+
+
+def _unsigned(_: str) -> dict[str, str]:
+    return {}
 
 
 def _key(member: str, file: Path | None) -> MemberKey:

@@ -1,6 +1,7 @@
 """Sending events to a log as a member: one signed request, one answer for each event."""
 
 import time
+from collections.abc import Callable, Mapping
 
 import httpx
 
@@ -14,6 +15,17 @@ from log.formats.signature_base import KeyId
 DEADLINE_S = 60.0  # one request
 MAX_ANSWER_BYTES = 64 << 20  # of 1,000 receipts, each a few kB, in base64
 _BUSY = frozenset({408, 429, 502, 503, 504})
+
+
+def signer(key: MemberKey, member: str, authority: str = "") -> Callable[[str], Mapping[str, str]]:
+    """Return what signs a read of a URL now, as this member (<side>/<id>)."""
+    keyid = KeyId.of(member.partition("/")[0], key.vkey).encode()
+
+    def sign(url: str) -> Mapping[str, str]:
+        meant = authority or httpx.URL(url).netloc.decode()
+        return sign_request("GET", url, meant, {}, None, key, keyid, int(time.time()))
+
+    return sign
 
 
 async def send_events(

@@ -15,7 +15,7 @@ import httpx
 from log.client import LogReader
 from log.client.exchange import exchange
 from log.client.prover import inclusion
-from log.errors import BadProof, Malformed, NotFound, NotYet, Unreachable
+from log.errors import BadProof, Denied, Malformed, NotFound, NotYet, Unreachable
 from log.formats.checkpoint import Checkpoint
 from log.formats.note import Note
 from log.formats.tlog_proof import TlogProof
@@ -29,29 +29,52 @@ Proven = TypeVar("Proven")
 class ProofSource:
     """The finished proofs of the log at `url` (its prefix, with the log's name)."""
 
-    def __init__(self, url: str, client: httpx.AsyncClient, deadline_s: float = DEADLINE_S) -> None:
-        self._url = url.rstrip("/") + "/tlog-proof"
+    def __init__(
+        self,
+        url: str,
+        client: httpx.AsyncClient,
+        deadline_s: float = DEADLINE_S,
+        sign: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ) -> None:
+        """`sign` returns the header fields by which a member may read what a URL holds."""
+        self._url = url.rstrip("/")
         self._client = client
         self._deadline_s = deadline_s
+        self._sign = sign
 
     async def by_certificate(self, certificate: bytes, *, newest: bool = False, patience_s: float = 0) -> bytes:
         """Return the proof for a certificate (DER). `NotFound`; `NotYet` when `patience_s` is over."""
-        parameters = {"fingerprint": sha256(certificate).hexdigest()}
-        if newest:
-            parameters["head"] = "newest"
+        parameters = {"fingerprint": sha256(certificate).hexdigest(), **_head(newest)}
+        return await self._patiently(f"tlog-proof?{urlencode(parameters)}", patience_s)
+
+    async def by_signature(self, signature: bytes, *, newest: bool = False, patience_s: float = 0) -> bytes:
+        """Return the proof, with its entry, of an event of this signature (its value); raises as `by_certificate`.
+
+        `Denied` for whoever may not read entries.
+        """
+        query = urlencode(_head(newest))
+        path = f"event/{sha256(signature).hexdigest()}"
+        return await self._patiently(f"{path}?{query}" if query else path, patience_s)
+
+    async def _patiently(self, path: str, patience_s: float) -> bytes:
         until = time.monotonic() + patience_s
         while True:
             try:
-                return await self._get(parameters)
+                return await self._get(f"{self._url}/{path}")
             except NotYet as error:
                 if time.monotonic() + error.retry_after_s > until:
                     raise
                 await asyncio.sleep(error.retry_after_s)
 
-    async def _get(self, parameters: Mapping[str, str]) -> bytes:
-        url = f"{self._url}?{urlencode(parameters)}"
+    async def _get(self, url: str) -> bytes:
         answer = await exchange(
-            self._client, "GET", url, "tlog-proof", max_bytes=MAX_PROOF_BYTES, deadline_s=self._deadline_s
+            self._client,
+            "GET",
+            url,
+            "tlog-proof",
+            max_bytes=MAX_PROOF_BYTES,
+            deadline_s=self._deadline_s,
+            fields=self._sign(url),
         )
         match answer.status:
             case httpx.codes.OK:
@@ -59,10 +82,16 @@ class ProofSource:
             case httpx.codes.ACCEPTED:
                 raise NotYet("logged, not vouched for by the witnesses yet")
             case httpx.codes.NOT_FOUND:
-                raise NotFound("this log has no such certificate")
+                raise NotFound("this log has no such entry")
+            case httpx.codes.UNAUTHORIZED | httpx.codes.FORBIDDEN:
+                raise Denied(f"{self._url}: {answer.reason}")
             case httpx.codes.TOO_MANY_REQUESTS | httpx.codes.SERVICE_UNAVAILABLE:
                 raise Unreachable(f"{self._url}: {answer.status}")
         raise Malformed(f"{self._url}: {answer.status}")
+
+
+def _head(newest: bool) -> dict[str, str]:
+    return {"head": "newest"} if newest else {}
 
 
 async def upgrade(raw: bytes, verify: Callable[[bytes, bool], Proven], reader: LogReader) -> tuple[bytes, Proven]:

@@ -17,7 +17,8 @@ from log.client.prover import root, subtree
 from log.errors import Closed, LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
 from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, TILES, X509, Family, Parts
+from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, SIGNATURE_KEY, TILES, X509, Family, Parts
+from log.formats.names import EXTRA_ENTRY
 from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
@@ -311,13 +312,28 @@ class Log:
             index, row = await self.find(FINGERPRINT_KEY + fingerprint)
         else:
             raise AssertionError("a proof is asked for by leaf hash or by fingerprint")
+        extra = None if self._extra is None else partial(self._extra, row, index)
+        return await self._proof(index, newest, extra)
+
+    async def event_proof(self, sig_digest: bytes, *, newest: bool) -> bytes:
+        """Return a finished proof of an event, with its entry in `extra`, by the SHA-256 of its signature's value.
+
+        Of several events of one signature it is any one. Raises as `tlog_proof` does.
+        """
+        index, row = await self.find(SIGNATURE_KEY + sig_digest)
+
+        async def entry() -> bytes:
+            return bytes([EXTRA_ENTRY]) + row
+
+        return await self._proof(index, newest, entry)
+
+    async def _proof(self, index: int, newest: bool, extra: Callable[[], Awaitable[bytes]] | None) -> bytes:
         note = await self.checkpoint() if newest else await self.witnessed()
         size = 0 if note is None else Checkpoint.parse(Note.parse(note).text).size
         if note is None or size <= index:
             raise NotYet(f"entry {index} is logged; its witnesses have vouched for {size} entries so far")
         hashes = await self.inclusion(index, size)
-        extra = None if self._extra is None else await self._extra(row, index)
-        return TlogProof(index, tuple(hashes), note, extra).encode()
+        return TlogProof(index, tuple(hashes), note, None if extra is None else await extra()).encode()
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
         """Return the inclusion proof of an entry, 0 <= index < size <= the published size."""

@@ -18,6 +18,7 @@ from log.errors import (
     Conflict,
     Denied,
     Malformed,
+    NotFound,
     PolicyNotMet,
     Refused,
     SettingsError,
@@ -159,6 +160,28 @@ def test_an_organisation_is_named(desk: Path, log: EventLog) -> None:
         "--provisional", "--certificate", desk / "signer.der", "--signature", desk / "lease.sig",
     )  # fmt: skip
     assert "the signature over it verifies" in shown.output
+
+
+def test_a_bank_finds_the_event_by_the_signature(desk: Path, log: EventLog) -> None:
+    who = signer("p256")
+    (desk / "signer.der").write_bytes(who.certificate)
+    (desk / "lease.sig").write_bytes(who.sign(DOCUMENT))
+    twinlog(*arguments(desk, *online(desk, log), "--organisation"))
+    out = desk / "found.tlog-proof"
+    find: list[str | Path] = ["event", "find", log.url, desk / "lease.sig", "--out", out]
+    with pytest.raises(Denied, match="401"):
+        twinlog(*find)
+    asked = twinlog(*find, "--member", MEMBER, "--member-key", log.key_file)
+    assert asked.exit_code == 0
+    shown = twinlog(
+        "verify", desk / "lease.pdf", out, "--policy", desk / "events.policy",
+        "--certificate", desk / "signer.der", "--signature", desk / "lease.sig",
+    )  # fmt: skip
+    assert "VERIFIED: this document." in shown.output
+    (desk / "other.sig").write_bytes(who.sign(DOCUMENT))
+    with pytest.raises(NotFound):
+        twinlog("event", "find", log.url, desk / "other.sig", "--out", out, "--member", MEMBER,
+                "--member-key", log.key_file)  # fmt: skip
 
 
 def test_a_second_signature_speaks_of_the_first(desk: Path, log: EventLog) -> None:

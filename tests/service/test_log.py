@@ -2,18 +2,23 @@
 
 import gzip
 from collections.abc import AsyncIterator
+from hashlib import sha256
 
 import pytest
 
 from log.errors import NotFound, StorageError
 from log.formats.bundle import split_bundle
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import LEAF_KEY, X509
+from log.formats.event import event_entry
+from log.formats.event_codes import Standing
+from log.formats.family import EVENTS, LEAF_KEY, X509
+from log.formats.logged_event import LoggedEvent
 from log.formats.note import Note
-from log.formats.tlog_proof import TlogProof
+from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 from tests.support.engine import BLOBS, CHAIN, Engine, MemoryPlace
+from tests.support.members import event
 
 ENTRIES = 300
 
@@ -106,3 +111,20 @@ async def test_a_spoilt_entry_is_the_stores_fault_and_not_the_submitters(engine:
     place.disk.entries[3] = b"\xff"
     assert await engine.submit(3) is None
     assert isinstance(engine.refused[-1], StorageError)
+
+
+async def test_an_event_is_found_by_the_digest_of_its_signature() -> None:
+    engine = Engine(MemoryPlace(), family=EVENTS)
+    await engine.create()
+    await engine.start()
+    for number in range(3):
+        logged = LoggedEvent(event(number), b"r" * 32, 1, number, Standing.NOT_LOGGED)
+        await engine.running.submit(EVENTS.parts(event_entry(0, "hk/iam-smart", logged).encode())[0])
+    proof = TlogProof.parse(await engine.running.event_proof(sha256(b"signature 1").digest(), newest=True))
+    entry = EntryExtra.parse(proof.extra or b"").entry
+    checkpoint = Checkpoint.parse(Note.parse(proof.checkpoint).text)
+    assert entry.logged_event().event.sig_digest == sha256(b"signature 1").digest()
+    verify_inclusion(proof.index, checkpoint.size, leaf_hash(entry.encode()), proof.hashes, checkpoint.root)
+    with pytest.raises(NotFound):
+        await engine.running.event_proof(sha256(b"signature 3").digest(), newest=True)
+    await engine.stop()

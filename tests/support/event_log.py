@@ -18,11 +18,11 @@ from log.crypto.member_keys import MemberKey
 from log.crypto.notes import cosign
 from log.crypto.signed_requests import RequestHead, check_body, verify_head
 from log.errors import Unauthenticated
-from log.formats.event import event_entry
+from log.formats.event import event_entry, parse_event
 from log.formats.event_batch import EventBatch, EventResults, Result, Submitted
 from log.formats.event_codes import Standing
 from log.formats.logged_event import LoggedEvent
-from log.formats.names import WRITE_TAG
+from log.formats.names import READ_TAG, WRITE_TAG
 from log.formats.note import KeyType, Note
 from log.formats.policy import Policy
 from log.formats.tlog_proof import EntryExtra, TlogProof
@@ -78,6 +78,15 @@ class EventLog:
         first, answer = self.answers[batch.seq]
         return (200, answer) if first == body else (409, b"Conflict\nanother request had this seq\n")
 
+    def may_read(self, request: RequestHead) -> bool:
+        """Say whether the member signed a read."""
+        key = MemberKey.load(MEMBER, self.key_file)
+        try:
+            verify_head(request, READ_TAG, lambda _: [key.vkey], time.time_ns() // 1_000_000, 300)
+        except Unauthenticated:
+            return False
+        return True
+
     def _take(self, batch: EventBatch, line: int, submitted: Submitted) -> Result:
         if self.refuse:
             return Result(None, self.refuse)
@@ -90,10 +99,21 @@ class EventLog:
         path = tuple(rfc6962.path(index, self.leaves))
         return Result(TlogProof(index, path, note, EntryExtra(entry).encode()).encode())
 
+    def _found(self, sig_digest: bytes) -> bytes | None:
+        for index, leaf in enumerate(self.leaves):
+            entry, logged = parse_event(leaf)
+            if logged.event.sig_digest == sig_digest:
+                note = asyncio.run(signed_head(self.leaves, cosigned=True))
+                path = tuple(rfc6962.path(index, self.leaves))
+                return TlogProof(index, path, note, EntryExtra(entry).encode()).encode()
+        return None
+
     def read(self, path: str) -> bytes | None:
         """Return what lies at a path of the log, below its prefix."""
         if path == "checkpoint/witnessed":
             return asyncio.run(signed_head(self.leaves, cosigned=True))
+        if path.startswith("event/"):
+            return self._found(bytes.fromhex(path.removeprefix("event/")))
         if path == f"tile/0/{tiles.numbered(0, len(self.leaves))}":
             return b"".join(map(leaf_hash, self.leaves))
         return None
@@ -119,6 +139,12 @@ def event_log(folder: Path) -> Iterator[EventLog]:
             self._answer(status, answer)
 
         def do_GET(self) -> None:
+            fields = [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+            if "/event/" in self.path and not served.may_read(
+                RequestHead("GET", self.headers["Host"], self.path, "", fields, has_body=False)
+            ):
+                self._answer(401, b"Unauthorized\nmembers read entries\n")
+                return
             found = served.read(self.path.removeprefix("/events/"))
             self._answer(404 if found is None else 200, found or b"")
 

@@ -171,7 +171,13 @@ class FakeLog(Refusing):
 
     async def tlog_proof(self, *, leaf: bytes | None = None, fingerprint: bytes | None = None, newest: bool) -> bytes:
         self.refuse()
-        key = b"l" + leaf if leaf is not None else b"f" + (fingerprint or b"")
+        return await self._proof(b"l" + leaf if leaf is not None else b"f" + (fingerprint or b""), newest)
+
+    async def event_proof(self, sig_digest: bytes, *, newest: bool) -> bytes:
+        self.refuse()
+        return await self._proof(b"s" + sig_digest, newest)
+
+    async def _proof(self, key: bytes, newest: bool) -> bytes:
         index = next((i for i, row in enumerate(self.rows) if key in self.family.keys(row)), None)
         if index is None:
             raise NotFound("not in this log")
