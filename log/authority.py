@@ -1,10 +1,10 @@
 """Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
 
-Nodes and verifiers ask an `Authority`. Today it is built from signed files and settings, whose values are
-passed in; later the governance chains give the same answers. Whoever lets members in asks `Members`.
+Nodes ask an `Authority`. Where a genesis is pinned it is the fold of the governance chains; a node without one has
+signed files and settings, whose values are passed in. Whoever lets members in asks `Members`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,6 +12,9 @@ from log.certs.chain import Anchor
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Status, strictest
 from log.formats.note import VKey
+from log.governance.chains import Chains
+from log.governance.fold import State
+from log.governance.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +120,48 @@ class FixedMembers:
         """Return the role of a member."""
         found = self.members.get(member)
         return None if found is None else found.role
+
+
+class GovernedAuthority:
+    """An authority out of the governance chains, as they are whenever it is asked."""
+
+    def __init__(self, chains: Callable[[], Chains], node: str) -> None:
+        """`node` is the one whose guards are meant."""
+        self._chains = chains
+        self._node = node
+        self._timeline = Timeline(chains())
+
+    def at(self, date_ms: int) -> Listed:
+        """Return what holds on a date, milliseconds since 1970."""
+        state = self.state(date_ms)
+        return Listed(
+            date_ms,
+            state.trust_lists,
+            tuple(vkey for witness in state.witnesses.values() for vkey in witness.vkeys),
+            {origin: entry.vkeys for origin, entry in state.logs.items()},
+            tuple(guard.cosigner for guard in state.guards.values() if guard.node == self._node),
+        )
+
+    def state(self, date_ms: int) -> State:
+        """Return all that the chains say of a date."""
+        chains = self._chains()
+        if chains is not self._timeline.chains:
+            self._timeline = Timeline(chains)
+        return self._timeline.at(date_ms)
+
+
+class GovernedMembers:
+    """The members of all sides out of the governance chains."""
+
+    def __init__(self, authority: GovernedAuthority) -> None:
+        self._authority = authority
+
+    def keys(self, member: str, date_ms: int) -> Sequence[VKey]:
+        """Return the keys by which a member signs on a date; none of one that is suspended, or is no member."""
+        return self._authority.state(date_ms).member_keys.get(member, ())
+
+    def role(self, member: str, date_ms: int) -> str | None:
+        """Return a member's role on a date; None for whoever is no member then, or is suspended."""
+        state = self._authority.state(date_ms)
+        found = state.members.get(member)
+        return None if found is None or member in state.suspended_members else found.role

@@ -12,6 +12,7 @@
     ├── Denied                    403   the caller may not do this
     │   └── Unauthenticated       401   the caller has not said who it is
     ├── Conflict                  409   contradicts what this node holds; nothing was taken
+    │   └── OutOfTurn             409   an action that does not follow the ones before it; says the next seq
     ├── NotFound                  404   no such leaf, tile, certificate or origin
     ├── NotYet                    202   known, but no witnessed head covers it yet
     ├── VerificationError           -   bytes that parse, but do not prove what they claim
@@ -106,6 +107,14 @@ class Unauthenticated(Denied):
 
 class Conflict(LogError):
     """What came contradicts the state here: another root at that size, an older start, a stale size."""
+
+
+class OutOfTurn(Conflict):
+    """An action whose seq or previous hash does not follow what its chain holds; `next_seq` would."""
+
+    def __init__(self, message: str, next_seq: int) -> None:
+        super().__init__(message)
+        self.next_seq = next_seq
 
 
 class NotFound(LogError):

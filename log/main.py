@@ -6,8 +6,9 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 from log import journal, state
@@ -19,7 +20,7 @@ from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.api.server import Tls
 from log.api.vitals import Vitals
-from log.authority import Authority, FileAuthority, FixedMembers, Members
+from log.authority import Authority, FileAuthority, FixedMembers, GovernedAuthority, GovernedMembers, Members
 from log.certs.trustlist import TrustList
 from log.checking.messages import Rules
 from log.checking.pool import Pool
@@ -27,15 +28,23 @@ from log.checking.pool import PoolLimits as CheckingLimits
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import NoteSigner, sign_statement
-from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed
+from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed, Unavailable
+from log.formats.event import Entry
 from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
+from log.formats.genesis import Genesis
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
 from log.formats.policy import Policy
+from log.formats.text import b64encode
+from log.formats.tlog_proof import EntryExtra
+from log.governance import fold
+from log.governance.ledger import Ledger
 from log.node import calendar, closing, trustlists
+from log.node.actions import Actions
 from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
+from log.node.governed import Governed, Pinned
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
 from log.node.keeper import Keeper, Series, Term, Timing
@@ -54,13 +63,15 @@ from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
-from log.settings import LogTable, NodeSettings, authority_of
+from log.settings import GovernanceTable, LogTable, NodeSettings, authority_of
 from log.storage import HeadStore, RecordStore
 
 logger = logging.getLogger("twinlog.main")
 
 CLOSED_BY_SETTINGS = "closed by its operator"
 YEARS_TO_COME = 10  # for which a refusal can say from when on their shard takes a certificate
+
+FROZEN_RETRY_S = 60  # what is frozen stays so for longer than a full pool
 
 EXIT_STOPPED = 0
 EXIT_SETTINGS = 2
@@ -95,10 +106,12 @@ class _Builder:
             clock,
             state.guards(settings),
             self._halts,
-            self._disk.check,
+            self._room,
             GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms),
         )
         self._authority: Authority = FileAuthority()
+        self._governed: Governed | None = None
+        self._governance: list[Governance] = []
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
         self._admission = Admission(_admission_limits(settings), clock.mono_ms)
         self._logs: list[Log] = []
@@ -114,6 +127,13 @@ class _Builder:
     async def node(self, url: str) -> Node:
         settings = self._settings
         self._authority = await load_authority(settings, self._heads)
+        governing = None
+        if settings.governance is not None:
+            self._guard.seal()
+            ledger = Ledger(load_genesis(settings.governance, settings.side))
+            self._authority = authority = GovernedAuthority(lambda: ledger.chains, settings.node)
+            self._members = GovernedMembers(authority)
+            governing = ledger, authority
         tables = await state.tables(settings, self._heads)
         loaded = {table.name: state.log_keys(settings, table) for table, _ in tables}
         witness_keys = keys.load_witness_keys(settings.keys_dir, state.witness_name(settings))
@@ -121,7 +141,6 @@ class _Builder:
         keys.require_distinct(self._signers)
         for table, series in tables:
             self._logs.append(await self._add_log(table, series, loaded[table.name]))
-        self._admit()
         known = state.witnessed(settings)
         witness = NodeWitness(witness_keys, known, self._heads, self._guard, self._halts, self._clock, self._fail)
         self._witness = witness
@@ -130,11 +149,13 @@ class _Builder:
             url,
             settings.heartbeat_s * 1000,
         )
-        governance = [
+        governed = None if governing is None else self._govern(*governing, witness, known)
+        self._admit()
+        self._governance = [
             Governance(
                 hosted,
                 settings.node.encode(),
-                self._genesis(),
+                self._genesis(None if governing is None else governing[0].genesis),
                 partial(self._anchors, hosted, witness),
                 settings.anchor_s,
             )
@@ -150,15 +171,59 @@ class _Builder:
             self._guard,
             self._halts,
             self._heads,
-            governance,
+            self._governance,
             self._disk,
             self._checks,
             Footprint(partial(state.store_paths, settings)),
             self._keeper(),
+            governed,
             {name: term.window for name, term in self._terms.items()},
             self._events,
+            self._members,
         )
         return self._node
+
+    def _govern(
+        self, ledger: Ledger, authority: GovernedAuthority, witness: NodeWitness, known: Mapping[str, tuple[VKey, ...]]
+    ) -> tuple[Actions, Governed]:
+        """Put together what takes actions in and what the node makes of them."""
+        settings = self._settings
+        hosted = next(each for each in self._logs if each.family is GOVERNANCE)
+
+        async def look() -> None:
+            await governed.look()
+
+        def vkeys_of(origin: str) -> tuple[VKey, ...]:
+            entry = governed.state.logs.get(origin)
+            return () if entry is None or entry.family != GOVERNANCE.name or origin == hosted.origin else entry.vkeys
+
+        actions = Actions(hosted, ledger, settings.node.encode(), vkeys_of, self._clock, look)
+        governed = Governed(
+            Pinned(settings.node, settings.side, state.guards(settings), known),
+            authority.state,
+            lambda: self._logs,
+            self._guard,
+            witness,
+            self._heads,
+            self._clock,
+            self._admit,
+            self._anchor_now,
+        )
+        self._governed = governed
+        return actions, governed
+
+    def _anchor_now(self) -> None:
+        for each in self._governance:
+            each.anchor_now()
+
+    def _room(self, origin: str) -> None:
+        """Raise `Unavailable` when the disk is low, or governance has frozen the log."""
+        self._disk.check()
+        if self._governed is not None and origin in self._governed.frozen_logs:
+            raise Unavailable(f"{origin} is frozen by governance", FROZEN_RETRY_S, reason="frozen")
+
+    def _frozen_issuers(self) -> frozenset[bytes]:
+        return frozenset() if self._governed is None else self._governed.frozen_issuers
 
     def _keeper(self) -> Keeper:
         settings = self._settings
@@ -175,6 +240,7 @@ class _Builder:
             lambda: self._logs,
             self._terms.__getitem__,
             self._bring_up,
+            self._anchor_now,
         )
 
     async def _bring_up(self, series: Series, year: int) -> None:
@@ -243,7 +309,7 @@ class _Builder:
             data,
             index,
             witnessed,
-            scts.extra if scts else None,
+            scts.extra if scts else _own_entry if family is GOVERNANCE else None,
             self._clock,
             self._guard.guarded,
             ReadLimits(
@@ -262,7 +328,13 @@ class _Builder:
         if scts is not None:
             self._tables.append((table, series))
             self._intakes[table.name] = CertificateIntake(
-                hosted, scts, self._checks, self._admission, self._clock, IntakeLimits(limits.max_rate_per_s)
+                hosted,
+                scts,
+                self._checks,
+                self._admission,
+                self._clock,
+                IntakeLimits(limits.max_rate_per_s),
+                self._frozen_issuers,
             )
         if family is TILES:
             self._open_intakes[table.name] = OpenIntake(hosted, self._clock, IntakeLimits(limits.max_rate_per_s))
@@ -314,12 +386,13 @@ class _Builder:
             begins_ms = calendar.begins_ms(year, self._settings.shard_ahead_days)
             yield f"{series.name}-{year}, from {calendar.date(begins_ms)} on", calendar.window(year)
 
-    def _genesis(self) -> JSON:
-        """Return what the first governance entry says: who this node is, by which keys."""
+    def _genesis(self, genesis: Genesis | None) -> JSON:
+        """Return what the first governance entry says: who this node is, by which keys, under which genesis."""
+        pinned: dict[str, JSON] = {} if genesis is None else {"genesis": b64encode(genesis.hash)}
         logs: dict[str, JSON] = {
             hosted.origin: [vkey.encode() for vkey in hosted.identity.vkeys] for hosted in self._logs
         }
-        return {"node": self._settings.node, "logs": logs}
+        return {"node": self._settings.node, "logs": logs, **pinned}
 
     async def _anchors(self, own: Log, witness: NodeWitness) -> Sequence[bytes]:
         """Return the heads to anchor: of this node's other logs, and of the peers as our witness cosigned them."""
@@ -346,6 +419,26 @@ async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthor
         state.witnessed(settings),
         tuple(guard.cosigner for guard in state.guards(settings)),
     )
+
+
+def load_genesis(table: GovernanceTable, side: str) -> Genesis:
+    """Read the genesis that the settings pin; `SettingsError` when it is another one, or cannot be read."""
+    data = _read(table.genesis)
+    if sha256(data).hexdigest() != table.sha256:
+        raise SettingsError(f"{table.genesis}: SHA-256 {sha256(data).hexdigest()}, not the one that is pinned")
+    try:
+        genesis = Genesis.parse(data)
+        fold.check_genesis(genesis)
+    except Malformed as error:
+        raise SettingsError(f"{table.genesis}: {error}") from error
+    if side and side not in genesis.sides:
+        raise SettingsError(f"side: this genesis has the sides {', '.join(genesis.sides)}")
+    return genesis
+
+
+async def _own_entry(row: bytes, _index: int) -> bytes:
+    """Return the `extra` of a proof of an entry that only its log can show."""
+    return EntryExtra(Entry.parse(row)).encode()
 
 
 def _read(path: Path) -> bytes:
@@ -488,7 +581,7 @@ async def _serve(
         logger.error("the state refuses: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
         return EXIT_STATE
     options = Options(
-        _credentials(settings, url, members),
+        _credentials(settings, url, node.members),
         settings.behind_proxy,
         _http_limits(settings),
         settings.limits.slow_request_ms,

@@ -156,6 +156,13 @@ class TrustListTable(Table):
     threshold: Positive = 1
 
 
+class GovernanceTable(Table):
+    """`[governance]`: the genesis from which everything is folded that both sides decide."""
+
+    genesis: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file: what is pinned
+
+
 class TokenTable(Table):
     """`[[tokens]]`: a bearer token by which entries may be read."""
 
@@ -261,6 +268,7 @@ class NodeSettings(BaseSettings):
     witnessed: tuple[WitnessedTable, ...] = ()
     guards: tuple[GuardTable, ...]  # required, so that going without one is written down: guards = []
     trustlists: tuple[TrustListTable, ...] = ()
+    governance: GovernanceTable | None = None
     limits: LimitsTable = LimitsTable()
 
     @field_validator("logs")
@@ -271,6 +279,15 @@ class NodeSettings(BaseSettings):
                 if ours == theirs or _is_shard(ours, theirs, other) or _is_shard(theirs, ours, table):
                     raise ValueError(f"two logs have, or could have, one name or origin: {ours} and {theirs}")
         return logs
+
+    @model_validator(mode="after")
+    def _governed_or_not(self) -> Self:
+        if self.governance is not None:
+            if self.trustlists:
+                raise ValueError("trustlists: where a genesis is pinned, trust lists come from governance")
+            if sum(table.family == GOVERNANCE.name for table in self.logs) != 1:
+                raise ValueError("governance: takes exactly one log of the family governance")
+        return self
 
     @model_validator(mode="after")
     def _at_home(self) -> Self:
@@ -341,5 +358,7 @@ class NodeSettings(BaseSettings):
                 "trustlists": tuple(
                     entry.model_copy(update={"path": folder / entry.path}) for entry in self.trustlists
                 ),
+                "governance": self.governance
+                and self.governance.model_copy(update={"genesis": folder / self.governance.genesis}),
             }
         )

@@ -8,7 +8,7 @@ In reading order:
     prefix       PURE: proof that a larger tree has another prefix
     evidence     PURE: contradictions as objects that anyone checks
     rebuild      PURE: a tree grown from its entries
-    logs         what the settings pin: nodes, logs, witnesses, keys
+    logs         what is known of nodes, logs, witnesses, keys
     store        what is remembered; one SQLite database
     peer         bounded requests to others
     ledger       taking in a signed head: keep it, compare it, reconcile it
@@ -16,6 +16,11 @@ In reading order:
     own_witness  what we cosign, and never anything smaller
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed
+    watch        one log: surveyed, looked at, fed
+    governed     governance actions that count, and what holds by them
+    carrier      those actions, from and to one governance log
+    roster       PURE: whom to follow, by settings and governance
+    loops        work that goes on until it is no longer wanted
     rounds       who is looked at when
     status       the state in plain sentences
     settings, main, cli

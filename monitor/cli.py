@@ -66,14 +66,19 @@ def run(
 
 @app.command()
 def status(settings: SettingsFile) -> None:
-    """Print what the state knows of each log, a sentence each. Also beside a running monitor."""
+    """Print what the state knows of each log and of governance, a sentence each. Also beside a running monitor."""
     with _own_errors():
         loaded = config.load(settings)
-        nodes = config.nodes(loaded, root.load_keys(loaded).witness.vkey)
         store = Store.read(loaded.state)
         try:
-            for sentence in state_status.sentences(store, [followed for node in nodes for followed in node.logs]):
+            governed = root.governed_of(loaded, store)
+            nodes = root.look_of(loaded, root.load_keys(loaded), store, governed)().nodes
+            logs = [followed for node in nodes for followed in node.logs]
+            for sentence in state_status.sentences(store, logs):
                 typer.echo(sentence)
+            if governed is not None:
+                for sentence in state_status.governance(store, governed, logs):
+                    typer.echo(sentence)
         finally:
             store.close()
 

@@ -26,7 +26,7 @@ from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
 from monitor.outcome import Finding, Outcome
-from monitor.peer import Peer
+from monitor.peer import Peer, severity
 from monitor.store import Store, Vouched
 
 SPLIT = "split"  # a finding's code: a witness says that it was shown another tree than we were
@@ -99,7 +99,7 @@ class Feeder:
         if reply.status in _SHOWS_NONE:
             return None, []
         if reply.status != 200:
-            return None, [self._finding(_severity(reply), "witness", f"shows no last head: {reply.reason}")]
+            return None, [self._finding(severity(reply), "witness", f"shows no last head: {reply.reason}")]
         try:
             head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
             await keep_lines(self._store, self.log, opened, self.witness.vkeys, required=True)
@@ -172,7 +172,7 @@ class Feeder:
                 return self._fed(Outcome.UNREACHED, "witness", f"is busy: {reply.reason}")
             case 404:
                 return self._fed(Outcome.UNREACHED, "witness", f"does not know this log: {reply.reason}")
-        return self._fed(_severity(reply), "witness", f"will not cosign size {head.size}: {reply.reason}")
+        return self._fed(severity(reply), "witness", f"will not cosign size {head.size}: {reply.reason}")
 
     async def _cosigned(self, head: Head, body: bytes) -> Fed:
         """Verify and keep the lines of an answer. Every line by a key of this witness must verify and tell a time."""
@@ -267,12 +267,7 @@ async def hand_back(peer: Peer, followed: FollowedLog, head: Head, lines: Sequen
     if reply.status == 409:
         text = f"denies its own signed head of size {head.size}: {reply.reason}"
         return [Finding(Outcome.UNVERIFIED, followed.origin, "hand-back", text)]
-    return [Finding(_severity(reply), followed.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
-
-
-def _severity(reply: Answer) -> Outcome:
-    """Busy or unwilling counts as not reached; an answer that nobody should give, as one that does not verify."""
-    return Outcome.UNREACHED if reply.status in {403, 404, 429} or reply.status >= 500 else Outcome.UNVERIFIED
+    return [Finding(severity(reply), followed.origin, "hand-back", f"takes no cosignatures: {reply.reason}")]
 
 
 def _named_size(reply: Answer) -> int:

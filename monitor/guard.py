@@ -50,12 +50,16 @@ class Guard:
         now_ms: Callable[[], int],
     ) -> None:
         self.node = node
-        self._foreign = foreign
+        self._foreign = tuple(foreign)
         self._signer = signer
         self._witness = witness
         self._store = store
         self._peer = peer
         self._now_ms = now_ms
+
+    def is_of(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> bool:
+        """Say whether this guards just this, and knows of just these logs of others."""
+        return (self.node, self._foreign) == (node, tuple(foreign))
 
     async def push(self, asked: Callable[[str], bool]) -> Guarded:
         """Push once. `asked` says of a foreign origin whether what there is to know of it was asked for."""

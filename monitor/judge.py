@@ -40,6 +40,7 @@ class Kind(Enum):
     CROSS_SIZE = "E2"
     ROLLBACK = "E3"
     SAME_TIME = "E3b"
+    SAME_SEQ = "E9"  # of a chain of governance, not of a log: see `evidence`
 
 
 class Place(Enum):

@@ -17,6 +17,10 @@ class Limits:
     evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept
     rivals: int = 4  # earlier heads that one new head is shown to contradict
     chain_rows: int = 10_000  # newest observations whose hash chain is checked at start
+    actions_per_round: int = 64  # governance actions fetched from one log in one round, and as many brought there
+    action_bytes: int = 262_144  # body of one governance action under its proof
+    actions_held: int = 100_000  # governance actions that we hold: only such as count are kept
+    fold_writes: int = 256  # writes to our state, each of a few pages of 4 KiB, before its log is folded back
     backoff_s: float = 10.0  # longest pause before a witness that failed is tried again
     retry_after_s: float = 300.0  # longest pause that a busy witness may ask for (Retry-After)
     feed_tries: int = 3  # requests for one head to a witness that names another size each time

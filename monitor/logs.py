@@ -1,6 +1,7 @@
-"""What the settings pin about the world: nodes, their logs, logs of others, the witnesses of each. Frozen values."""
+"""What is known of the world: nodes, their logs, logs of others, the witnesses of each. Frozen values."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from log.crypto.notes import HEAD_TYPES, Opened, open_note
@@ -39,11 +40,16 @@ class FollowedLog:
     vkeys: tuple[VKey, ...]
     policy: Policy
     witnesses: tuple[Witness, ...]  # whom its heads are fed to: never its own node, never this monitor
+    closed: bool = False  # by governance, and followed to its end: only its node's guard still speaks of it
 
     @property
     def origin_hash(self) -> str:
         """The path segment by which a witness serves this log (C2SP tlog-witness)."""
         return sha256(self.origin.encode()).hexdigest()
+
+    def is_same(self, other: "FollowedLog") -> bool:
+        """Say whether both are the log of the same keys at the same place, whoever is to cosign it."""
+        return replace(other, policy=self.policy, witnesses=self.witnesses) == self
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,22 @@ class WatchedNode:
     logs: tuple[FollowedLog, ...]
     guarded: bool  # whether we are a guard of this node
     poll_s: float
+
+
+def fed_to(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:
+    """Return whom heads are fed to: known witnesses, and those of the policy that have a URL.
+
+    A witness is its key's name. The lines of one that has two keys are two in a policy, and one witness here.
+    """
+    found = {witness.vkey.name: witness for witness in known}
+    for line in policy.witnesses:
+        held = found.get(line.vkey.name)
+        if held is None and line.url is not None:
+            found[line.vkey.name] = Witness(line.name, (line.vkey,), line.url.rstrip("/"))
+        elif held is not None and line.vkey.type not in {vkey.type for vkey in held.vkeys}:
+            both = sorted((*held.vkeys, line.vkey), key=lambda vkey: vkey.type)
+            found[line.vkey.name] = replace(held, vkeys=tuple(both))
+    return tuple(witness for name, witness in found.items() if name not in never)
 
 
 def owed(followed: FollowedLog) -> frozenset[KeyType]:

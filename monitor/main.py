@@ -6,9 +6,9 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -20,20 +20,25 @@ from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
 from log.errors import StateRefused, StorageError
+from log.governance.draft import Closing
 from monitor import settings as config
+from monitor.carrier import Carrier
 from monitor.feeder import Feeder
 from monitor.follower import Follower
+from monitor.governed import Governed
 from monitor.guard import Guard
 from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import WatchedNode
+from monitor.logs import FollowedLog, WatchedNode, Witness
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
-from monitor.rounds import Rounds, Watch
+from monitor.roster import Roster, Self, roster
+from monitor.rounds import Rounds
 from monitor.settings import Settings
 from monitor.shelf import Shelf
 from monitor.store import Store
+from monitor.watch import Watch
 
 logger = logging.getLogger("monitor")
 
@@ -81,45 +86,90 @@ def create_state(settings: Settings) -> None:
     Store.create(settings.state, load_keys(settings).witness.vkey.encode())
 
 
+class Parts:
+    """Makes the parts of one monitor around an open store and an HTTP client: the workshop of its rounds."""
+
+    def __init__(
+        self,
+        signing: Keys,
+        store: Store,
+        client: httpx.AsyncClient,
+        limits: Limits,
+        clock: Callable[[], int],
+        shelf: Shelf | None,
+        governed: Governed | None,
+    ) -> None:
+        self._signing = signing
+        self._store = store
+        self._client = client
+        self._limits = limits
+        self._clock = clock
+        self._shelf = shelf
+        self._governed = governed
+        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes)
+        self._own = OwnWitness(signing.cosigners, store, clock)
+        self._ledger = Ledger(store, limits, clock)
+
+    def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
+        """Return what follows and feeds one log."""
+        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        reader = HttpLog(followed.url, followed.family, self._client, bounds)
+        follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
+
+        def feeder(witness: Witness) -> Feeder:
+            return Feeder(followed, witness, reader, self._peer, self._store, self._ledger, self._limits)
+
+        return Watch(
+            followed, reader, follower, feeder, self._own, self._ledger, self._store, self._peer, poll_s, self._shelf
+        )
+
+    def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
+        """Return what guards one node, which witnesses these logs of others."""
+        return Guard(node, foreign, self._signing.guard, self._own, self._store, self._peer, self._clock)
+
+    def carrier(self, followed: FollowedLog) -> Carrier | None:
+        """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
+        if self._governed is None:
+            return None
+        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, self._clock)
+
+
+def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now_ms) -> Governed | None:
+    """Return what an open store knows of governance; None where the settings pin no genesis."""
+    genesis = config.genesis(settings)
+    if genesis is None:
+        return None
+    governed = Governed(genesis, store, settings.bounds(), clock)
+    governed.load()
+    return governed
+
+
+def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed | None) -> Callable[[], Roster]:
+    """Return what says whom to follow: the settings, and governance where there is some."""
+    pinned = config.nodes(settings, signing.witness.vkey)
+    if governed is None:
+        return lambda: Roster(pinned)
+    own = Self(signing.witness.vkey, signing.guard.vkey)
+
+    def ended(origin: str, closing: Closing) -> bool:
+        verified = store.verified(origin)
+        return verified is not None and verified.head.size >= closing.size
+
+    def look() -> Roster:
+        (chains, state), findings = governed.state(), governed.findings
+        found = roster(pinned, chains, state, own, lambda name: config.poll_s(settings, name), ended)
+        return replace(found, findings=(*findings, *found.findings))
+
+    return look
+
+
 def assemble(
-    nodes: tuple[WatchedNode, ...],
-    signing: Keys,
-    store: Store,
-    client: httpx.AsyncClient,
-    limits: Limits,
-    clock: Callable[[], int] = now_ms,
-    shelf: Shelf | None = None,
+    settings: Settings, signing: Keys, store: Store, client: httpx.AsyncClient, clock: Callable[[], int] = now_ms
 ) -> Rounds:
     """Put a monitor together around an open store and an HTTP client."""
-    peer = Peer(client, limits.request_s, limits.max_answer_bytes)
-    own = OwnWitness(signing.cosigners, store, clock)
-    ledger = Ledger(store, limits, clock)
-    watches = []
-    for node in nodes:
-        for followed in node.logs:
-            reader = HttpLog(
-                followed.url,
-                followed.family,
-                client,
-                ReaderLimits(deadline_s=limits.request_s, checkpoint_bytes=limits.max_answer_bytes),
-            )
-            follower = Follower(followed, reader, store, ledger, limits, clock)
-            feeders = [Feeder(followed, witness, reader, peer, store, ledger, limits) for witness in followed.witnesses]
-            watches.append(Watch(followed, reader, follower, feeders, own, ledger, store, peer, node.poll_s, shelf))
-    guards = [
-        Guard(
-            node,
-            [followed for other in nodes if other is not node for followed in other.logs],
-            signing.guard,
-            own,
-            store,
-            peer,
-            clock,
-        )
-        for node in nodes
-        if node.guarded
-    ]
-    return Rounds(watches, guards, limits)
+    governed, limits = governed_of(settings, store, clock), settings.bounds()
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed)
+    return Rounds(parts, look_of(settings, signing, store, governed), limits)
 
 
 def shelf_of(settings: Settings) -> Shelf | None:
@@ -144,12 +194,11 @@ def http_client(limits: Limits) -> httpx.AsyncClient:
 async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     """A whole monitor over real connections; everything is closed at the end."""
     signing = load_keys(settings)
-    nodes = config.nodes(settings, signing.witness.vkey)
     limits = settings.bounds()
-    store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows)
+    store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     try:
         async with http_client(limits) as client:
-            yield assemble(nodes, signing, store, client, limits, shelf=shelf_of(settings))
+            yield assemble(settings, signing, store, client)
     finally:
         store.close()
 

@@ -4,6 +4,7 @@ import httpx
 
 from log.client.exchange import Answer, exchange
 from log.errors import Malformed, Unreachable
+from monitor.outcome import Outcome
 
 
 class Peer:
@@ -14,25 +15,30 @@ class Peer:
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
 
-    async def get(self, url: str) -> Answer:
-        """Return the answer, or raise `Unreachable`."""
-        return await self._ask("GET", url, None)
+    async def get(self, url: str, max_bytes: int | None = None) -> Answer:
+        """Return the answer, or raise `Unreachable`; `max_bytes` where its body may be no larger than so."""
+        return await self._ask("GET", url, None, max_bytes)
 
     async def post(self, url: str, body: bytes) -> Answer:
         """Return the answer, or raise `Unreachable`."""
-        return await self._ask("POST", url, body)
+        return await self._ask("POST", url, body, None)
 
-    async def _ask(self, method: str, url: str, body: bytes | None) -> Answer:
+    async def _ask(self, method: str, url: str, body: bytes | None, max_bytes: int | None) -> Answer:
         try:
             return await exchange(
                 self._client,
                 method,
                 url,
                 url,
-                max_bytes=self._max_bytes,
+                max_bytes=self._max_bytes if max_bytes is None else min(max_bytes, self._max_bytes),
                 deadline_s=self._deadline_s,
                 body=body,
                 content_type="text/plain; charset=utf-8",
             )
         except Malformed as e:
             raise Unreachable(str(e)) from e
+
+
+def severity(reply: Answer) -> Outcome:
+    """Busy or unwilling counts as not reached; an answer that nobody should give, as one that does not verify."""
+    return Outcome.UNREACHED if reply.status in {403, 404, 429} or reply.status >= 500 else Outcome.UNVERIFIED

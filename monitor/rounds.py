@@ -1,225 +1,154 @@
-"""The rounds of a monitor: who is looked at when, and what follows from it.
+"""The rounds of a monitor: who is looked at when.
 
-For each log there is one `Watch`, for each node one `Guard`, for each log and witness one `Feeder`. A watch
+For each log there is one `Watch`, for each log and witness one `Feeder`, for each node one `Guard`, for each
+governance log one `Carrier`. Whom there is to follow may change at any time, by governance: what is new is begun, what
+is gone ends between two steps, and everything else goes on as it was.
 
-    surveys   asks every configured witness, and the log itself, for what was cosigned last
-    looks     follows the log; a head that verified and that nothing contradicts is cosigned by us
-    feeds     that head to each witness; after each answer the lines so far are handed back to the log
-
-`once` does this in phases: every node is guarded before any is fed. `run` gives each part a loop of its own, so
-that a silent peer delays nobody; only the first feeding waits until every node was offered a guard push.
+`once` does all in phases: first what governance says, then every node is guarded before any is fed, and last the
+actions are brought across. `run` gives each part a loop of its own, so that a silent peer delays nobody; only the
+first feeding waits until every node was offered a guard push.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
-from log.client import LogReader
-from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
-from log.formats.note import Note, Signature, VKey
-from monitor.feeder import SPLIT, Feeder, Prover, hand_back, keep_lines
-from monitor.follower import Follower
+from log.formats.family import GOVERNANCE
+from monitor.carrier import Carrier
+from monitor.feeder import SPLIT, Feeder
 from monitor.guard import Guard
-from monitor.judge import Head
-from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import FollowedLog
+from monitor.logs import FollowedLog, WatchedNode
+from monitor.loops import Key, Loops, Stop, Work, every, pause
 from monitor.outcome import Finding, Outcome
-from monitor.own_witness import OwnWitness
-from monitor.peer import Peer
-from monitor.shelf import Shelf
-from monitor.store import Store
+from monitor.roster import Roster
+from monitor.watch import Vouch, Watch
 
 logger = logging.getLogger("monitor")
 
 ALARMS = frozenset({SPLIT})  # not proven, and not to be slept over
 GUARD_TRIES = 4  # pushes of `once` to a node that does not sign yet: it counts in whole seconds
+LEARN_TRIES = 4  # times that `once` asks what governance says, while each answer leads to more governance logs
+ROSTER_S = 1.0  # how often `run` looks whether governance has changed whom there is to follow
 
 
-@dataclass(slots=True)
-class Vouch:
-    """One head on its way around, with the cosignatures that it has got. Only its watch changes it."""
+class Workshop(Protocol):
+    """Makes the parts of a monitor."""
 
-    head: Head
-    old: int
-    proof: tuple[bytes, ...]
-    lines: dict[VKey, Signature] = field(default_factory=dict)
+    def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
+        """Return what follows and feeds one log."""
 
+    def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
+        """Return what guards one node, which witnesses these logs of others."""
 
-class Watch:
-    """One log: looked at by one task at a time, fed to its witnesses by one task each."""
-
-    def __init__(
-        self,
-        followed: FollowedLog,
-        reader: LogReader,
-        follower: Follower,
-        feeders: Sequence[Feeder],
-        own: OwnWitness,
-        ledger: Ledger,
-        store: Store,
-        peer: Peer,
-        poll_s: float,
-        shelf: Shelf | None = None,
-    ) -> None:
-        self.log = followed
-        self.poll_s = poll_s
-        self.feeders = tuple(feeders)
-        self.surveyed = False  # whether the log and its witnesses were asked since the start
-        self.vouch: Vouch | None = None  # what is to be fed now
-        self.changed = asyncio.Condition()
-        self._reader = reader
-        self._prover = Prover(reader)
-        self._follower = follower
-        self._own = own
-        self._ledger = ledger
-        self._store = store
-        self._peer = peer
-        self._shelf = shelf
-        self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
-
-    async def survey(self) -> list[Finding]:
-        """Ask all who may know of a larger or another head of this log."""
-        results = await asyncio.gather(self._witnessed(), *(feeder.survey() for feeder in self.feeders))
-        for source, findings in zip(["log", *(f.witness.vkey.name for f in self.feeders)], results, strict=True):
-            self._contest(source, findings)
-        self.surveyed = True
-        return [finding for findings in results for finding in findings]
-
-    async def _witnessed(self) -> list[Finding]:
-        """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
-        if not self.log.node:
-            return []
-        try:
-            raw = await self._reader.witnessed()
-            if raw is None:
-                return []
-            head, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
-            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
-            lines = await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
-        except Unreachable as e:
-            return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
-        except (Malformed, BadSignature) as e:
-            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", f"does not verify: {e}")]
-        except StorageError:
-            raise
-        except LogError as e:
-            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", str(e))]
-        held = await self._own.held(self.log.origin)
-        if self._own.vkey in lines and (held is None or held.size < head.size):
-            text = f"we cosigned size {head.size}, but our state says {0 if held is None else held.size}: restored?"
-            findings.append(Finding(Outcome.OWN, self.log.origin, "restored", text))
-        return findings
-
-    async def look(self) -> list[Finding]:
-        """Follow once; cosign what verified, unless somebody's last word about this log was a proven lie.
-
-        Before the first signature of a process, and until a log was cosigned for the first time, everybody is asked
-        whether they know better: our state may be an old copy, or the log may show us another tree than them.
-        """
-        findings = []
-        if not self.surveyed or await self._own.held(self.log.origin) is None:
-            findings = await self.survey()
-        step = await self._follower.follow()
-        findings += step.findings
-        self._contest("look", step.findings)
-        if step.head is None or any(self._contested.values()):
-            self.vouch = None
-            return findings
-        return findings + await self._cosign(step.head, step.old, step.proof)
-
-    async def _cosign(self, head: Head, old: int, proof: tuple[bytes, ...]) -> list[Finding]:
-        if self.vouch is not None and self.vouch.head == head:
-            return []
-        held = await self._own.held(self.log.origin)
-        size = 0 if held is None else held.size
-        try:
-            root = None if held is None else held.root
-            path = proof if size == old else await self._prover.proof(size, root, head)
-        except Unreachable as e:
-            return [Finding(Outcome.UNREACHED, self.log.origin, "tiles", str(e))]
-        except StorageError:
-            raise
-        except LogError as e:
-            return [Finding(Outcome.UNVERIFIED, self.log.origin, "tiles", f"no proof to the new head: {e}")]
-        if any(self._contested.values()):  # a witness has shown a lie while we waited
-            self.vouch = None
-            return []
-        vouch = Vouch(head, old, proof)
-        vouch.lines |= await self._own.advance(self.log, head, size, path)
-        findings = await self._show(vouch)
-        self.vouch = vouch
-        async with self.changed:
-            self.changed.notify_all()
-        return findings
-
-    async def _show(self, vouch: Vouch) -> list[Finding]:
-        """Lay out what we cosigned, where the settings name a place for it."""
-        if self._shelf is None:
-            return []
-        note = Note.parse(vouch.head.note)
-        ours = note.with_signatures([*note.signatures, *vouch.lines.values()]).encode()
-        try:
-            await asyncio.to_thread(self._shelf.put, self.log.origin_hash, ours)
-        except OSError as e:
-            return [Finding(Outcome.OWN, self.log.origin, "publish", f"cannot write our cosigned head: {e.strerror}")]
-        return []
-
-    async def hand_back(self) -> list[Finding]:
-        """Give the log what there is of cosignatures; our own line does not wait for any witness."""
-        if self.vouch is None:
-            return []
-        return await hand_back(self._peer, self.log, self.vouch.head, list(self.vouch.lines.values()))
-
-    async def feed(self, feeder: Feeder) -> list[Finding]:
-        """Feed what is to be fed to one witness, and hand back what came. Nothing to feed is no finding."""
-        vouch = self.vouch
-        if vouch is None:
-            return []
-        fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
-        self._contest(feeder.witness.vkey.name, fed.findings)
-        if not fed.lines:
-            return list(fed.findings)
-        vouch.lines |= fed.lines
-        return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
-
-    def verdict(self) -> list[Finding]:
-        """Say when the log's own policy is not met by what was collected in this round."""
-        if self.vouch is None or self.log.policy.satisfied(self.vouch.lines.keys()):
-            return []
-        return [Finding(Outcome.UNREACHED, self.log.origin, "unvouched", "too few cosignatures for its policy")]
-
-    def _contest(self, source: str, findings: Iterable[Finding]) -> None:
-        self._contested[source] = any(finding.outcome is Outcome.PROVEN for finding in findings)
+    def carrier(self, followed: FollowedLog) -> Carrier | None:
+        """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
 
 
 class Rounds:
-    """All watches and guards of one monitor."""
+    """All watches, guards and carriers of one monitor."""
 
-    def __init__(self, watches: Sequence[Watch], guards: Sequence[Guard], limits: Limits) -> None:
-        self.watches = tuple(watches)
-        self.guards = tuple(guards)
+    def __init__(self, workshop: Workshop, look: Callable[[], Roster], limits: Limits) -> None:
+        """Begin with whom `look` names; it is asked again and again, in a thread, and must not change anything."""
+        self._workshop = workshop
+        self._look = look
         self._limits = limits
-        self._asked: Mapping[str, Watch] = {watch.log.origin: watch for watch in watches}
+        self._nodes: tuple[WatchedNode, ...] = ()
+        self._watches: dict[str, Watch] = {}  # by origin
+        self._guards: dict[str, Guard] = {}  # by name of the node
+        self._carriers: dict[str, tuple[Carrier, float]] = {}  # by origin, and how often each is asked
+        self._offered: dict[str, asyncio.Event] = {}  # by name of the node: whether it was offered a guard push
         self._told: dict[str, tuple[Finding, ...]] = {}
+        self._call(look().nodes)
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """One for each log that is followed."""
+        return tuple(self._watches.values())
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """One for each node that we guard."""
+        return tuple(self._guards.values())
+
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """One for each governance log."""
+        return tuple(carrier for carrier, _ in self._carriers.values())
+
+    # --- whom there is to follow ---------------------------------------------------------------------------
+
+    async def _call_roster(self) -> tuple[list[Finding], bool]:
+        """Ask whom to follow; return what could not be, and whether anything has changed."""
+        found = await asyncio.to_thread(self._look)
+        changed = found.nodes != self._nodes
+        if changed:
+            self._call(found.nodes)
+            fields = {"event": "roster", "nodes": [n.name for n in found.nodes if n.name], "logs": len(self._watches)}
+            logger.info("governance has changed whom we follow", extra={"fields": fields})
+        return list(found.findings), changed
+
+    def _call(self, nodes: tuple[WatchedNode, ...]) -> None:
+        """Follow these, and nobody else. What stays keeps what it knows."""
+        self._nodes = nodes
+        at = {followed.origin: (followed, node) for node in nodes for followed in node.logs}
+        there = {origin: pair for origin, pair in at.items() if not pair[0].closed}
+        self._watches = {origin: self._watch(followed, node.poll_s) for origin, (followed, node) in there.items()}
+        self._guards = {node.name: self._guard_of(node) for node in nodes if node.guarded}
+        for name in self._offered.keys() - self._guards.keys():
+            self._offered.pop(name).set()  # nobody need wait for it
+        self._offered |= {name: asyncio.Event() for name in self._guards.keys() - self._offered.keys()}
+        carriers = {
+            origin: (self._carrier(followed), node.poll_s)
+            for origin, (followed, node) in there.items()
+            if followed.family is GOVERNANCE and node.name
+        }
+        self._carriers = {origin: (held, poll_s) for origin, (held, poll_s) in carriers.items() if held is not None}
+
+    def _watch(self, followed: FollowedLog, poll_s: float) -> Watch:
+        held = self._watches.get(followed.origin)
+        return held if held is not None and held.go_on_as(followed, poll_s) else self._workshop.watch(followed, poll_s)
+
+    def _guard_of(self, node: WatchedNode) -> Guard:
+        foreign = [followed for other in self._nodes if other is not node for followed in other.logs]
+        held = self._guards.get(node.name)
+        return held if held is not None and held.is_of(node, foreign) else self._workshop.guard(node, foreign)
+
+    def _carrier(self, followed: FollowedLog) -> Carrier | None:
+        held = self._carriers.get(followed.origin)
+        return held[0] if held is not None and held[0].go_on_as(followed) else self._workshop.carrier(followed)
 
     # --- one round -----------------------------------------------------------------------------------------
 
     async def once(self) -> list[Finding]:
         """Do one whole round and return everything that was found."""
-        findings = await _all(watch.survey() for watch in self.watches)
+        findings = await self._learn()
+        findings += await _all(watch.survey() for watch in self.watches)
         findings += await self._pass(guard=True)
         if any(finding.code in {"behind", "unreconciled"} for finding in findings):
             # A log that grew while we looked at it has done nothing wrong: look again.
             findings = [f for f in findings if f.code not in {"behind", "unreconciled"}]
             findings += await self._pass(guard=False)
         findings += [finding for watch in self.watches for finding in watch.verdict()]
+        findings += await _all(carrier.push() for carrier in self.carriers)
         findings = list(dict.fromkeys(findings))
         for finding in findings:
             _tell(finding)
         return findings
+
+    async def _learn(self) -> list[Finding]:
+        """Take over what the nodes hold of governance, until no more logs of it come to light."""
+        findings: list[Finding] = []
+        for _ in range(LEARN_TRIES):
+            findings = await _all(carrier.pull() for carrier in self.carriers)
+            before = self.carriers
+            told, _ = await self._call_roster()
+            if self.carriers == before:
+                break
+        return findings + told
 
     async def _pass(self, *, guard: bool) -> list[Finding]:
         findings = await _all(watch.look() for watch in self.watches)
@@ -237,57 +166,84 @@ class Rounds:
         return list(guarded.findings)
 
     def _was_asked(self, origin: str) -> bool:
-        return self._asked[origin].surveyed
+        """Say whether what there is to know of a log was asked for; of one that is closed there is nothing more."""
+        watch = self._watches.get(origin)
+        return watch is None or watch.surveyed
 
     # --- for ever ------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Go round until cancelled. Raises only what ends a monitor: `StorageError`, `StateRefused`, our own bugs."""
-        offered = [asyncio.Event() for _ in self.guards]
-        async with asyncio.TaskGroup() as tasks:
-            for watch in self.watches:
-                tasks.create_task(self._look_loop(watch), name=f"look {watch.log.origin}")
-                tasks.create_task(self._survey_loop(watch), name=f"survey {watch.log.origin}")
-                for feeder in watch.feeders:
-                    name = f"feed {watch.log.origin} to {feeder.witness.vkey.name}"
-                    tasks.create_task(self._feed_loop(watch, feeder, offered), name=name)
-            for guard, event in zip(self.guards, offered, strict=True):
-                tasks.create_task(self._guard_loop(guard, event), name=f"guard {guard.node.name}")
+        async with asyncio.TaskGroup() as group:
+            loops = Loops(group)
+            loops.want(self._loops())
 
-    async def _look_loop(self, watch: Watch) -> None:
+            async def look() -> list[Finding]:
+                findings, changed = await self._call_roster()
+                if changed:
+                    loops.want(self._loops())
+                return findings
+
+            group.create_task(every(ROSTER_S, lambda: self._report("governance", look()), Stop()), name="governance")
+
+    def _loops(self) -> dict[Key, Work]:
+        """Return everything that is to go on now."""
+        wanted: dict[Key, Work] = {}
+        for origin, watch in self._watches.items():
+            wanted[f"look {origin}", watch] = partial(self._look_loop, watch)
+            wanted[f"survey {origin}", watch] = partial(self._survey_loop, watch)
+            for feeder in watch.feeders:
+                wanted[f"feed {origin} to {feeder.witness.vkey.name}", feeder] = partial(
+                    self._feed_loop, watch, feeder, list(self._offered.values())
+                )
+        for name, guard in self._guards.items():
+            wanted[f"guard {name}", guard] = partial(self._guard_loop, guard, self._offered[name])
+        for origin, (carrier, poll_s) in self._carriers.items():
+            wanted[f"carry {origin}", carrier] = partial(self._carry_loop, carrier, poll_s)
+        return wanted
+
+    async def _look_loop(self, watch: Watch, stop: Stop) -> None:
         async def look() -> list[Finding]:
             before = watch.vouch
             findings = await watch.look()
             return findings if watch.vouch is before else findings + await watch.hand_back()
 
-        await _every(watch.poll_s, lambda: self._report(f"look {watch.log.origin}", look()))
+        await every(watch.poll_s, lambda: self._report(f"look {watch.log.origin}", look()), stop)
 
-    async def _survey_loop(self, watch: Watch) -> None:
-        await asyncio.sleep(self._limits.survey_s)  # `look` does the first one
-        await _every(self._limits.survey_s, lambda: self._report(f"survey {watch.log.origin}", watch.survey()))
+    async def _survey_loop(self, watch: Watch, stop: Stop) -> None:
+        await pause(self._limits.survey_s, stop)  # `look` does the first one
+        await every(self._limits.survey_s, lambda: self._report(f"survey {watch.log.origin}", watch.survey()), stop)
 
-    async def _guard_loop(self, guard: Guard, offered: asyncio.Event) -> None:
+    async def _guard_loop(self, guard: Guard, offered: asyncio.Event, stop: Stop) -> None:
         async def push() -> list[Finding]:
             guarded = await guard.push(self._was_asked)
             offered.set()
             return list(guarded.findings)
 
-        await _every(guard.node.poll_s, lambda: self._report(f"guard {guard.node.name}", push()))
+        await every(guard.node.poll_s, lambda: self._report(f"guard {guard.node.name}", push()), stop)
 
-    async def _feed_loop(self, watch: Watch, feeder: Feeder, offered: Sequence[asyncio.Event]) -> None:
+    async def _carry_loop(self, carrier: Carrier, poll_s: float, stop: Stop) -> None:
+        async def carry() -> list[Finding]:
+            return await carrier.pull() + await carrier.push()
+
+        await every(poll_s, lambda: self._report(f"carry {carrier.log.origin}", carry()), stop)
+
+    async def _feed_loop(self, watch: Watch, feeder: Feeder, offered: Sequence[asyncio.Event], stop: Stop) -> None:
         await asyncio.gather(*(event.wait() for event in offered))
         source = f"feed {watch.log.origin} to {feeder.witness.vkey.name}"
         fed: Vouch | None = None
         failures = 0
-        while True:
-            pause = self._limits.refresh_s
+        while not stop.is_set():
+            seconds = self._limits.refresh_s
             if failures:
                 longest = min(watch.poll_s * 2 ** min(failures, 8), self._limits.backoff_s)
-                pause = watch.poll_s + random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
+                seconds = watch.poll_s + random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
             if feeder.retry_after_s:
-                await asyncio.sleep(feeder.retry_after_s)  # also when there is another head to feed
+                await pause(feeder.retry_after_s, stop)  # also when there is another head to feed
             else:
-                await self._wait(watch, fed if not failures else watch.vouch, pause)
+                await self._wait(watch, fed if not failures else watch.vouch, seconds)
+            if stop.is_set():
+                return
             fed = watch.vouch
             findings = await self._report(source, watch.feed(feeder))
             failures = failures + 1 if findings else 0
@@ -329,15 +285,3 @@ def _tell(finding: Finding) -> None:
 
 async def _all(works: Iterable[Awaitable[list[Finding]]]) -> list[Finding]:
     return [finding for findings in await asyncio.gather(*works) for finding in findings]
-
-
-async def _every(interval_s: float, work: Callable[[], Awaitable[object]]) -> None:
-    """Do a piece of work again and again, from start to start at least `interval_s` apart."""
-    while True:
-        begun = _now()
-        await work()
-        await asyncio.sleep(max(0.0, begun + interval_s - _now()))
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

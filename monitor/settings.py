@@ -30,6 +30,10 @@
     vkeys = ["log.elsewhere.example+…"]
     witnesses = ["hk"]                 # nodes whose witness knows it; all by default
 
+    [governance]                       # actions are carried across, and what they add is followed
+    genesis = "genesis.json"
+    sha256 = "9b6d…"                   # of that file, hex: the pin on which all governance rests
+
     [limits]                           # monitor.limits.Limits
 
 Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
@@ -37,8 +41,9 @@ Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
 
 import os
 import tomllib
-from collections.abc import Collection, Iterable
-from dataclasses import fields, replace
+from collections.abc import Iterable
+from dataclasses import fields
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -49,10 +54,12 @@ from pydantic_settings import SettingsError as UnreadableVariable
 from log.client.witness import check_witnessable
 from log.errors import Malformed, SettingsError
 from log.formats.family import FAMILIES, TILES, Family
+from log.formats.genesis import Genesis
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
+from log.governance.fold import check_genesis
 from monitor.limits import Limits
-from monitor.logs import FollowedLog, WatchedNode, Witness
+from monitor.logs import FollowedLog, WatchedNode, Witness, fed_to
 
 PREFIX = "TWINLOG_MONITOR_"
 _NESTED = "__"
@@ -113,6 +120,13 @@ class NodeTable(_Table):
     logs: list[LogTable] = []
 
 
+class GovernanceTable(_Table):
+    """The genesis on which governance rests."""
+
+    genesis: Path
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseSettings):
     """The whole file. `load` reads it; nothing else makes one."""
 
@@ -127,6 +141,7 @@ class Settings(BaseSettings):
     nodes: list[NodeTable] = []
     logs: list[ForeignTable] = []
     publish: Path | None = None
+    governance: GovernanceTable | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
     @classmethod
@@ -183,8 +198,12 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         for node in settings.nodes
     ]
     logs = [each.model_copy(update={"policy": each.policy and folder / each.policy}) for each in settings.logs]
+    governance = settings.governance and settings.governance.model_copy(
+        update={"genesis": folder / settings.governance.genesis}
+    )
     return settings.model_copy(
         update={
+            "governance": governance,
             "state": folder / settings.state,
             "keys": folder / settings.keys,
             "nodes": nodes,
@@ -204,7 +223,7 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     origins = [followed.origin for node in settings.nodes for followed in node.logs]
     _distinct([*origins, *(followed.origin for followed in settings.logs)], "origin")
     names = {node.name for node in settings.nodes}
-    if unknown := set(settings.near) - names:
+    if settings.governance is None and (unknown := set(settings.near) - names):
         raise SettingsError(f"near: no node is called {', '.join(sorted(unknown))}")
     witnesses = {node.name: _witness(node.witness) for node in settings.nodes if node.witness is not None}
     watched = []
@@ -212,16 +231,41 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
         others = [witness for name, witness in witnesses.items() if name != node.name]
         home = witnesses.get(node.name)
         logs = tuple(_log(node, followed, others, home, own) for followed in node.logs)
-        poll_s = settings.poll_s if node.name in settings.near else settings.far_poll_s
         try:
             check_name(node.name)
         except Malformed as e:
             raise SettingsError(f"node {node.name!r}: {e}") from e
-        watched.append(WatchedNode(node.name, node.url.rstrip("/"), home, logs, node.guard, poll_s))
+        watched.append(
+            WatchedNode(node.name, node.url.rstrip("/"), home, logs, node.guard, poll_s(settings, node.name))
+        )
     if settings.logs:
         foreign = tuple(_foreign(followed, witnesses, own) for followed in settings.logs)
         watched.append(WatchedNode("", "", None, foreign, guarded=False, poll_s=settings.far_poll_s))
     return tuple(watched)
+
+
+def poll_s(settings: Settings, node: str) -> float:
+    """Return how often a node is polled, in seconds, by its name."""
+    return settings.poll_s if node in settings.near else settings.far_poll_s
+
+
+def genesis(settings: Settings) -> Genesis | None:
+    """Return the pinned genesis, None when the settings name none; `SettingsError` for another file than the pinned."""
+    table = settings.governance
+    if table is None:
+        return None
+    name = table.genesis.name
+    try:
+        data = table.genesis.read_bytes()
+        if sha256(data).hexdigest() != table.sha256:
+            raise SettingsError(f"governance: {name} has the SHA-256 {sha256(data).hexdigest()}, not the pinned one")
+        found = Genesis.parse(data)
+        check_genesis(found)
+    except Malformed as e:
+        raise SettingsError(f"governance: {name}: {e}") from e
+    except OSError as e:
+        raise SettingsError(f"governance: cannot read {name}: {e.strerror}") from e
+    return found
 
 
 def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
@@ -232,7 +276,7 @@ def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witne
     if family is TILES:
         raise SettingsError(f"{where}: no node has a log of the family {family.name}")
     never = {own.name} if home is None else {own.name, home.vkey.name}
-    fed = _fed(others, policy, never)
+    fed = fed_to(others, policy, never)
     return FollowedLog(node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
 
 
@@ -242,7 +286,7 @@ def _foreign(followed: ForeignTable, witnesses: dict[str, Witness], own: VKey) -
     named = list(witnesses) if followed.witnesses is None else followed.witnesses
     if unknown := set(named) - set(witnesses):
         raise SettingsError(f"{where}: no node with a witness is called {', '.join(sorted(unknown))}")
-    fed = _fed([witnesses[name] for name in named], policy, {own.name})
+    fed = fed_to([witnesses[name] for name in named], policy, {own.name})
     return FollowedLog("", followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
 
 
@@ -264,22 +308,6 @@ def _pinned(
     if family.receipt == "sct" and KeyType.TREE_HEAD not in {vkey.type for vkey in vkeys}:
         raise SettingsError(f"{where}: no 0x05 key")
     return family, vkeys, policy
-
-
-def _fed(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:
-    """Return whom heads are fed to: known witnesses, and those of the policy that have a URL.
-
-    A witness is its key's name. The lines of one that has two keys are two in a policy, and one witness here.
-    """
-    found = {witness.vkey.name: witness for witness in known}
-    for line in policy.witnesses:
-        held = found.get(line.vkey.name)
-        if held is None and line.url is not None:
-            found[line.vkey.name] = Witness(line.name, (line.vkey,), line.url.rstrip("/"))
-        elif held is not None and line.vkey.type not in {vkey.type for vkey in held.vkeys}:
-            both = sorted((*held.vkeys, line.vkey), key=lambda vkey: vkey.type)
-            found[line.vkey.name] = replace(held, vkeys=tuple(both))
-    return tuple(witness for name, witness in found.items() if name not in never)
 
 
 def _witness(table: WitnessTable) -> Witness:

@@ -1,8 +1,11 @@
-"""The state in plain sentences, one for each log, and one for each contradiction it is convicted of."""
+"""The state in plain sentences: logs and what they are convicted of, chains of governance and who holds them."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from log.formats.family import GOVERNANCE
+from monitor.governed import Governed
+from monitor.judge import Kind
 from monitor.logs import FollowedLog
 from monitor.store import Store
 
@@ -16,6 +19,22 @@ def sentences(store: Store, logs: Iterable[FollowedLog]) -> Iterator[str]:
                 f"{followed.origin}: PROVEN {evidence.kind.value} at {_time(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
+
+
+def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) -> Iterator[str]:
+    """Describe how far the chains have come, what each governance log held of them, and what we carried there."""
+    for name, chain in governed.chains.chains.items():
+        disputed = f", seq {chain.next_seq} is signed twice" if chain.disputed else ""
+        yield f"chain {name}: {len(chain.actions)} actions count{disputed}."
+    for followed in logs:
+        held = store.holding(followed.origin) if followed.family is GOVERNANCE and followed.node else None
+        if held is not None:
+            yield (
+                f"{followed.origin}: held {held.count} of {governed.count} actions at {_time(held.seen_ms)};"
+                f" {held.carried} of them were carried there by us."
+            )
+    for evidence in store.evidence_of(Kind.SAME_SEQ):
+        yield f"{evidence.origin}: PROVEN E9 at {_time(evidence.found_ms)}, evidence {evidence.id.hex()}."
 
 
 def _sentence(store: Store, followed: FollowedLog) -> str:
@@ -37,6 +56,8 @@ def _sentence(store: Store, followed: FollowedLog) -> str:
             if vouched is None
             else f"cosigned by {witness.vkey.name} at {vouched.size:,} ({_time(vouched.time_s * 1000)})"
         )
+    if followed.closed:
+        parts.append("closed")
     if counts.open:
         parts.append(f"{counts.open} signed heads not reconciled")
     return f"{followed.origin}: {'; '.join(parts)}."

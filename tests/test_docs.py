@@ -17,7 +17,7 @@ from log.settings import (
     WitnessedTable,
 )
 from monitor.limits import Limits
-from monitor.settings import ForeignTable, NodeTable, Settings, WitnessTable
+from monitor.settings import ForeignTable, GovernanceTable, NodeTable, Settings, WitnessTable
 from monitor.settings import LogTable as LogTableOfMonitor
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -112,6 +112,8 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
     for table in (NodeTable, WitnessTable, LogTableOfMonitor):
         for key in table.model_fields:
             assert f"`{key}`" in rows["nodes"], key
+    for key in GovernanceTable.model_fields:
+        assert f"`{key}`" in rows["governance"], key
     for key in ForeignTable.model_fields:
         assert f"`{key}`" in rows["logs"], key
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from log.access import Bodies
 from log.api import handlers_events as events
+from log.api import handlers_governance as governance
 from log.api import handlers_node as whole
 from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
@@ -25,6 +26,7 @@ from log.api.metrics import Metrics
 from log.api.reply import Reply
 from log.api.requests import Requests
 from log.api.route import (
+    ACTION,
     CONSISTENCY,
     COSIGNED,
     COUNTERS,
@@ -32,6 +34,7 @@ from log.api.route import (
     EVENT,
     EVENTS,
     FROM_WITNESS,
+    GOVERNED,
     GUARD,
     HEALTH,
     OPEN,
@@ -41,6 +44,7 @@ from log.api.route import (
     ROOTS,
     STATUS,
     STH,
+    TO_GOVERN,
     TO_WITNESS,
     Route,
     Site,
@@ -64,6 +68,11 @@ COLD = (
     Route("GET", "/{log}/ct/v1/get-sth-consistency", rfc6962.get_sth_consistency, CONSISTENCY),
     Route("GET", "/{log}/ct/v1/get-entries", rfc6962.get_entries, RANGE),
     Route("GET", "/{log}/ct/v1/get-entry-and-proof", rfc6962.get_entry_and_proof, ENTRY_PROOF),
+    Route("GET", "/{log}/genesis", governance.genesis, GOVERNED),
+    Route("GET", "/{log}/actions", governance.actions, GOVERNED),
+    Route("GET", "/{log}/actions/{chain}", governance.chain, GOVERNED),
+    Route("GET", "/{log}/action/{action}", governance.action, ACTION),
+    Route("POST", "/{log}/add-action", governance.add_action, TO_GOVERN),
     Route("POST", "/{log}/add-cosignatures", submit.add_cosignatures, COSIGNED),
     Route("POST", "/{log}/add", submit.add_entry, OPEN),
     Route("POST", "/{log}/add-events", events.add_events, EVENTS),

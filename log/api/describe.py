@@ -21,6 +21,8 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "leaf": ("Leaf hash", _HEX),
     "head": ("`newest`: do not wait for the other side", {"type": "string", "enum": ["newest"]}),
     "origin_hash": ("SHA-256 of the origin", _HEX),
+    "chain": ("Name of a chain: that of a side, or `joint`", {"type": "string"}),
+    "action": ("SHA-256 of the action's text", _HEX),
     "digest": ("SHA-256 of the record", _HEX),
     "sig_digest": ("SHA-256 of the value of the signature", _HEX),
     "first": ("The smaller tree's size", _INDEX),

@@ -72,9 +72,9 @@ async def _entries(site: Site, call: Call, kind: str) -> Reply:
 
 async def issuer(site: Site, call: Call) -> Reply:
     """`/<log>/issuer/<SHA-256>`: a certificate that a chain in this log refers to."""
-    name, digest = call.params
+    name, fingerprint = call.params
     hosted = site.log(name)
-    certificate = await hosted.blob(bytes.fromhex(digest)) if is_digest(digest) else None
+    certificate = await hosted.blob(bytes.fromhex(fingerprint)) if is_digest(fingerprint) else None
     if certificate is None:
         raise NotFound("no issuer of that fingerprint")
     return Reply(200, _ISSUER, certificate)
@@ -87,7 +87,11 @@ async def tlog_proof(site: Site, call: Call) -> Reply:
     leaf, fingerprint, head = query.pop("leaf", None), query.pop("fingerprint", None), query.pop("head", None)
     if query or (leaf is None) == (fingerprint is None) or head not in (None, "newest"):
         raise Malformed("ask for leaf=<hex> or fingerprint=<hex>, and at most head=newest")
-    proof = await hosted.tlog_proof(leaf=_digest(leaf), fingerprint=_digest(fingerprint), newest=head is not None)
+    proof = await hosted.tlog_proof(
+        leaf=None if leaf is None else digest(leaf),
+        fingerprint=None if fingerprint is None else digest(fingerprint),
+        newest=head is not None,
+    )
     return Reply(200, _NOTE, proof)
 
 
@@ -139,9 +143,8 @@ def _query(query: bytes) -> dict[str, str]:
     return values
 
 
-def _digest(text: str | None) -> bytes | None:
-    if text is None:
-        return None
+def digest(text: str) -> bytes:
+    """Return a SHA-256 as it stands in a path or query; `Malformed` for any other text."""
     if not is_digest(text):
         raise Malformed("a SHA-256 is 64 digits of lower-case hex")
     return bytes.fromhex(text)

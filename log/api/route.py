@@ -12,6 +12,7 @@ from log.api.metrics import Metrics
 from log.api.reply import BINARY, CERTIFICATE, HTML, JSON, TEXT, Reply
 from log.api.served import ServedLog, ServedNode
 from log.errors import NotFound
+from log.formats.action import SEQ_CONTENT_TYPE
 from log.formats.submission import Submission
 from log.formats.witness_request import SIZE_CONTENT_TYPE
 
@@ -87,6 +88,13 @@ RANGE = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("start", "e
 ENTRY_PROOF = Sort(_READ, Kind.ENTRY, Lane.ENTRIES, refuses=(400,), needs=("leaf_index", "tree_size"))
 CHAIN = Sort(_WRITE, Kind.SUBMISSION, Lane.SUBMIT, consumes=JSON, refuses=(400, 410, 413, 415, 429))
 OPEN = Sort(_WRITE, Kind.OPEN, Lane.SUBMIT, TEXT, BINARY, refuses=(400, 413, 415, 429))
+GOVERNED = Sort(_READ, Kind.GOVERNANCE, Lane.READ, refuses=(400,))
+ACTION = Sort(_READ, Kind.GOVERNANCE, Lane.PROVE, TEXT, refuses=(400,))
+TO_GOVERN = Sort(
+    *(_WRITE, Kind.GOVERNANCE, Lane.GOSSIP, TEXT, TEXT),
+    refuses=(400, 409, 410, 413, 415),
+    says=((409, SEQ_CONTENT_TYPE),),
+)
 EVENTS = Sort(_WRITE, Kind.EVENT, Lane.EVENTS, JSON, JSON, refuses=(400, 409, 410, 413, 415, 429))
 EVENT = Sort(_READ, Kind.ENTRY, Lane.PROVE, TEXT, refuses=(202, 400), query=("head",))
 RECORD = Sort(_READ, Kind.RECORD, Lane.READ, TEXT)

@@ -93,6 +93,9 @@ SCHEMAS: dict[str, Schema] = {
         closed=False,
     ),
     "hear_guard": _object({"guarded": _TRUTH, "origins": _WORDS, "peers": _WORDS}, closed=False),
+    "genesis": {"type": "object"},
+    "actions": _object({"genesis": _HASH, "digest": _TEXT, "next": {"type": "object"}}, closed=False),
+    "chain": {"type": "array", "items": {"type": "array", "minItems": 2, "maxItems": 2}},
     "get_roots": _object({"certificates": {"type": "array", "items": _BASE64}}),
     "get_sth": _object(
         {"tree_size": _COUNT, "timestamp": _COUNT, "sha256_root_hash": _HASH, "tree_head_signature": _BASE64}

@@ -11,6 +11,7 @@ from log.formats.sct import SCT
 from log.formats.submission import Submission
 from log.formats.tile_leaf import LeafEntry
 from log.formats.tree_head import SignedTreeHead
+from log.governance.ledger import Ledger
 from log.node.reading import NodeReading
 from log.service.events import EventAnswer
 from log.service.reading import LogReading
@@ -122,6 +123,18 @@ class ServedOpenIntake(Protocol):
         ...
 
 
+class ServedActions(Protocol):
+    """The actions of governance that a node goes by."""
+
+    @property
+    def ledger(self) -> Ledger: ...
+    async def add(self, raw: bytes) -> bytes:
+        """Take an action and return its receipt, a tlog-proof."""
+        ...
+
+    async def proof(self, action_hash: bytes) -> bytes: ...
+
+
 class ServedEvents(Protocol):
     """The way into a log of events, and to what its members signed."""
 
@@ -161,6 +174,11 @@ class ServedNode(Protocol):
     def intakes(self) -> Mapping[str, ServedIntake]: ...
     @property
     def open_intakes(self) -> Mapping[str, ServedOpenIntake]: ...
+    @property
+    def actions(self) -> Mapping[str, ServedActions]:
+        """By name of the governance log; none for a node that goes by no genesis."""
+        ...
+
     @property
     def events(self) -> Mapping[str, ServedEvents]: ...
     @property

@@ -26,14 +26,14 @@ def export(
     settings: Annotated[Path, typer.Option("--settings", "-s", help="The TOML file of a stopped node.")] = Path(
         "twinlog.toml"
     ),
-    log: Annotated[str, typer.Option("--log", help="The log's name.")] = "events",
+    name: Annotated[str, typer.Option("--log", help="The log's name.")] = "events",
     member: Annotated[str, typer.Option("--member", help="Only this one's: <side>/<id>.")] = "",
 ) -> None:
     """Write the records that a log of events keeps, each with the body that was signed."""
     loaded = NodeSettings.load(settings)
-    table = next((each for each in loaded.logs if each.name == log and each.family == EVENTS.name), None)
+    table = next((each for each in loaded.logs if each.name == name and each.family == EVENTS.name), None)
     if table is None:
-        raise SettingsError(f"no log of events is called {log}")
+        raise SettingsError(f"no log of events is called {name}")
     count = asyncio.run(_export(loaded, table, folder, member and member_id(member)))
     print(f"{count} records written to {folder}")
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from log import state
 from log.certs.trustlist import TrustList
@@ -20,8 +21,11 @@ from log.certs.trustlist_rows import Issuer
 from log.crypto import keys
 from log.crypto.keys import Kind
 from log.crypto.notes import NoteSigner, sign_note
+from log.demo.authorities import Council, Row
 from log.errors import StateRefused
+from log.formats.action import JOINT
 from log.formats.note import KeyType
+from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 
@@ -77,10 +81,16 @@ class Deployment:
     folder: Path
     node_lines: Mapping[str, object] = field(default_factory=dict)  # more keys for each node's settings
     limits: Mapping[str, int] = field(default_factory=dict)
+    governed: bool = False  # by a genesis and actions, instead of a signed trust list of each side
     sites: dict[str, NodeSite] = field(init=False)
 
     def __post_init__(self) -> None:
         self.sites = {side: NodeSite(side, self.folder / side, free_port()) for side in SIDES}
+
+    @property
+    def council(self) -> Council:
+        """The authorities of both sides."""
+        return Council(self.folder / "authorities")
 
     @property
     def monitor_settings(self) -> Path:
@@ -98,7 +108,9 @@ class Deployment:
         }
         printed = self._monitor_keys()
         cosigner, push = printed["cosigner"], printed["push"]
-        signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
+        signers: dict[str, str] = {}
+        if not self.governed:
+            signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
         for side, site in self.sites.items():
             other = self.sites[_other(side)]
             for family in FAMILIES:
@@ -111,6 +123,9 @@ class Deployment:
                     f"group outside any monitor\ngroup both all {other.name} outside\nquorum both",
                 ]
                 site.policy(family).write_text("\n".join(policy) + "\n", encoding="utf-8")
+        if self.governed:
+            self.council.begin(SIDES, self._beginning(public, printed, anchors))
+        for site in self.sites.values():
             self._write_settings(site, public, (cosigner, push), signers)
             await state.init(NodeSettings.load(site.settings), SystemClock())
         self._write_monitor(public)
@@ -124,7 +139,13 @@ class Deployment:
         signers: Mapping[str, str] | None = None,
     ) -> None:
         other = self.sites[_other(site.side)]
-        top = {"node": site.name, "listen": f"127.0.0.1:{site.port}", "public_url": site.url, **self.node_lines}
+        top = {
+            "node": site.name,
+            "side": site.side,
+            "listen": f"127.0.0.1:{site.port}",
+            "public_url": site.url,
+            **self.node_lines,
+        }
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
         if guard is None:
             lines.append("guards = []")
@@ -136,11 +157,41 @@ class Deployment:
         for family in FAMILIES if public else ():
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
+        if public and self.governed:
+            genesis = self.council.genesis_file
+            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}"]
+            lines.append(f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"')
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
             lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
         lines += ["[limits]", *(f"{key} = {value}" for key, value in self.limits.items())]
         site.settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def _beginning(
+        self,
+        public: Mapping[str, Mapping[str, Sequence[str]]],
+        monitor: Mapping[str, str],
+        anchors: Mapping[str, Anchors],
+    ) -> dict[str, list[Row]]:
+        """Return by chain what genesis begins with: nodes, logs, guards, policies, both sides' trust lists."""
+        now_ms = int(time.time()) * 1000
+        rows: dict[str, list[Row]] = {
+            side: [("trust-list", {"list": _trust_list(anchors[side], now_ms).value()})] for side in SIDES
+        }
+        rows[JOINT] = joint = []
+        for side, site in self.sites.items():
+            node = {"name": site.name, "side": side, "url": site.url, "authority": site.host}
+            joint.append(("node-add", {**node, "witness": _witness(public, site)}))
+            guard = {"node": site.name, "name": "monitor"}
+            joint.append(("guard-add", {**guard, "cosigner": monitor["cosigner"], "push": monitor["push"]}))
+            for family in FAMILIES:
+                origin = site.origin(family)
+                added: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
+                added |= {"vkeys": list(public[side][origin]), "window": None}
+                joint.append(("log-add", added))
+                policy = Policy.parse(site.policy(family).read_bytes()).encode()
+                joint.append(("policy", {"origin": origin, "policy": policy}))
+        return rows
 
     def _list_folder(self, side: str) -> Path:
         return (self.folder / f"trustlist-{side}").resolve()
@@ -151,11 +202,7 @@ class Deployment:
         folder.mkdir()
         keys.generate_key(folder / "signer.pem", Kind.ED25519)
         signer = NoteSigner.make(f"{side}.authority.example", KeyType.ED25519, keys.load_ed25519(folder / "signer.pem"))
-        now_ms = int(time.time()) * 1000
-        marked = [(der, False, False) for der in anchors.listed]
-        marked += [(der, False, True) for der in anchors.weak_hash]
-        marked += [(der, True, False) for der in anchors.observed]
-        listed = TrustList(1, now_ms, tuple(_issuers(marked, now_ms)), ())
+        listed = _trust_list(anchors, int(time.time()) * 1000)
         (folder / "trustlist.json").write_bytes(listed.encode())
         (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [signer])).encode())
         return signer.vkey.encode()
@@ -206,6 +253,13 @@ def _witness(public: Mapping[str, Mapping[str, Sequence[str]]], site: NodeSite) 
 def _second(words: str, vkeys: Iterable[str]) -> list[str]:
     """Return the policy lines of second keys: their cosignatures are kept and proven, and no quorum waits for them."""
     return [f"{words} {vkey}" for vkey in vkeys]
+
+
+def _trust_list(anchors: Anchors, now_ms: int) -> TrustList:
+    marked = [(der, False, False) for der in anchors.listed]
+    marked += [(der, False, True) for der in anchors.weak_hash]
+    marked += [(der, True, False) for der in anchors.observed]
+    return TrustList(1, now_ms, tuple(_issuers(marked, now_ms)), ())
 
 
 def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterable[Issuer]:

@@ -28,6 +28,7 @@ HASH_SIZE = 32
 MAX_ACTION_BYTES = 60_000  # of the text: with sixteen signatures it still fits an entry
 MAX_SEQ = 2**53 - 1  # what canonical JSON holds
 JOINT = "joint"  # the chain that every side signs
+SEQ_CONTENT_TYPE = "text/x.twinlog.seq"  # of the 409 to an action out of turn: the seq that would follow, a line end
 
 _LINES = 8
 

@@ -15,8 +15,9 @@ In the TLS presentation language:
     struct { opaque origin<1..255>; u64 index; opaque leaf_hash[32]; } Ref;
 
 The bytes of an entry are its leaf. Some types have a content that is read here already: an anchor is a
-checkpoint of another log as a signed note, so that a reader verifies it anew; genesis is canonical JSON; so is
-an event (`logged_event`), whose submitter is a member, and whose refs are those that it states.
+checkpoint of another log as a signed note, so that a reader verifies it anew; an action of governance is its signed
+note; genesis is canonical JSON; so is an event (`logged_event`), whose submitter is a member, and whose refs are those
+that it states.
 """
 
 from dataclasses import dataclass
@@ -24,11 +25,12 @@ from typing import Self
 
 from log.errors import Malformed
 from log.formats import jcs
+from log.formats.action import Action
 from log.formats.bundle import MAX_ENTRY_SIZE
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.fields import member_id
 from log.formats.logged_event import EVENT_ENTRIES, LoggedEvent
-from log.formats.names import CONTENT_CHECKPOINT, CONTENT_JCS, ENTRY_FORMAT, EntryType
+from log.formats.names import CONTENT_ACTION, CONTENT_CHECKPOINT, CONTENT_JCS, ENTRY_FORMAT, EntryType
 from log.formats.note import Note
 from log.formats.ref import HASH_SIZE, Ref
 from log.formats.text import decode_text
@@ -102,6 +104,13 @@ class Entry:
             raise Malformed("entry that is not a genesis")
         return jcs.parse(self.content)
 
+    def action(self) -> tuple[Note, Action]:
+        """The action in an entry, as a note and read; `Malformed` for an entry of another type."""
+        if self.entry_type is not EntryType.GOVERNANCE_ACTION or self.content_type != CONTENT_ACTION:
+            raise Malformed("entry that is not an action")
+        note = Note.parse(self.content)
+        return note, Action.parse(note.text)
+
     def logged_event(self) -> LoggedEvent:
         """The content of an event's entry; `Malformed` for an entry of another type."""
         if self.entry_type not in EVENT_ENTRIES or self.content_type != CONTENT_JCS:
@@ -116,6 +125,8 @@ class Entry:
         match self.entry_type:
             case EntryType.SIGNATURE_EVENT | EntryType.SEAL_EVENT | EntryType.REVOCATION_EVENT:
                 self.logged_event()
+            case EntryType.GOVERNANCE_ACTION:
+                self.action()
             case EntryType.CHECKPOINT_ANCHOR:
                 self.anchored()
             case EntryType.GENESIS:
@@ -125,6 +136,11 @@ class Entry:
 def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     """Anchor another log's head: `note` has its text and the signature lines of that log alone."""
     return Entry(EntryType.CHECKPOINT_ANCHOR, timestamp_ms, submitter, (), CONTENT_CHECKPOINT, note.encode())
+
+
+def action_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
+    """Take in an action of governance, with the lines under which it came."""
+    return Entry(EntryType.GOVERNANCE_ACTION, timestamp_ms, submitter, (), CONTENT_ACTION, note.encode())
 
 
 def parse_event(data: bytes) -> tuple[Entry, LoggedEvent]:

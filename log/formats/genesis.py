@@ -20,7 +20,7 @@ from log.formats.fields import encode_date, identifier, members, parse_date, typ
 from log.formats.names import GENESIS
 from log.formats.note import KeyType, VKey
 
-MAX_GENESIS_BYTES = 60_000  # it is an entry of every governance log
+MAX_GENESIS_BYTES = 4 << 20  # it is a file that is pinned, not an entry: it holds the first trust lists whole
 MAX_AUTHORITIES = 32  # keys of one side
 MAX_NOTICE_S = 90 * 86_400
 

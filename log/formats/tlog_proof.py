@@ -28,7 +28,9 @@ from log.formats.wire import Reader, opaque16, u8, u16
 MAX_PROOF_HASHES = 63  # no tree of under 2**63 leaves needs more
 HASH_SIZE = 32
 
-_HEADER = "c2sp.org/tlog-proof@v1"
+PROOF_HEADER = b"c2sp.org/tlog-proof@v1\n"  # by which a proof is told from a note
+
+_HEADER = PROOF_HEADER.decode().rstrip()
 _BLANK_LINE = b"\n\n"
 
 

@@ -16,7 +16,7 @@ is *disputed*: what restricts holds, from every branch; what relaxes does not. N
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, Self
 
@@ -31,6 +31,9 @@ from log.governance.draft import Draft, Payload
 from log.governance.kinds import Kind, Where
 
 AUTHORITY_KEYS = "authority-keys"
+VERDICTS = (
+    1 << 14
+)  # notes of which it is remembered whether these keys signed them: chains are arranged again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +126,23 @@ class Chains:
             return tuple(given[-1].authorities for given in self.keys.values())
         return _of_side(self.keys[chain], seq)
 
+    def check_genesis(self, signed: Signed) -> None:
+        """Raise `Malformed` for an action of another genesis, or of a chain that is not there."""
+        if signed.action.genesis != self.genesis.hash or signed.action.chain not in self.chains:
+            raise Malformed("an action of another genesis, or of a chain that is not there")
+
     def check(self, signed: Signed) -> None:
         """Raise unless the signatures of an action suffice: `Malformed`, `BadSignature`, `PolicyNotMet`.
 
         Meant for an action that is brought now; of `joint` the seq must be the next one.
         """
-        action = signed.action
-        if action.genesis != self.genesis.hash or action.chain not in self.chains:
-            raise Malformed("an action of another genesis, or of a chain that is not there")
-        require(signed.note, self.authorities(action.chain, action.seq))
+        self.check_genesis(signed)
+        require(signed.note, self.authorities(signed.action.chain, signed.action.seq))
+
+    def counts(self, signed: Signed) -> bool:
+        """Say whether an action counts, in whatever note: undisputed, or as one of several of a disputed seq."""
+        chain = self.chains.get(signed.action.chain)
+        return chain is not None and any(other.hash == signed.hash for other in (*chain.actions, *chain.disputed))
 
     def double_signed(self) -> tuple[tuple[Signed, Signed], ...]:
         """Return a pair for each chain that has a seq signed twice with different content: evidence E9."""
@@ -223,7 +234,8 @@ class _Walk:
         return counting
 
 
-def _suffices(note: Note, authorities: Iterable[Authorities]) -> bool:
+@lru_cache(VERDICTS)
+def _suffices(note: Note, authorities: tuple[Authorities, ...]) -> bool:
     try:
         require(note, authorities)
     except (BadSignature, PolicyNotMet):

@@ -54,9 +54,10 @@ class Guard:
         clock: Clock,
         guards: Iterable[GuardKey],
         halts: Halts,
-        room: Callable[[], None],
+        room: Callable[[str], None],
         limits: GuardLimits,
     ) -> None:
+        """`room` raises `Unavailable` when an origin of ours can take no submission for another reason."""
         self.keys = tuple(guards)
         self._clock = clock
         self._halts = halts
@@ -66,6 +67,7 @@ class Guard:
         self._guarded: set[str] = set()
         self._peers: set[str] = set()
         self._heard = False  # whether a push was taken to its end since the last start or parting
+        self._sealed = False
         self._parting_ms = self._apart()
         self._since_s = clock.wall_ms() // 1000
         self.partings = 0  # how often the clocks parted since the start
@@ -73,9 +75,9 @@ class Guard:
     # --- asked before taking and before signing ---------------------------------------------------------------
 
     def admit(self, origin: str) -> None:
-        """Raise `Unavailable` unless a submission for `origin` may be taken: as `permit`, and the disk has room."""
+        """Raise `Unavailable` unless a submission for `origin` may be taken: as `permit`, and there is room for it."""
         self.permit(origin)
-        self._room()
+        self._room(origin)
 
     def permit(self, origin: str) -> None:
         """Raise `Unavailable` unless a head of our own `origin` may be signed now."""
@@ -101,11 +103,13 @@ class Guard:
     def guarded(self, origin: str) -> bool:
         """Say whether a guard has spoken for `origin` since the last start or parting."""
         self._look()
-        return not self.keys or origin in self._guarded or origin in self._peers
+        return not self._sealed and (not self.keys or origin in self._guarded or origin in self._peers)
 
     def _check(self, origin: str, spoken_for: set[str], retry_after_s: int = 5) -> None:
         self._halts.check(origin)
         self._look()
+        if self._sealed:
+            raise Unavailable("governance has not been read yet", 1, reason="unguarded")
         if self.keys and origin not in spoken_for:
             why = f"no guard has spoken for {origin} since the last start"
             raise Unavailable(why, retry_after_s, reason="unguarded")
@@ -152,6 +156,15 @@ class Guard:
             None if error_ms is None else error_ms / 1000,
             self.partings,
         )
+
+    def seal(self) -> None:
+        """Let nothing be signed before `appoint` has said who the guards are."""
+        self._sealed = True
+
+    def appoint(self, guards: Iterable[GuardKey]) -> None:
+        """Let these be the guards from now on. What was heard stays heard."""
+        self.keys = tuple(guards)
+        self._sealed = False
 
     # --- told by a push ---------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class Keeper:
         logs: Callable[[], Iterable[Log]],
         term: Callable[[str], Term],
         bring_up: Callable[[Series, int], Awaitable[None]],
+        on_closed: Callable[[], None] = lambda: None,
     ) -> None:
         self._series = series
         self._timing = timing
@@ -81,6 +82,7 @@ class Keeper:
         self._logs = logs
         self._term = term
         self._bring_up = bring_up
+        self._on_closed = on_closed
         self._written: set[str] = set()  # origins of logs that were closed since the start
         self._looking = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -154,6 +156,7 @@ class Keeper:
         hosted.closed = await closing.reason(self._heads, hosted.origin)
         self._written.add(hosted.origin)
         logger.info("%s: %s", hosted.origin, hosted.closed)
+        self._on_closed()
 
     async def _create(self, series: Series, year: int, problems: list[str], notes: list[str]) -> None:
         origin = series.shard_origin(year)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from log.authority import FixedMembers, Members
 from log.checking.pool import Pool
 from log.crypto.notes import Verified, open_note, verify_note
 from log.crypto.sm2 import sm2_available
@@ -28,8 +29,10 @@ from log.errors import (
 from log.formats.guard_push import GuardPush
 from log.formats.note import Note
 from log.formats.text import b64encode
+from log.node.actions import Actions
 from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
+from log.node.governed import Governed
 from log.node.guard import Guard, GuardKey
 from log.node.halts import Halts
 from log.node.keeper import Keeper
@@ -73,8 +76,10 @@ class Node:
         checks: Pool,
         footprint: Footprint,
         keeper: Keeper | None = None,
+        governed: tuple[Actions, Governed] | None = None,
         windows: Mapping[str, tuple[int, int] | None] | None = None,
         events: Mapping[str, EventIntake] | None = None,
+        members: Members | None = None,
     ) -> None:
         """`windows` are the notAfter dates that logs take, by name, POSIX milliseconds."""
         self._config = config
@@ -89,12 +94,14 @@ class Node:
         self._halts = halts
         self._heads = heads
         self._governance = governance
+        self._governed = governed
+        self.members: Members = members or FixedMembers()
         self._disk = disk
         self._checks = checks
         self._footprint = footprint
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._tasks: list[asyncio.Task[None]] = []
-        self._keeping: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []  # tasks that are never cut off in the middle of a look
         self._ended = asyncio.Event()
         self.failure: LogError | None = None
 
@@ -106,6 +113,11 @@ class Node:
     def version(self) -> str:
         """Of Twinlog, as it is installed."""
         return _version()
+
+    @property
+    def actions(self) -> dict[str, Actions]:
+        """The actions of governance by the name of their log; none where no genesis is pinned."""
+        return {} if self._governed is None else {self._governed[0].log_name: self._governed[0]}
 
     @property
     def guards(self) -> tuple[str, ...]:
@@ -129,9 +141,14 @@ class Node:
         await self._checks.start()
         for hosted in self.logs.values():
             await hosted.start()
+        if self._governed is not None:
+            actions, governed = self._governed
+            await actions.load()
+            await governed.look()
+            self._looking.append(asyncio.create_task(self._tend(governed.run, "governed"), name="governed"))
         if self._keeper is not None:
             await self._keeper.look()
-            self._keeping = asyncio.create_task(self._tend(self._keeper.run, "keeper"), name=f"keeper {self.name}")
+            self._looking.append(asyncio.create_task(self._tend(self._keeper.run, "keeper"), name="keeper"))
         self._tasks = [
             asyncio.create_task(self._tend(part.run, "governance"), name=f"governance {self.name}")
             for part in self._governance
@@ -149,9 +166,10 @@ class Node:
 
     async def stop(self) -> None:
         """Answer what was accepted, let go of every store."""
-        if self._keeper is not None and self._keeping is not None:
-            self._keeper.stop()
-            await self._keeping
+        for looker in (self._keeper, self._governed and self._governed[1]):
+            if looker is not None:
+                looker.stop()
+        await asyncio.gather(*self._looking)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -289,6 +307,8 @@ class Node:
         if self._keeper is not None:
             problems += self._keeper.problems
             notes += self._keeper.notes
+        if self._governed is not None:
+            problems += self._governed[1].problems
         problems += [f"{halted.origin}: {halted.why}" for halted in self._halts.all()]
         try:
             self._disk.check()

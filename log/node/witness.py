@@ -66,7 +66,7 @@ class NodeWitness:
         if types not in ([KeyType.COSIGNATURE], [KeyType.COSIGNATURE, KeyType.MLDSA]):
             raise AssertionError("a witness has a 0x04 key, and perhaps a 0x06 key after it")
         self._signers = tuple(signers)
-        self._known = known
+        self._known = dict(known)
         self._heads = heads
         self._guard = guard
         self._halts = halts
@@ -95,6 +95,16 @@ class NodeWitness:
     def origins(self) -> tuple[str, ...]:
         """The foreign origins this witness cosigns."""
         return tuple(self._known)
+
+    async def know(self, origin: str, vkeys: Sequence[VKey]) -> None:
+        """Cosign the heads of this origin from now on, or by these keys from now on. Its state is what is stored."""
+        stored = await self._heads.load(store_name(origin))
+        self._state(origin, stored)
+        if stored is not None:
+            self._cosigned_ms[origin] = self._time_ms(stored)
+        self._locks.setdefault(origin, asyncio.Lock())
+        self._by_hash[sha256(origin.encode()).hexdigest()] = origin
+        self._known[origin] = tuple(vkeys)
 
     async def load(self) -> None:
         """Check that the state is there. `StateRefused` when it was lost."""

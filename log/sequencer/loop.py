@@ -198,6 +198,13 @@ class Sequencer:
             self.counts.repeats["pool"] += 1
         return await asyncio.shield(future)
 
+    async def placed(self, key: bytes) -> Placement | None:
+        """Return the place of the entry with dedup key `key`, waiting for it or published; None when there is none."""
+        while key in self._looking:
+            await self._looking[key].wait()
+        future = self._pool.find(key)
+        return await (self._look_up(key) if future is None else asyncio.shield(future))
+
     def check_takes(self) -> None:
         """Raise `Unavailable` unless something new would be taken, as far as is known before it comes."""
         self._check_alive()

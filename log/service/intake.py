@@ -7,15 +7,16 @@ A chain passes these in order, the cheap ones first:
     3. the rate of the issuer that it claims, and the log's rate
     4. its share of what is in progress, which bounds the next three
     5. the check of its chain, in turn; the issuer is known from here on
-    6. the issuer's rate
-    7. the commit, or the place that it has since long
+    6. whether governance has frozen an issuer above it: then only what is logged since long is answered
+    7. the issuer's rate
+    8. the commit, or the place that it has since long
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from log.checking.pool import Checked, Pool
-from log.errors import Malformed, TooLarge
+from log.errors import Malformed, Refused, TooLarge
 from log.fair.rates import Rate, Rates
 from log.formats.family import MAX_LEAF_SIZE, X509, raw_parts
 from log.formats.sct import SCT
@@ -46,7 +47,10 @@ class CertificateIntake:
         admission: Admission,
         clock: Clock,
         limits: IntakeLimits,
+        frozen: Callable[[], frozenset[bytes]] = frozenset,
     ) -> None:
+        """`frozen` tells the SHA-256 of each certificate from under which nothing more is taken."""
+        self._frozen = frozen
         self._log = hosted
         self._scts = scts
         self._checks = checks
@@ -86,8 +90,13 @@ class CertificateIntake:
     async def _place(self, checked: Checked) -> Placement:
         """Return the entry's place. Its issuer pays for a new one, and for none that was published before."""
         size = self._log.size
-        with self._admission.charged(checked.issuer) as give_back:  # 6
-            placement = await self._log.submit(checked.parts, checked.certificates)  # 7
+        if not self._frozen().isdisjoint(digest for digest, _ in checked.certificates):  # 6
+            placed = await self._log.placed(checked.parts)
+            if placed is None:
+                raise Refused("an issuer of this certificate is frozen by governance", "frozen-issuer")
+            return placed
+        with self._admission.charged(checked.issuer) as give_back:  # 7
+            placement = await self._log.submit(checked.parts, checked.certificates)  # 8
         if placement.index < size:
             give_back()
         return placement

@@ -9,7 +9,7 @@ import asyncio
 import gzip
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from log.access import Bodies
@@ -180,6 +180,12 @@ class Log:
             closed=self.closed,
         )
 
+    def follow(self, policy: Policy) -> None:
+        """Go by another policy from now on."""
+        if policy != self.identity.policy:
+            self.identity = replace(self.identity, policy=policy)
+            self._head.follow(policy)
+
     def check_open(self) -> None:
         """Raise `Closed` when the log takes no more entries."""
         if self.closed:
@@ -213,6 +219,10 @@ class Log:
         """Make the leaf an entry, or find where it already is one: `Closed`, else see `Sequencer.submit`."""
         self.check_open()
         return await self.sequencer.submit(parts, self.family.dedup(parts), blobs)
+
+    async def placed(self, parts: Parts) -> Placement | None:
+        """Return where the leaf is an entry already, None when it is none: nothing new is taken."""
+        return await self.sequencer.placed(self.family.dedup(parts))
 
     # --- LogReader ------------------------------------------------------------------------------------------
 

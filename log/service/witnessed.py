@@ -93,6 +93,14 @@ class WitnessedHead:
             self._take(checkpoint, lines)
             self._count(lines, came=0)
 
+    def follow(self, policy: Policy) -> None:
+        """Go by another policy from now on. A witnessed head that does not meet it is witnessed no more."""
+        self._policy = policy
+        self._witnesses = {witness.vkey.encode(): witness.vkey for witness in policy.witnesses}
+        self.cosignatures = {witness.name: self.cosignatures.get(witness.name, 0) for witness in policy.witnesses}
+        if self.note is not None and not self._meets(self._lines):
+            self.note, self.size, self.timestamp_ms, self.vouchers = None, -1, 0, ()
+
     def settle(self) -> None:
         """Under a policy that asks for nobody's cosignature, the newest head is the witnessed one."""
         if self._policy.satisfied(()):

@@ -9,7 +9,7 @@ from log.formats import jcs
 from log.formats.action import JOINT, MAX_SEQ, Action
 from log.formats.checkpoint import Checkpoint
 from log.formats.commitment import Opening
-from log.formats.event import Entry, anchor_entry, event_entry, genesis_entry
+from log.formats.event import Entry, action_entry, anchor_entry, event_entry, genesis_entry
 from log.formats.event_batch import EventBatch, EventResults, Result, Submitted
 from log.formats.event_codes import EventType, Standing
 from log.formats.family import Parts, precert_parts, raw_parts, x509_parts
@@ -299,13 +299,19 @@ def event_extras(draw: st.DrawFn) -> EventExtra:
     return EventExtra(entry, tuple(opening for opening in openings if draw(st.booleans())))
 
 
+def _action_note(action: Action, lines: tuple[Signature, ...]) -> Note:
+    return Note(action.encode(), lines)
+
+
 _REFS = st.lists(st.builds(Ref, LINES, TIMES, HASHES), max_size=2).map(tuple)
-_PLAIN = [t for t in EntryType if t not in {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS, *EVENT_ENTRIES}]
+_READ = {EntryType.CHECKPOINT_ANCHOR, EntryType.GENESIS, EntryType.GOVERNANCE_ACTION}  # types whose content is read
+_PLAIN = [t for t in EntryType if t not in {*_READ, *EVENT_ENTRIES}]
 _SUBMITTERS = st.binary(min_size=1, max_size=40)
 ENTRIES = (
     st.builds(Entry, st.sampled_from(_PLAIN), TIMES, _SUBMITTERS, _REFS, LINES, st.binary(max_size=60))
     | st.builds(anchor_entry, TIMES, _SUBMITTERS, SIGNED.map(Note.parse))
     | st.builds(genesis_entry, TIMES, _SUBMITTERS, JSON_VALUES)
+    | st.builds(action_entry, TIMES, _SUBMITTERS, st.builds(_action_note, ACTIONS, SIGNATURE_LINES))
     | EVENT_ROWS
 )
 ENTRY_EXTRAS = st.builds(EntryExtra, ENTRIES)

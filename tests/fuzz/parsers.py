@@ -36,9 +36,10 @@ from log.formats.tree_head import signed_tree_head
 from log.governance.chains import Signed
 from log.merkle import tiles
 from log.merkle.frontier import Frontier
-from monitor import evidence, feeder, guard
+from monitor import carrier, evidence, feeder, guard
 from monitor.judge import Head
 from tests.formats.catalogue import FORMATS, Format
+from tests.support import authorities
 
 CORPUS = Path(__file__).parent / "corpus"
 MAX_BYTES = 64 << 10  # of one input: no parser knows a length field that needs more to be written wrong
@@ -197,6 +198,7 @@ def _sct_answer(data: bytes) -> None:
 
 _KEY = VKey.make("log.example", KeyType.ED25519, bytes(range(32)))
 _TREE_HEAD = VKey.make("log.example", KeyType.TREE_HEAD, b"a key")
+_GENESIS_HASH = authorities.genesis().hash
 
 
 def _signed(data: bytes) -> None:
@@ -353,6 +355,10 @@ PARSERS: dict[str, Parser] = {
     "evidence": Parser(_lax(lambda data: evidence.check(data, _head), BadProof, BadSignature)),
     "guard-answer": Parser(_lax(lambda data: guard._states(Answer(200, data)))),
     "named-size": Parser(_lax(lambda data: feeder._named_size(Answer(409, data)))),
+    "action-evidence": Parser(_lax(lambda data: evidence.check_actions(data, _GENESIS_HASH), VerificationError)),
+    "action-summary": Parser(_lax(carrier._summary)),
+    "action-list": Parser(_lax(carrier._rows)),
+    "named-seq": Parser(_lax(lambda data: carrier._next_seq(Answer(409, data)))),
 }
 
 

@@ -21,6 +21,8 @@ from log.client.held import Held
 from log.demo.ca import Key, Tree
 from log.formats.action import JOINT
 from log.formats.sct import SCT, digitally_signed
+from log.formats.text import b64encode
+from log.governance.chains import arrange
 from log.merkle import tiles
 from monitor import evidence
 from monitor.judge import Kind
@@ -106,6 +108,12 @@ def actions() -> Iterator[tuple[str, bytes]]:
         yield "signed-action", signed.note.encode()
         yield "action", signed.note.text
     yield "genesis", start.encode()
+
+    twice = authorities.Chainer(start, "hk").say("log-freeze", {"origin": "hk.example/x509", "reason": "again"})
+    yield "action-evidence", evidence.encode_actions(arrange(start, (freeze, twice)), (freeze, twice))
+    yield "action-summary", json.dumps({"genesis": b64encode(start.hash), "digest": "0" * 64, "next": {}}).encode()
+    yield "action-list", json.dumps([[1, freeze.hash.hex()], [1, twice.hash.hex()]]).encode()
+    yield "named-seq", b"4\n"
 
 
 def small() -> Iterator[tuple[str, bytes]]:

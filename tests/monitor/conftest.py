@@ -11,8 +11,9 @@ from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import main, settings
 from monitor.outcome import Finding, Outcome, worst
-from monitor.rounds import Rounds, Watch
+from monitor.rounds import Rounds
 from monitor.store import Store
+from monitor.watch import Watch
 from tests.support.lying_log import LyingLog, World
 
 
@@ -35,9 +36,7 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        nodes = settings.nodes(loaded, signing.witness.vkey)
-        shelf = main.shelf_of(loaded)
-        self.rounds = main.assemble(nodes, signing, self.store, self.client, loaded.bounds(), self.world.clock, shelf)
+        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock)
         return self.rounds
 
     def stop(self) -> None:

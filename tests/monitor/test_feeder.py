@@ -13,8 +13,9 @@ from log.formats.note import KeyType, Note, Signature
 from log.formats.policy import Policy
 from monitor import main, settings
 from monitor.feeder import Feeder
+from monitor.loops import Stop
 from monitor.outcome import Finding, Outcome
-from monitor.rounds import Watch
+from monitor.watch import Watch
 from tests.monitor.conftest import Monitor
 from tests.support.engine import mldsa_signer, witness_signer
 from tests.support.lying_log import LyingLog
@@ -190,8 +191,8 @@ async def test_a_busy_witness_says_how_long_and_no_longer_than_our_limit(
     assert feeder.retry_after_s == 0
 
 
-class Stop(Exception):
-    """Ends a loop that has none."""
+class Slept(Exception):
+    """Ends a loop that nobody stops."""
 
 
 async def test_a_busy_witness_is_left_alone_that_long_also_when_there_is_a_new_head(
@@ -201,15 +202,15 @@ async def test_a_busy_witness_is_left_alone_that_long_also_when_there_is_a_new_h
     watch, feeder = await fed(monitor)
     out.manners.busy = [(503, "120")]
 
-    async def sleep(seconds: float) -> None:
-        raise Stop(seconds)
+    async def pause(seconds: float, stop: Stop) -> None:
+        raise Slept(seconds)
 
-    monkeypatch.setattr("monitor.rounds.asyncio.sleep", sleep)
+    monkeypatch.setattr("monitor.rounds.pause", pause)
     out.asked.clear()
     assert monitor.rounds is not None
-    with pytest.raises(Stop, match=r"120\.0"):
+    with pytest.raises(Slept, match="120"):
         async with asyncio.timeout(60):  # the loop has no other end
-            await monitor.rounds._feed_loop(watch, feeder, [])
+            await monitor.rounds._feed_loop(watch, feeder, [], Stop())
     assert out.asked == []
 
 

@@ -91,6 +91,8 @@ def test_a_variable_that_is_no_table_is_an_error(path: Path, monkeypatch: pytest
         ("hk-governance.policy", "gone.policy", "gone.policy"),
         ('name = "monitor.example/m"', "name = 1", "name"),
         ('[[nodes]]\nname = "gd"', '[[nodes]]\nname = "hk"', "stands there twice"),
+        ("[limits]", '[governance]\ngenesis = "g"\n[limits]', "governance.sha256"),
+        ("[limits]", '[governance]\ngenesis = "g"\nsha256 = "x"\n[limits]', "governance.sha256"),
     ],
 )
 def test_what_does_not_fit_is_named(path: Path, old: str, new: str, names: str) -> None:

@@ -15,7 +15,8 @@ from log.errors import StateRefused, StoreFailed, StoreLocked
 from log.formats.note import KeyType
 from monitor import judge
 from monitor.judge import Head
-from monitor.store import AGREED, CONVICTED, MIGRATIONS, OPEN, REFUTED, Evidence, Store, Vouched
+from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Evidence, Holding, KeptAction, Store, Vouched
+from monitor.store.schema import MIGRATIONS
 
 KEY = "m+00000000+key"
 CHECKED = 1_000
@@ -234,6 +235,32 @@ def test_rivals_miss_no_contradiction_with_an_earlier_head(tmp: list[tuple[int, 
     store.close()
 
 
+def test_the_write_ahead_log_is_folded_back_by_us_and_stays_small(path: Path) -> None:
+    opened = Store.open(path, KEY, CHECKED, fold_writes=4)
+    assert opened._database.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+    for size in range(200):
+        opened.observe(head(size), "log", 1)
+    assert path.with_name(path.name + "-wal").stat().st_size < 50 * 4096
+    opened.close()
+
+
+def test_after_a_failed_fold_nothing_is_written_any_more_and_nothing_is_lost(path: Path) -> None:
+    opened = Store.open(path, KEY, CHECKED, fold_writes=2)
+    opened.observe(head(1), "log", 1)
+    with opened._transaction() as database:  # a table that is being written cannot be folded back: SQLITE_LOCKED
+        folding = opened._fold
+        opened._fold = lambda: None  # type: ignore[method-assign]
+        opened._unfolded = 1
+        folding()
+        database.execute("SELECT 1")
+    with pytest.raises(StoreFailed, match="no more"):
+        opened.observe(head(2), "log", 1)
+    opened.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.raw_notes("o") == [head(1).raw]
+    again.close()
+
+
 def test_after_a_failed_write_nothing_is_written_any_more(path: Path, store: Store) -> None:
     store._database.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreFailed):
@@ -245,3 +272,49 @@ def test_after_a_failed_write_nothing_is_written_any_more(path: Path, store: Sto
     again = Store.open(path, KEY, CHECKED)
     assert again.witness("o") is None
     again.close()
+
+
+ACTION = KeptAction(b"h" * 32, "hk", 1, b"note", b"proof", "hk.example/governance")
+
+
+def test_an_action_is_kept_once_as_it_came_first_and_by_its_genesis(path: Path, store: Store) -> None:
+    store.keep_actions(b"g", [ACTION], (), 1)
+    other = dataclasses.replace(ACTION, hash=b"i")
+    store.keep_actions(b"g", [dataclasses.replace(ACTION, source="other"), other], (), 2)
+    store.close()
+    again = Store.open(path, KEY, CHECKED)
+    assert again.actions(b"g") == [ACTION, other]
+    assert again.actions(b"other") == []
+    again.close()
+
+
+def test_an_action_and_what_it_proves_are_kept_together_or_not_at_all(store: Store) -> None:
+    proof = Evidence(b"1", judge.Kind.SAME_SEQ, "chain hk seq 1", bytes(1 << 20), 5)
+    store._database.execute("PRAGMA max_page_count = 100")
+    with pytest.raises(StoreFailed):
+        store.keep_actions(b"g", [ACTION], [proof], 1)
+    assert store.actions(b"g") == []
+    assert store.evidence_of(judge.Kind.SAME_SEQ) == []
+
+
+def test_what_a_log_holds_is_the_last_word_and_what_was_carried_is_counted_once(store: Store) -> None:
+    assert store.holding("o") is None
+    store.keep_holding("o", 3, 10)
+    store.keep_holding("o", 2, 11)
+    store.keep_carried("o", b"h", 12)
+    store.keep_carried("o", b"h", 13)
+    assert store.holding("o") == Holding(2, 11, 1)
+
+
+def test_a_state_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "old.sqlite"
+    monkeypatch.setattr("monitor.store.database.MIGRATIONS", MIGRATIONS[:1])
+    Store.create(path, KEY)
+    old = Store.open(path, KEY, CHECKED)
+    old.observe(head(3), "log", 1)
+    old.close()
+    monkeypatch.undo()
+    opened = Store.open(path, KEY, CHECKED)
+    opened.keep_actions(b"g", [ACTION], (), 1)
+    assert (opened.raw_notes("o"), opened.actions(b"g")) == ([head(3).raw], [ACTION])
+    opened.close()

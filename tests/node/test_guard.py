@@ -366,7 +366,7 @@ def key(name: str, seed: int) -> GuardKey:
 
 
 def a_guard(clock: FakeClock) -> Guard:
-    guard = Guard(clock, [key("a", 50), key("b", 51)], Halts(MemoryHeads(Disk())), lambda: None, GuardLimits())
+    guard = Guard(clock, [key("a", 50), key("b", 51)], Halts(MemoryHeads(Disk())), lambda _: None, GuardLimits())
     clock.advance(5_000)
     return guard
 
@@ -421,7 +421,7 @@ def test_a_guard_whose_clock_was_ahead_is_believed_again_a_minute_after_it_was_s
 
 def test_without_guards_nothing_is_closed_and_nothing_is_called_protected() -> None:
     clock = FakeClock()
-    guard = Guard(clock, [], Halts(MemoryHeads(Disk())), lambda: None, GuardLimits())
+    guard = Guard(clock, [], Halts(MemoryHeads(Disk())), lambda _: None, GuardLimits())
     guard.permit(ORIGIN)
     clock.jump(3_600_000)
     guard.permit(ORIGIN)

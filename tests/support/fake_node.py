@@ -25,6 +25,8 @@ from log.formats.submission import Submission
 from log.formats.tlog_proof import TlogProof
 from log.formats.tree_head import encode_tree_head_signature
 from log.formats.witness_request import AddCheckpoint
+from log.governance.chains import Signed
+from log.governance.ledger import Ledger
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
@@ -32,6 +34,7 @@ from log.node.reading import NodeReading
 from log.service.events import EventAnswer
 from log.service.reading import LogReading
 from log.service.rfc6962 import CertificateReads, RangeLimits
+from tests.support.authorities import genesis
 
 START_MS = 1_700_000_000_000
 
@@ -270,6 +273,26 @@ class FakeOpenIntake(Refusing):
         return self.log.append(raw_parts(entry))[0]
 
 
+class FakeActions(Refusing):
+    """Holds what it is brought if the ledger takes it; its receipts are the actions themselves."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger(genesis())
+
+    async def add(self, raw: bytes) -> bytes:
+        self.refuse()
+        signed = Signed.parse(raw)
+        if self.ledger.find(signed.hash) is None:
+            self.ledger.take(signed, self.ledger.examine(signed))
+        return raw
+
+    async def proof(self, action_hash: bytes) -> bytes:
+        signed = self.ledger.find(action_hash)
+        if signed is None:
+            raise NotFound("no action with that hash")
+        return signed.note.encode()
+
+
 class FakeEvents(Refusing):
     """Refuses each event of a batch, which is an answer too."""
 
@@ -333,6 +356,7 @@ class FakeNode(Refusing):
     def __post_init__(self) -> None:
         self.intakes = {"x509": FakeIntake(self.logs["x509"])}
         self.open_intakes = {"open": FakeOpenIntake(self.logs["open"])}
+        self.actions = {"governance": FakeActions()}
         self.events = {"events": FakeEvents()}
 
     @property

@@ -181,6 +181,10 @@ class LyingLog:
                 return self._hashes(int(level), *parse_numbered("/".join(number)))
         return None
 
+    async def post(self, path: str, body: bytes) -> tuple[int, str, bytes] | None:
+        """Answer what is posted below the log: status, content type and body, or None."""
+        return None
+
     def _greased(self, raw: bytes) -> bytes:
         self._served += 1
         return greased(raw, self.grease, self._served) if self.grease else raw
@@ -315,7 +319,7 @@ class LyingNode:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _answer(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:  # noqa: PLR0911
+    async def _answer(self, method: str, path: str, body: bytes) -> tuple[int, str, bytes]:  # noqa: PLR0911, PLR0912
         text = "text/plain; charset=utf-8"
         if self.fault is Fault.ERROR:
             return 500, text, b"Internal Server Error\n"
@@ -336,6 +340,10 @@ class LyingNode:
             case "POST", [name, "add-cosignatures"] if name in self.logs:
                 status = await self.logs[name].add_cosignatures(body)
                 return status, text, b"" if status == 200 else self.logs[name].refused[-1].encode()
+            case "POST", [name, rest] if name in self.logs:
+                posted = await self.logs[name].post(rest, body)
+                if posted is not None:
+                    return posted
             case "GET", [name, rest] if name in self.logs:
                 followed = self.logs[name]
                 if followed.fault is Fault.SILENT:
@@ -425,9 +433,14 @@ class World:
         path.write_text("".join([*lines, f"[limits]\n{limits}"]))
         return path
 
+    @property
+    def reachable(self) -> Sequence[LyingNode]:
+        """The nodes that there are, whether or not the settings name them."""
+        return self.nodes
+
     def client(self) -> httpx.AsyncClient:
         """Return a client that reaches the nodes at http://hk and http://gd, in this process, and http://out."""
-        mounts = {f"http://{node.name}": httpx.ASGITransport(app=node) for node in self.nodes}
+        mounts = {f"http://{node.name}": httpx.ASGITransport(app=node) for node in self.reachable}
         return httpx.AsyncClient(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out)})
 
     async def _out(self, scope: Scope, receive: Receive, send: Send) -> None:

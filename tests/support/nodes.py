@@ -276,11 +276,15 @@ class Image:
 
 @asynccontextmanager
 async def world(
-    folder: Path, node_lines: Mapping[str, object] | None = None, limits: Mapping[str, int] | None = None
+    folder: Path,
+    node_lines: Mapping[str, object] | None = None,
+    limits: Mapping[str, int] | None = None,
+    *,
+    governed: bool = False,
 ) -> AsyncIterator[World]:
     """Make a deployment whose trust lists admit one mass issuer; end every process that was started in it."""
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
-    deployment = Deployment(folder, node_lines or {}, limits or {})
+    deployment = Deployment(folder, node_lines or {}, limits or {}, governed)
     anchors = Anchors((issuer.issuers[-1],))
     await deployment.create({"hk": anchors, "gd": anchors})
     made = World(deployment, Promises(issuer))

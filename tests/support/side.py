@@ -104,7 +104,7 @@ class Side:
         store = RecordedHeads(heads or MemoryHeads(self.heads), self.record)
         disk = DiskInHand(self)
         self.halts = halts = Halts(store)
-        guard = Guard(self.clock, self.guards, halts, disk.check, GuardLimits())
+        guard = Guard(self.clock, self.guards, halts, lambda _: disk.check(), GuardLimits())
         logs = [
             await open_log(
                 origin,

@@ -135,7 +135,7 @@ class Run:
             on_failure=self.failures.append,
             halt=halts.halt,
         )
-        guard = Guard(self.clock, (), halts, lambda: None, GuardLimits())
+        guard = Guard(self.clock, (), halts, lambda _: None, GuardLimits())
         known = {PEER: [signer.vkey for signer in PEER_SIGNERS]}
         self.witness = NodeWitness([WITNESS], known, heads, guard, halts, self.clock, self.failures.append)
         await halts.load()

@@ -1,0 +1,52 @@
+"""What the monitor remembers: one SQLite database (monitoring.md §5.3).
+
+    observation   every validly signed head, raw, append-only; each row's hash covers the row before it
+    head          the distinct trees (size, root) that a log has signed, and what became of each:
+                  `open` until data settle it, then `agreed` (a prefix of what we verified) or `refuted`;
+                  `convicted` is open too, but its signatures alone have proven a lie already
+    head_time     the signed times of each observation, to find contradictions in time
+    verified      per log: how far its root was rebuilt from its entries, with the frontier to go on from
+    witness       per log: the head that *we* cosigned last; only a compare-and-swap changes it
+    cosigned      per log and witness: the largest head that bears this witness's cosignature
+    evidence      contradictions, as objects that anyone can check
+    action        governance actions that count, raw, each with the proof under which it came
+    holding       per governance log: how many actions it held last
+    carried       per governance log: which actions we brought there
+
+Positions are two: the largest signed head seen (`head`) and the largest rebuilt (`verified`). A state belongs to one
+process at a time (a lock file that the kernel frees), and to one witness key. In reading order:
+
+    schema        the tables
+    database      the file: made once, held by one process, written in one way
+    heads         what logs have signed, and what became of it
+    cosignatures  who cosigned what
+    actions       governance, and who holds how much of it
+"""
+
+from pathlib import Path
+from typing import Self
+
+from monitor.store.actions import ActionRows, Holding, KeptAction
+from monitor.store.cosignatures import CosignatureRows, Vouched
+from monitor.store.database import FOLD_WRITES
+from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
+
+__all__ = [
+    "AGREED", "CONVICTED", "OPEN", "REFUTED",
+    "Counts", "Evidence", "Holding", "KeptAction", "Store", "Verified", "Vouched",
+]  # fmt: skip
+
+
+class Store(HeadRows, CosignatureRows, ActionRows):
+    """The open state."""
+
+    @classmethod
+    def open(cls, path: Path, witness: str, chain_rows: int, fold_writes: int = FOLD_WRITES) -> Self:
+        """Open for writing. `StateRefused` when missing, damaged or another key's; `StoreLocked` when in use."""
+        store = cls.hold(path, witness, fold_writes)
+        try:
+            store.check_chain(chain_rows)
+        except BaseException:
+            store.close()
+            raise
+        return store

@@ -1,0 +1,68 @@
+"""Cosignatures: the head that we cosigned last of each log, and the largest that every other witness did."""
+
+from dataclasses import dataclass
+
+from monitor.judge import Head
+from monitor.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """A head of a log under a witness's cosignature."""
+
+    size: int
+    root: bytes
+    time_s: int
+    note: bytes  # the log's lines and this witness's
+
+
+class CosignatureRows(Database):
+    """The rows about cosignatures. What we cosigned changes by compare-and-swap only."""
+
+    def witness(self, origin: str) -> tuple[int, bytes, bytes] | None:
+        """Return (size, root, note) of the head that we cosigned last, or None before the first."""
+        with self._reading() as database:
+            row = database.execute("SELECT size, root, note FROM witness WHERE origin = ?", (origin,)).fetchone()
+            return None if row is None else (row[0], row[1], row[2])
+
+    def swap_witness(self, old: tuple[int, bytes] | None, head: Head) -> bool:
+        """Replace the head that we cosigned last, if it is still `old` (size, root); False when it is not."""
+        with self._transaction() as database:
+            if old is None:
+                made = database.execute(
+                    "INSERT OR IGNORE INTO witness VALUES (?, ?, ?, ?)", (head.origin, head.size, head.root, head.note)
+                )
+            else:
+                made = database.execute(
+                    "UPDATE witness SET size = ?, root = ?, note = ? WHERE origin = ? AND size = ? AND root = ?",
+                    (head.size, head.root, head.note, head.origin, *old),
+                )
+            return made.rowcount == 1
+
+    def own_time(self, origin: str, now_s: int) -> int:
+        """Return the time to cosign a log's head with, now kept: `now_s`, and never before the last one."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO own_time VALUES (?, ?) ON CONFLICT DO UPDATE SET time_s = max(time_s, excluded.time_s)",
+                (origin, now_s),
+            )
+            row = database.execute("SELECT time_s FROM own_time WHERE origin = ?", (origin,)).fetchone()
+            return int(row[0])
+
+    def keep_cosigned(self, origin: str, witness: str, vouched: Vouched) -> None:
+        """Keep a head that a witness cosigned, unless a larger or later one is kept already."""
+        with self._transaction() as database:
+            database.execute(
+                "INSERT INTO cosigned VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " size = excluded.size, root = excluded.root, time_s = excluded.time_s, note = excluded.note"
+                " WHERE (excluded.size, excluded.time_s) > (size, time_s)",
+                (origin, witness, vouched.size, vouched.root, vouched.time_s, vouched.note),
+            )
+
+    def cosigned(self, origin: str, witness: str) -> Vouched | None:
+        """Return the largest head known to bear a witness's cosignature, or None."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT size, root, time_s, note FROM cosigned WHERE origin = ? AND witness = ?", (origin, witness)
+            ).fetchone()
+            return None if row is None else Vouched(*row)

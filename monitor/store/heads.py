@@ -1,0 +1,273 @@
+"""Signed heads: all that were observed, what became of each, how far a log was rebuilt, what it is convicted of."""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from log.errors import StateRefused
+from log.formats.note import KeyType
+from monitor.judge import Head, Kind
+from monitor.store.database import Database
+
+OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
+
+# Candidates for a contradiction; each is one short range of an index, empty for an honest log.
+_OTHER_ROOT = (
+    "SELECT first_seq FROM head WHERE origin = ? AND size = ? AND root != ? AND first_seq < ?"
+    " ORDER BY first_seq LIMIT ?"
+)
+_LATER_SMALLER = (
+    "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND time_ms > ? AND size < ? AND seq < ? LIMIT ?"
+)
+_EARLIER_LARGER = (
+    "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND size > ? AND time_ms < ? AND seq < ? LIMIT ?"
+)
+_SAME_TIME = "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND time_ms = ? AND size != ? AND seq < ? LIMIT ?"
+
+_GENESIS = bytes(32)  # what the first observation names as the row before it
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How far a log's tree was rebuilt."""
+
+    head: Head
+    frontier: bytes  # log.merkle.frontier encoding at head.size
+    verified_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A contradiction, kept for ever."""
+
+    id: bytes  # SHA-256 of `object`
+    kind: Kind
+    origin: str  # of the log; of governance `chain <name> seq <seq>`
+    object: bytes  # monitor.evidence
+    found_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much is known of a log."""
+
+    observations: int
+    largest_seen: int
+    open: int
+    evidence: int
+
+
+class HeadRows(Database):
+    """The rows about heads of logs."""
+
+    def check_chain(self, rows: int) -> None:
+        """Raise `StateRefused` unless the newest observations are those that were written, each after the other."""
+        chained = self._database.execute(
+            "SELECT seq, origin, source, received_ms, raw, previous, hash FROM observation ORDER BY seq DESC LIMIT ?",
+            (rows,),
+        )
+        expected, count = None, 0
+        for seq, origin, source, received_ms, raw, previous, digest in chained:
+            count += 1
+            if (expected is not None and digest != expected) or digest != _link(
+                previous, seq, origin, source, received_ms, raw
+            ):
+                raise StateRefused(f"the chain of observations is broken at {seq}")
+            expected = previous
+        if 0 < count < rows and expected != _GENESIS:
+            raise StateRefused("the chain of observations does not begin at its beginning")
+
+    # --- observations --------------------------------------------------------------------------------------
+
+    def observe(self, head: Head, source: str, now_ms: int) -> bool:
+        """Append a validly signed head. False when these very lines were there already.
+
+        A tree not seen before is `open` from then on.
+        """
+        digest = hashlib.sha256(head.note).digest()
+        with self._transaction() as database:
+            known = database.execute(
+                "SELECT 1 FROM observation WHERE origin = ? AND digest = ?", (head.origin, digest)
+            ).fetchone()
+            if known:
+                return False
+            last = database.execute("SELECT seq, hash FROM observation ORDER BY seq DESC LIMIT 1").fetchone()
+            seq, previous = (last[0] + 1, last[1]) if last else (1, _GENESIS)
+            link = _link(previous, seq, head.origin, source, now_ms, head.raw)
+            database.execute(
+                "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    seq,
+                    head.origin,
+                    head.size,
+                    head.root,
+                    head.note,
+                    head.raw,
+                    head.complete,
+                    digest,
+                    source,
+                    now_ms,
+                    previous,
+                    link,
+                ),
+            )
+            database.execute(
+                "INSERT OR IGNORE INTO head VALUES (?, ?, ?, ?, ?)", (head.origin, head.size, head.root, OPEN, seq)
+            )
+            database.executemany(
+                "INSERT INTO head_time VALUES (?, ?, ?, ?, ?)",
+                [(head.origin, kind, time, head.size, seq) for kind, time in head.times],
+            )
+            return True
+
+    def rivals(self, head: Head, limit: int) -> list[Head]:
+        """Return heads observed before this one that may contradict it: `judge.contradiction` says whether they do.
+
+        Only earlier ones: of a contradicting pair the later one is the news, each time it is met.
+        """
+        size, digest = head.size, hashlib.sha256(head.note).digest()
+        found: dict[int, None] = {}
+        with self._reading():
+            [seq] = self._seqs("SELECT seq FROM observation WHERE origin = ? AND digest = ?", head.origin, digest)
+            for query, values in (
+                (_OTHER_ROOT, (head.origin, size, head.root)),
+                *((_LATER_SMALLER, (head.origin, kind, time, size)) for kind, time in head.times),
+                *((_EARLIER_LARGER, (head.origin, kind, size, time)) for kind, time in head.times),
+                *((_SAME_TIME, (head.origin, kind, time, size)) for kind, time in head.times),
+            ):
+                found |= dict.fromkeys(self._seqs(query, *values, seq, limit))
+            return [self._head(each) for each in found]
+
+    def open_heads(self, origin: str, limit: int) -> list[Head]:
+        """Return the signed trees that no data have settled yet, smallest first."""
+        with self._reading():
+            query = (
+                "SELECT first_seq FROM head WHERE origin = ? AND state IN ('open', 'convicted') ORDER BY size LIMIT ?"
+            )
+            return [self._head(seq) for seq in self._seqs(query, origin, limit)]
+
+    def beyond(self, origin: str, size: int) -> bool:
+        """Say whether the log has signed a larger tree than `size` that is not refuted."""
+        with self._reading() as database:
+            query = "SELECT 1 FROM head WHERE origin = ? AND size > ? AND state != ? LIMIT 1"
+            return database.execute(query, (origin, size, REFUTED)).fetchone() is not None
+
+    def state(self, origin: str, size: int, root: bytes) -> str | None:
+        """Return what became of a signed tree: OPEN, CONVICTED, AGREED, REFUTED, or None when never seen."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT state FROM head WHERE origin = ? AND size = ? AND root = ?", (origin, size, root)
+            ).fetchone()
+            return None if row is None else str(row[0])
+
+    def _seqs(self, query: str, *values: object) -> list[int]:
+        return [row[0] for row in self._database.execute(query, values)]
+
+    def _head(self, seq: int) -> Head:
+        origin, size, root, note, raw, complete = self._database.execute(
+            "SELECT origin, size, root, note, raw, complete FROM observation WHERE seq = ?", (seq,)
+        ).fetchone()
+        times = self._database.execute(
+            "SELECT type, time_ms FROM head_time WHERE origin = ? AND seq = ? AND size = ?", (origin, seq, size)
+        )
+        return Head(origin, size, root, tuple((KeyType(kind), time) for kind, time in times), note, raw, bool(complete))
+
+    # --- verified ------------------------------------------------------------------------------------------
+
+    def verified(self, origin: str) -> Verified | None:
+        """Return how far a log was rebuilt, or None before the first head."""
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT seq, frontier, verified_ms FROM verified WHERE origin = ?", (origin,)
+            ).fetchone()
+            return None if row is None else Verified(self._head(row[0]), row[1], row[2])
+
+    def advance(self, head: Head, frontier: bytes, settled: Iterable[tuple[Head, str]], now_ms: int) -> None:
+        """Record, in one transaction, that `head` (observed before) was rebuilt, and what that settles."""
+        digest = hashlib.sha256(head.note).digest()
+        with self._transaction() as database:
+            row = database.execute(
+                "SELECT seq FROM observation WHERE origin = ? AND digest = ?", (head.origin, digest)
+            ).fetchone()
+            old = database.execute("SELECT size FROM verified WHERE origin = ?", (head.origin,)).fetchone()
+            if row is None or (old is not None and old[0] > head.size):
+                raise AssertionError("only an observed head that is no smaller can be the verified one")
+            database.execute(
+                "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?, ?)",
+                (head.origin, head.size, frontier, row[0], now_ms),
+            )
+            self._settle(database, [(head, AGREED), *settled])
+
+    def settle(self, head: Head, state: str) -> None:
+        """Record that data have settled a tree."""
+        with self._transaction() as database:
+            self._settle(database, [(head, state)])
+
+    def _settle(self, database: sqlite3.Connection, settled: Iterable[tuple[Head, str]]) -> None:
+        database.executemany(
+            "UPDATE head SET state = ? WHERE origin = ? AND size = ? AND root = ?",
+            [(state, head.origin, head.size, head.root) for head, state in settled],
+        )
+
+    # --- evidence ------------------------------------------------------------------------------------------
+
+    def convict(self, evidence: Evidence, head: Head, verdict: str, limit: int) -> bool:
+        """Keep evidence and what it makes of `head`: REFUTED, or CONVICTED while its tree is not settled.
+
+        False when it was there already.
+        """
+        with self._transaction() as database:
+            if verdict == REFUTED or self.state(head.origin, head.size, head.root) == OPEN:
+                self._settle(database, [(head, verdict)])
+            (count,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (evidence.origin,)).fetchone()
+            if count >= limit:
+                return False
+            made = database.execute(
+                "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
+                (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
+            )
+            return made.rowcount == 1
+
+    def evidence(self, origin: str) -> list[Evidence]:
+        """Return what a log, or a chain of governance, is convicted of, oldest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT id, kind, object, found_ms FROM evidence WHERE origin = ? ORDER BY found_ms, id", (origin,)
+            )
+            return [Evidence(row[0], Kind(row[1]), origin, row[2], row[3]) for row in rows]
+
+    def evidence_of(self, kind: Kind) -> list[Evidence]:
+        """Return everything of one kind, oldest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT id, origin, object, found_ms FROM evidence WHERE kind = ? ORDER BY found_ms, id", (kind.value,)
+            )
+            return [Evidence(row[0], kind, row[1], row[2], row[3]) for row in rows]
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def counts(self, origin: str) -> Counts:
+        """Return how much is known of a log."""
+        with self._reading() as database:
+            observations, largest = database.execute(
+                "SELECT count(*), coalesce(max(size), 0) FROM observation WHERE origin = ?", (origin,)
+            ).fetchone()
+            (waiting,) = database.execute(
+                "SELECT count(*) FROM head WHERE origin = ? AND state IN ('open', 'convicted')", (origin,)
+            ).fetchone()
+            (evidence,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
+            return Counts(observations, largest, waiting, evidence)
+
+    def raw_notes(self, origin: str) -> list[bytes]:
+        """Return every head of a log as it came, in the order in which it came."""
+        with self._reading() as database:
+            rows = database.execute("SELECT raw FROM observation WHERE origin = ? ORDER BY seq", (origin,))
+            return [row[0] for row in rows]
+
+
+def _link(previous: bytes, seq: int, origin: str, source: str, received_ms: int, raw: bytes) -> bytes:
+    """Return the hash of one observation: over the one before it and every field, each with its length."""
+    fields = [origin.encode(), source.encode(), raw]
+    body = b"".join(len(field).to_bytes(8) + field for field in fields)
+    return hashlib.sha256(previous + seq.to_bytes(8) + received_ms.to_bytes(8) + body).digest()

@@ -1,0 +1,49 @@
+"""The tables of the state, as they came to be. A step that was released is never changed."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+    CREATE TABLE observation (
+        seq INTEGER PRIMARY KEY, origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+        note BLOB NOT NULL, raw BLOB NOT NULL, complete INTEGER NOT NULL, digest BLOB NOT NULL,
+        source TEXT NOT NULL, received_ms INTEGER NOT NULL, previous BLOB NOT NULL, hash BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX observation_digest ON observation (origin, digest);
+    CREATE TABLE head (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, state TEXT NOT NULL,
+        first_seq INTEGER NOT NULL, PRIMARY KEY (origin, size, root)
+    ) STRICT;
+    CREATE INDEX head_open ON head (origin, size) WHERE state IN ('open', 'convicted');
+    CREATE TABLE head_time (
+        origin TEXT NOT NULL, type INTEGER NOT NULL, time_ms INTEGER NOT NULL, size INTEGER NOT NULL,
+        seq INTEGER NOT NULL, PRIMARY KEY (origin, type, time_ms, size, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX head_time_size ON head_time (origin, type, size, time_ms, seq);
+    CREATE TABLE verified (
+        origin TEXT PRIMARY KEY, size INTEGER NOT NULL, frontier BLOB NOT NULL, seq INTEGER NOT NULL,
+        verified_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE witness (
+        origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, note BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE own_time (origin TEXT PRIMARY KEY, time_s INTEGER NOT NULL) STRICT;
+    CREATE TABLE cosigned (
+        origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+        time_s INTEGER NOT NULL, note BLOB NOT NULL, PRIMARY KEY (origin, witness)
+    ) STRICT;
+    CREATE TABLE evidence (
+        id BLOB PRIMARY KEY, kind TEXT NOT NULL, origin TEXT NOT NULL, object BLOB NOT NULL,
+        found_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
+    """
+    CREATE TABLE action (
+        genesis BLOB NOT NULL, hash BLOB NOT NULL, chain TEXT NOT NULL, seq INTEGER NOT NULL, note BLOB NOT NULL,
+        proof BLOB NOT NULL, source TEXT NOT NULL, received_ms INTEGER NOT NULL, PRIMARY KEY (genesis, hash)
+    ) STRICT;
+    CREATE TABLE holding (origin TEXT PRIMARY KEY, count INTEGER NOT NULL, seen_ms INTEGER NOT NULL) STRICT;
+    CREATE TABLE carried (
+        origin TEXT NOT NULL, action BLOB NOT NULL, carried_ms INTEGER NOT NULL, PRIMARY KEY (origin, action)
+    ) STRICT;
+    """,
+)

@@ -1,0 +1,198 @@
+"""One log under watch: surveyed, looked at, fed.
+
+surveys   asks every witness of it, and the log itself, for what was cosigned last
+looks     follows the log; a head that verified and that nothing contradicts is cosigned by us
+feeds     that head to each witness; after each answer the lines so far are handed back to the log
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from log.client import LogReader
+from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.formats.note import Note, Signature, VKey
+from monitor.feeder import Feeder, Prover, hand_back, keep_lines
+from monitor.follower import Follower
+from monitor.judge import Head
+from monitor.ledger import Ledger
+from monitor.logs import FollowedLog, Witness
+from monitor.outcome import Finding, Outcome
+from monitor.own_witness import OwnWitness
+from monitor.peer import Peer
+from monitor.shelf import Shelf
+from monitor.store import Store
+
+
+@dataclass(slots=True)
+class Vouch:
+    """One head on its way around, with the cosignatures that it has got. Only its watch changes it."""
+
+    head: Head
+    old: int
+    proof: tuple[bytes, ...]
+    lines: dict[VKey, Signature] = field(default_factory=dict)
+
+
+class Watch:
+    """One log: looked at by one task at a time, fed to its witnesses by one task each."""
+
+    def __init__(
+        self,
+        followed: FollowedLog,
+        reader: LogReader,
+        follower: Follower,
+        feeder_of: Callable[[Witness], Feeder],
+        own: OwnWitness,
+        ledger: Ledger,
+        store: Store,
+        peer: Peer,
+        poll_s: float,
+        shelf: Shelf | None = None,
+    ) -> None:
+        self.log = followed
+        self.poll_s = poll_s
+        self.feeders = tuple(feeder_of(witness) for witness in followed.witnesses)
+        self.surveyed = False  # whether the log and its witnesses were asked since the start
+        self.vouch: Vouch | None = None  # what is to be fed now
+        self.changed = asyncio.Condition()
+        self._feeder_of = feeder_of
+        self._reader = reader
+        self._prover = Prover(reader)
+        self._follower = follower
+        self._own = own
+        self._ledger = ledger
+        self._store = store
+        self._peer = peer
+        self._shelf = shelf
+        self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
+
+    def go_on_as(self, followed: FollowedLog, poll_s: float) -> bool:
+        """Take over another policy and other witnesses; False when this is a log with other keys, or elsewhere.
+
+        A witness that is new may know better than all others: before anything else is signed everybody is asked.
+        """
+        if not followed.is_same(self.log):
+            return False
+        held = {feeder.witness: feeder for feeder in self.feeders}
+        self.surveyed = self.surveyed and held.keys() >= set(followed.witnesses)
+        self.feeders = tuple(held.get(witness) or self._feeder_of(witness) for witness in followed.witnesses)
+        self.log, self.poll_s = followed, poll_s
+        known = {"log", "look", *(feeder.witness.vkey.name for feeder in self.feeders)}
+        self._contested = {source: lied for source, lied in self._contested.items() if source in known}
+        return True
+
+    async def survey(self) -> list[Finding]:
+        """Ask all who may know of a larger or another head of this log."""
+        feeders = self.feeders
+        results = await asyncio.gather(self._witnessed(), *(feeder.survey() for feeder in feeders))
+        for source, findings in zip(["log", *(f.witness.vkey.name for f in feeders)], results, strict=True):
+            self._contest(source, findings)
+        self.surveyed = set(feeders) >= set(self.feeders)
+        return [finding for findings in results for finding in findings]
+
+    async def _witnessed(self) -> list[Finding]:
+        """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
+        if not self.log.node:
+            return []
+        try:
+            raw = await self._reader.witnessed()
+            if raw is None:
+                return []
+            head, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
+            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
+            lines = await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
+        except Unreachable as e:
+            return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
+        except (Malformed, BadSignature) as e:
+            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", f"does not verify: {e}")]
+        except StorageError:
+            raise
+        except LogError as e:
+            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", str(e))]
+        held = await self._own.held(self.log.origin)
+        if self._own.vkey in lines and (held is None or held.size < head.size):
+            text = f"we cosigned size {head.size}, but our state says {0 if held is None else held.size}: restored?"
+            findings.append(Finding(Outcome.OWN, self.log.origin, "restored", text))
+        return findings
+
+    async def look(self) -> list[Finding]:
+        """Follow once; cosign what verified, unless somebody's last word about this log was a proven lie.
+
+        Before the first signature of a process, and until a log was cosigned for the first time, everybody is asked
+        whether they know better: our state may be an old copy, or the log may show us another tree than them.
+        """
+        findings = []
+        if not self.surveyed or await self._own.held(self.log.origin) is None:
+            findings = await self.survey()
+        step = await self._follower.follow()
+        findings += step.findings
+        self._contest("look", step.findings)
+        if step.head is None or any(self._contested.values()):
+            self.vouch = None
+            return findings
+        return findings + await self._cosign(step.head, step.old, step.proof)
+
+    async def _cosign(self, head: Head, old: int, proof: tuple[bytes, ...]) -> list[Finding]:
+        if self.vouch is not None and self.vouch.head == head:
+            return []
+        held = await self._own.held(self.log.origin)
+        size = 0 if held is None else held.size
+        try:
+            root = None if held is None else held.root
+            path = proof if size == old else await self._prover.proof(size, root, head)
+        except Unreachable as e:
+            return [Finding(Outcome.UNREACHED, self.log.origin, "tiles", str(e))]
+        except StorageError:
+            raise
+        except LogError as e:
+            return [Finding(Outcome.UNVERIFIED, self.log.origin, "tiles", f"no proof to the new head: {e}")]
+        if any(self._contested.values()):  # a witness has shown a lie while we waited
+            self.vouch = None
+            return []
+        vouch = Vouch(head, old, proof)
+        vouch.lines |= await self._own.advance(self.log, head, size, path)
+        findings = await self._show(vouch)
+        self.vouch = vouch
+        async with self.changed:
+            self.changed.notify_all()
+        return findings
+
+    async def _show(self, vouch: Vouch) -> list[Finding]:
+        """Lay out what we cosigned, where the settings name a place for it."""
+        if self._shelf is None:
+            return []
+        note = Note.parse(vouch.head.note)
+        ours = note.with_signatures([*note.signatures, *vouch.lines.values()]).encode()
+        try:
+            await asyncio.to_thread(self._shelf.put, self.log.origin_hash, ours)
+        except OSError as e:
+            return [Finding(Outcome.OWN, self.log.origin, "publish", f"cannot write our cosigned head: {e.strerror}")]
+        return []
+
+    async def hand_back(self) -> list[Finding]:
+        """Give the log what there is of cosignatures; our own line does not wait for any witness."""
+        if self.vouch is None:
+            return []
+        return await hand_back(self._peer, self.log, self.vouch.head, list(self.vouch.lines.values()))
+
+    async def feed(self, feeder: Feeder) -> list[Finding]:
+        """Feed what is to be fed to one witness, and hand back what came. Nothing to feed is no finding."""
+        vouch = self.vouch
+        if vouch is None:
+            return []
+        fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
+        self._contest(feeder.witness.vkey.name, fed.findings)
+        if not fed.lines:
+            return list(fed.findings)
+        vouch.lines |= fed.lines
+        return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
+
+    def verdict(self) -> list[Finding]:
+        """Say when the log's own policy is not met by what was collected in this round."""
+        if self.vouch is None or self.log.policy.satisfied(self.vouch.lines.keys()):
+            return []
+        return [Finding(Outcome.UNREACHED, self.log.origin, "unvouched", "too few cosignatures for its policy")]
+
+    def _contest(self, source: str, findings: Iterable[Finding]) -> None:
+        self._contested[source] = any(finding.outcome is Outcome.PROVEN for finding in findings)
