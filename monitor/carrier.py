@@ -21,7 +21,6 @@ from log.client.entries import carried_entry
 from log.client.exchange import Answer
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.formats.action import HASH_SIZE, JOINT, MAX_SEQ, SEQ_CONTENT_TYPE
-from log.formats.event import Entry
 from log.formats.names import EntryType
 from log.formats.text import b64decode, decimal
 from log.formats.tlog_proof import TlogProof
@@ -174,8 +173,7 @@ class Carrier:
     async def _open(self, raw: bytes, look: _Look) -> Signed:
         """Read the proof that an action stands in this log; the head in it is taken in as any other."""
         proof = TlogProof.parse(raw)
-        row = carried_entry(proof)
-        entry = Entry.parse(row)
+        entry = carried_entry(proof)
         if entry.entry_type is not EntryType.GOVERNANCE_ACTION:
             raise Malformed("an entry that is no action")
         signed = Signed.parse(entry.content)
@@ -183,7 +181,7 @@ class Carrier:
         look.findings += found
         if not head.complete:
             raise BadSignature("a head without a line that its log owes")
-        verify_inclusion(proof.index, head.size, leaf_hash(self.log.family.leaf_input(row)), proof.hashes, head.root)
+        verify_inclusion(proof.index, head.size, leaf_hash(entry.encode()), proof.hashes, head.root)
         return signed
 
     async def _get(self, path: str, max_bytes: int | None = None) -> Answer:

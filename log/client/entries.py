@@ -15,6 +15,13 @@ from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 
 
+def carried_entry(proof: TlogProof) -> Entry:
+    """Return the entry that a proof carries; `Malformed` when it carries none."""
+    if proof.extra is None:
+        raise Malformed("a proof without extra data carries no entry")
+    return EntryExtra.parse(proof.extra).entry
+
+
 def verify_entry(raw: bytes, vkeys_of: Callable[[str], Sequence[VKey]]) -> tuple[str, int, Entry]:
     """Verify that a log has taken in the entry that its proof carries; return origin, index and entry.
 
@@ -22,9 +29,7 @@ def verify_entry(raw: bytes, vkeys_of: Callable[[str], Sequence[VKey]]) -> tuple
     known log signed the head; `BadProof`.
     """
     proof = TlogProof.parse(raw)
-    if proof.extra is None:
-        raise Malformed("a proof without extra data carries no entry")
-    entry = EntryExtra.parse(proof.extra).entry
+    entry = carried_entry(proof)
     origin = proof.checkpoint.partition(b"\n")[0].decode()
     vkeys = vkeys_of(origin)
     if not vkeys:

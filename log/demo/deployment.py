@@ -158,9 +158,7 @@ class Deployment:
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
-            genesis = self.council.genesis_file
-            lines += ["[governance]", f"genesis = {json.dumps(str(genesis))}"]
-            lines.append(f'sha256 = "{sha256(genesis.read_bytes()).hexdigest()}"')
+            lines += self._governance()
         for side, signer in (signers or {}).items():
             folder = json.dumps(str(self._list_folder(side)))
             lines += ["[[trustlists]]", f'side = "{side}"', f"path = {folder}", f'signers = ["{signer}"]']
@@ -192,6 +190,12 @@ class Deployment:
                 policy = Policy.parse(site.policy(family).read_bytes()).encode()
                 joint.append(("policy", {"origin": origin, "policy": policy}))
         return rows
+
+    def _governance(self) -> list[str]:
+        """Return the lines of the settings that pin the genesis."""
+        genesis = self.council.genesis_file
+        pin = sha256(genesis.read_bytes()).hexdigest()
+        return ["[governance]", f"genesis = {json.dumps(str(genesis))}", f'sha256 = "{pin}"']
 
     def _list_folder(self, side: str) -> Path:
         return (self.folder / f"trustlist-{side}").resolve()
@@ -226,6 +230,8 @@ class Deployment:
                 lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
+        if public and self.governed:
+            lines += self._governance()
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

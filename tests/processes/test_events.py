@@ -25,6 +25,7 @@ from log.formats.family import EVENTS, X509
 from log.formats.note import Note, VKey, parse_signature_lines
 from log.formats.policy import Policy
 from log.formats.ref import Ref
+from log.formats.signature_event import Event
 from log.formats.submission import Submission
 from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.formats.witness_request import AddCheckpoint
@@ -200,7 +201,7 @@ async def test_a_certificate_is_referred_to_in_an_own_log_and_in_the_other_sides
     proof = TlogProof(1, (leaves[0],), note.with_signatures((*note.signatures, *lines)).encode()).encode()
     foreign = of_certificate(b"\x30 foreign", Ref(FOREIGN, 1, leaves[1]))
     wrong = of_certificate(b"\x30 another", own.certificate_ref)
-    rows = [own, Submitted(foreign, proof), foreign, event(), wrong]
+    rows: list[Event | Submitted] = [own, Submitted(foreign, proof), foreign, event(), wrong]
     answer = await node.send(PLATFORM, batch(PLATFORM.member, 1, rows))
     standings = [
         EntryExtra.parse(proof.extra or b"").entry.logged_event().certificate_standing for proof in receipts(answer)

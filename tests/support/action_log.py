@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from log.client.entries import entry_extra, verify_entry
+from log.client.entries import verify_entry
 from log.errors import Denied, LogError, Malformed, OutOfTurn
 from log.formats.action import JOINT, SEQ_CONTENT_TYPE
-from log.formats.event import action_entry
+from log.formats.event import Entry, action_entry
 from log.formats.family import GOVERNANCE, X509
 from log.formats.genesis import Genesis, Initial
 from log.formats.note import VKey
 from log.formats.text import b64encode
-from log.formats.tlog_proof import PROOF_HEADER, TlogProof
+from log.formats.tlog_proof import PROOF_HEADER, EntryExtra, TlogProof
 from log.governance.chains import Signed
 from log.governance.ledger import Ledger
 from log.merkle.hashing import leaf_hash
@@ -69,7 +69,7 @@ class ActionLog(LyingLog):
         """Return the proof of an entry on the newest head, with the entry in it."""
         hashes = [fold(self.leaves[span.start : span.end]) for span in inclusion_spans(index, self.size)]
         path = tuple(fold_inclusion(index, self.size, hashes))
-        return TlogProof(index, path, self.note, entry_extra(self.rows[index])).encode()
+        return TlogProof(index, path, self.note, EntryExtra(Entry.parse(self.rows[index])).encode()).encode()
 
     async def take(self, body: bytes) -> Posted:
         """Take an action in, or say why not."""
