@@ -34,6 +34,7 @@ from log.storage.leveldb import LevelRecords
 from tests.support.engine import ed25519, log_signers
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
+from tests.support.nodes import eventually
 
 MODULE = "tests.support.event_node"
 KILL = "TEST_KILL"
@@ -96,6 +97,16 @@ class EventNode:
             await self.process.start("listening on")
         finally:
             del os.environ[KILL]
+
+    async def ended(self) -> int:
+        """Wait until the node has ended by itself; return its exit code."""
+
+        async def over() -> bool:
+            return self.process.returncode is not None
+
+        await eventually("the node ends", over)
+        assert self.process.returncode is not None
+        return self.process.returncode
 
     async def send(
         self, sender: Sender, body: bytes, created_s: int | None = None, path: str = "/events/add-events"
