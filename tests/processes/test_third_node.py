@@ -14,7 +14,7 @@ from log.formats.action import JOINT
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
-from tests.support.nodes import World, client, eventually, world
+from tests.support.nodes import World, client, eventually, monitor_lines, world
 
 NAME, HOST = "CN-SD", "sd.twinlog.example"
 FAMILIES = ("x509", "governance")
@@ -119,6 +119,25 @@ async def test_it_joins_by_actions_and_is_witnessed_and_followed_without_restart
                 return all(answer.status_code == httpx.codes.OK for answer in answers)
 
             await eventually("both sides' witnesses have cosigned it", cosigned)
+
+            async def witnesses() -> bool:
+                pair = [sha256(w.site(side).origin("x509").encode()).hexdigest() for side in ("hk", "gd")]
+                answers = [await http.get(f"{third.url}/witness/{each}/checkpoint") for each in pair]
+                return all(answer.status_code == httpx.codes.OK for answer in answers)
+
+            await eventually("its witness has cosigned the logs of both sides", witnesses)
+            assert all(row["guarded"] for row in (await http.get(f"{third.url}/healthz")).json()["logs"])
             assert [w.process(side).pid for side in ("hk", "gd")] == running
+
+            council = w.deployment.council
+            note = await council.sign(JOINT, "node-remove", {"name": NAME, "reason": "a test"})
+            answer = await http.post(f"{urls[1]}/governance/add-action", content=note)
+            assert answer.status_code == httpx.codes.OK, answer.text
+
+            async def gone() -> bool:
+                told = [line for line in monitor_lines(w) if line["event"] == "roster"]
+                return bool(told) and told[-1]["nodes"] == ["HK", "GD"]
+
+            await eventually("the monitor follows two nodes again", gone)
         finally:
             await third.process.stop()

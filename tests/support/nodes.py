@@ -6,6 +6,7 @@ and among all notes that were ever seen no two name one size with different root
 
 import asyncio
 import base64
+import json
 import os
 import shutil
 import signal
@@ -292,6 +293,12 @@ async def world(
         yield made
     finally:
         await asyncio.gather(*(process.stop() for process in made.processes.values()))
+
+
+def monitor_lines(w: World) -> list[dict[str, Any]]:
+    """Return what the monitor has logged so far."""
+    text = (w.deployment.folder / "monitor.out").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
 def unguard(site: NodeSite) -> None:
