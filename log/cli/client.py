@@ -28,7 +28,7 @@ from log.client.trust import Judged, Trust
 from log.client.verifier import Proven, verify_proof
 from log.errors import LogError, NotFound, SettingsError
 from log.folders import write_private
-from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.family import EVENTS, FAMILIES, X509
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
@@ -139,7 +139,6 @@ def verify(
         document = first.read_bytes()
         signer = None if certificate is None else pem.read(certificate)[0]
         value = None if signature is None else signature.read_bytes()
-        proof_of = None if certificate_proof is None else certificate_proof.read_bytes()
         logged = _judged(
             receipt,
             *(policy, bundle, genesis),
@@ -149,7 +148,7 @@ def verify(
                 relied_on,
                 certificate=signer,
                 signature=value,
-                certificate_proof=proof_of,
+                certificate_proof=None if certificate_proof is None else certificate_proof.read_bytes(),
                 provisional=provisional,
             ),
         )
@@ -274,6 +273,8 @@ def _statement(proven: Proven) -> str:
     logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
     where = f"logged as entry {proven.index} of {proven.origin} at {logged}, covered by the head of size {proven.size}"
     names = ", ".join(f"{name} ({datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S})" for name, ms in proven.witnesses)
+    if is_rehearsal(proven.origin):
+        return f"REHEARSAL: nothing in this log counts. {where}"
     if proven.provisional:
         return f"PROVISIONAL: one side. {where}; the policy's quorum is not met. Cosigned by: {names or 'nobody'}"
     return f"VERIFIED: {where}; vouched for by {names or 'the log alone, as the policy allows'}"
