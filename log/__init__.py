@@ -7,17 +7,17 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     folders      names of files that survive a power cut
     merkle       PURE: hashes, proofs, tiles, the right edge                        start at merkle/proof.py
     formats      PURE: bytes and text, one file a format; `names` holds what signatures cover; `family`
-    crypto       keys, signature lines, SM2
+    crypto       keys, signature lines, signed requests, SM2
     certs        X.509 by slicing; chains, precertificates, trust lists
     access       who may do what: one pure decision
     fair         PURE: rates, shares, turns: nobody's storm is everybody's
     governance   PURE: chains of signed actions, and what holds on a date            start at governance/chains.py
     client       a log from outside: reader, prover, verifier, witness's decision, auditor, submitter
-    storage      three stores told apart by trust; LevelDB, SQLite, memory
+    storage      four stores told apart by trust; LevelDB, SQLite, memory
     checking     chains are checked in processes beside the node                    start at checking/pool.py
-    authority    who is listed and whose keys count, as of a date
+    authority    who is listed, who is a member and whose keys count, as of a date
     sequencer    from submissions to a signed, published tree                       start at sequencer/commit.py
-    service      one log as method calls: reads, cosignatures, certificates in
+    service      one log as method calls: reads, cosignatures, certificates and events in
     node         several logs, the witness, the guard, halts, governance
     api          HTTP: one table of hot routes, FastAPI for the rest
     settings     the TOML file

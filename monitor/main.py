@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from log.client.bearer import BearerTokens, read_token
 from log.client.http import HttpLog
 from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
@@ -177,12 +178,13 @@ def shelf_of(settings: Settings) -> Shelf | None:
     return None if settings.publish is None else Shelf(settings.publish)
 
 
-def http_client(limits: Limits) -> httpx.AsyncClient:
+def http_client(limits: Limits, tokens: Mapping[str, str] | None = None) -> httpx.AsyncClient:
     """Return the client for all peers. It keeps nothing that a peer tells it to keep: a jar of cookies only grows.
 
-    The route to a peer is what the settings say, not what the environment says of proxies.
+    The route to a peer is what the settings say, not what the environment says of proxies. `tokens` are by URL.
     """
     return httpx.AsyncClient(
+        auth=BearerTokens(tokens) if tokens else None,
         timeout=limits.request_s,
         limits=httpx.Limits(max_connections=limits.connections),
         trust_env=False,
@@ -197,7 +199,8 @@ async def opened(settings: Settings) -> AsyncIterator[Rounds]:
     limits = settings.bounds()
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     try:
-        async with http_client(limits) as client:
+        tokens = {table.url: read_token(table.file) for table in settings.tokens}
+        async with http_client(limits, tokens) as client:
             yield assemble(settings, signing, store, client)
     finally:
         store.close()

@@ -30,6 +30,10 @@
     vkeys = ["log.elsewhere.example+…"]
     witnesses = ["hk"]                 # nodes whose witness knows it; all by default
 
+    [[tokens]]                         # for nodes that show their entries to members: sent to this URL and below it
+    url = "https://hk.example"
+    file = "hk.token"                  # one line, mode 0600
+
     [governance]                       # actions are carried across, and what they add is followed
     genesis = "genesis.json"
     sha256 = "9b6d…"                   # of that file, hex: the pin on which all governance rests
@@ -120,6 +124,13 @@ class NodeTable(_Table):
     logs: list[LogTable] = []
 
 
+class TokenTable(_Table):
+    """A bearer token for a node, or for one of its logs."""
+
+    url: Url
+    file: Path
+
+
 class GovernanceTable(_Table):
     """The genesis on which governance rests."""
 
@@ -141,6 +152,7 @@ class Settings(BaseSettings):
     nodes: list[NodeTable] = []
     logs: list[ForeignTable] = []
     publish: Path | None = None
+    tokens: list[TokenTable] = []
     governance: GovernanceTable | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
@@ -208,6 +220,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "keys": folder / settings.keys,
             "nodes": nodes,
             "logs": logs,
+            "tokens": [table.model_copy(update={"file": folder / table.file}) for table in settings.tokens],
             "publish": settings.publish and folder / settings.publish,
         }
     )

@@ -19,6 +19,7 @@ from log.settings import (
 from monitor.limits import Limits
 from monitor.settings import ForeignTable, GovernanceTable, NodeTable, Settings, WitnessTable
 from monitor.settings import LogTable as LogTableOfMonitor
+from monitor.settings import TokenTable as TokenTableOfMonitor
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -114,6 +115,8 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
             assert f"`{key}`" in rows["nodes"], key
     for key in GovernanceTable.model_fields:
         assert f"`{key}`" in rows["governance"], key
+    for key in TokenTableOfMonitor.model_fields:
+        assert f"`{key}`" in rows["tokens"], key
     for key in ForeignTable.model_fields:
         assert f"`{key}`" in rows["logs"], key
 

@@ -17,6 +17,7 @@ from log.cli import events
 from log.cli.submit import submit
 from log.client import pem
 from log.client.audit import Report, audit, audit_index
+from log.client.bearer import BearerTokens, read_token
 from log.client.event_verifier import verify_event, verify_receipt
 from log.client.http import HttpLog
 from log.client.proofs import ProofSource
@@ -39,6 +40,9 @@ Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://
 PolicyFile = Annotated[
     Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
 ]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", help="A file (0600) with a bearer token, where entries are for members.")
+]
 FamilyName = Annotated[
     Literal["x509", "events", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
 ]
@@ -51,19 +55,21 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit_log)
 
 
-def _http() -> AbstractAsyncContextManager[httpx.AsyncClient]:
-    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))
+def _http(url: str = "", token_file: Path | None = None) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    auth = None if token_file is None else BearerTokens({url: read_token(token_file)})
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64), auth=auth)
 
 
 def get(
     url: Url,
     what: Annotated[str, typer.Argument(help="checkpoint, witnessed, roots, or the index of an entry")] = "checkpoint",
     family: FamilyName = "x509",
+    token_file: TokenFile = None,
 ) -> None:
     """Print a head, the number of roots, or an entry (hex) of a log. Nothing is verified here."""
 
     async def work() -> None:
-        async with _http() as client:
+        async with _http(url, token_file) as client:
             reader = HttpLog(url, FAMILIES[family], client)
             if what == "checkpoint":
                 sys.stdout.write((await reader.checkpoint()).decode())
@@ -237,11 +243,12 @@ def audit_log(
     ] = None,
     index: Annotated[bool, typer.Option("--index", help="With --data: check every key of the index too.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Derive each precertificate's TBS again.")] = False,
+    token_file: TokenFile = None,
 ) -> None:
     """Rebuild every leaf hash, tile and head from the entries; name the first wrong byte and exit 1."""
 
     async def remote() -> None:
-        async with _http() as client:
+        async with _http(url, token_file) as client:
             vkeys = [VKey.parse(text) for text in vkey or []]
             _report(await audit(HttpLog(url, FAMILIES[family], client), FAMILIES[family], vkeys, deep=deep))
 

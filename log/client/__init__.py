@@ -4,6 +4,7 @@
     prover      proofs and roots, made from the hash tiles
     audit       a whole log rebuilt from its entries
     submit      chains sent to a log; `backlog` finds them, `receipts` keeps what was answered, `pace` holds back
+    bearer      tokens, each for one place
     signed_request, records    a member's signature over a request, and what a court checks of it
 
 All who read know a log as a `LogReader`, which the HTTP client and the log itself both are.

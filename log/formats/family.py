@@ -12,16 +12,17 @@ is the same for all families, which is why a family is a value and never a subcl
 Two families never share a tree.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from log.errors import Malformed
 from log.formats import bundle, tile_leaf
-from log.formats.event import parse_event
 from log.formats.names import ENTRY_FORMAT
 from log.formats.sct import extensions
-from log.formats.wire import opaque16, opaque24, u16, u64
+from log.formats.text import b64decode
+from log.formats.wire import Reader, opaque16, opaque24, u16, u64
 
 MAX_LEAF_SIZE = bundle.MAX_ENTRY_SIZE  # bytes of a leaf input: every family is also served as entry bundles
 
@@ -173,8 +174,25 @@ def _entry_dedup(parts: Parts) -> bytes:
 
 
 def _event_keys(row: bytes) -> list[bytes]:
-    sig_digest = parse_event(row)[1].event.sig_digest
-    return _entry_keys(row) + ([] if sig_digest is None else [SIGNATURE_KEY + sig_digest])
+    """The keys of any entry, and that of the signature. A commit asks this of each of its entries, so it reads the
+    one member: that the row is an event through and through was seen when it was taken in.
+    """
+    reader = Reader(row)
+    reader.take(_HEAD_SIZE + _TIMESTAMP_SIZE)
+    for opaque in (reader.opaque8, reader.opaque16, reader.opaque8):  # submitter, refs, content type
+        opaque()
+    try:
+        sig_digest = json.loads(reader.opaque16())["event"].get("sig_digest")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Malformed("an entry of no event") from error
+    reader.done()
+    return _entry_keys(row) + ([] if sig_digest is None else [SIGNATURE_KEY + _digest(sig_digest)])
+
+
+def _digest(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise Malformed("a digest is base64")
+    return b64decode(text, 32)
 
 
 # --- tlog-tiles: raw entries, those of others and those of open test logs ---

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 import time
 from base64 import b64encode
@@ -18,6 +19,7 @@ from log.client.records import verify_event
 from log.client.verifier import verify_leaf
 from log.crypto.notes import sign_note
 from log.crypto.sm2 import sm2_available
+from log.errors import Unreachable
 from log.formats.checkpoint import Checkpoint
 from log.formats.event_batch import EventResults, Submitted
 from log.formats.event_codes import Standing
@@ -236,7 +238,7 @@ async def test_a_kill_between_two_writes_is_made_good_by_the_same_body(
         now_s = int(time.time())
         with pytest.raises(httpx.HTTPError):
             await node.send(PLATFORM, body, now_s)
-        assert await node.process.stop() == -signal.SIGKILL
+        assert await node.ended() == -signal.SIGKILL
         await node.start()
         assert await size(node) == logged
         first, second = (PLATFORM.submission(body, created_s) for created_s in (now_s, now_s + 1))
@@ -284,3 +286,14 @@ async def test_a_policy_refuses_events_by_how_their_certificate_stands(tmp_path:
         answer = json.loads((await node.send(PLATFORM, batch(PLATFORM.member, 1, rows))).content)
         assert answer["results"][0] == {"refused": "this log takes no event whose certificate is foreign-unproven"}
         assert answer["results"][1].keys() == {"receipt"}
+
+
+async def test_records_that_are_lost_keep_the_node_from_starting(tmp_path: Path) -> None:
+    async with event_node(tmp_path / "node") as node:
+        node.let_in(PLATFORM)
+        await node.start()
+        await node.send(PLATFORM, batch(PLATFORM.member, 1, [event()]))
+        await node.process.stop()
+        shutil.rmtree(node.folder / "data" / "events" / "records")
+        with pytest.raises(Unreachable, match="ended with 3"):
+            await node.start()

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -23,6 +24,7 @@ from log.authority import FixedMembers, Membership
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
+from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
 from log.demo.deployment import free_port
 from log.demo.processes import Process
@@ -34,6 +36,7 @@ from log.storage.leveldb import LevelRecords
 from tests.support.engine import ed25519, log_signers
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
+from tests.support.nodes import eventually
 
 MODULE = "tests.support.event_node"
 KILL = "TEST_KILL"
@@ -97,6 +100,16 @@ class EventNode:
         finally:
             del os.environ[KILL]
 
+    async def ended(self) -> int:
+        """Wait until the node has ended by itself; return its exit code."""
+
+        async def over() -> bool:
+            return self.process.returncode is not None
+
+        await eventually("the node ends", over)
+        assert self.process.returncode is not None
+        return self.process.returncode
+
     async def send(
         self, sender: Sender, body: bytes, created_s: int | None = None, path: str = "/events/add-events"
     ) -> httpx.Response:
@@ -112,8 +125,13 @@ class EventNode:
 
 
 @asynccontextmanager
-async def event_node(folder: Path, lines: str = "", table: str = "") -> AsyncIterator[EventNode]:
-    """Make a node, not started; end it afterwards. Without guards, so that it signs at once."""
+async def event_node(
+    folder: Path, lines: str = "", table: str = "", council: Council | None = None
+) -> AsyncIterator[EventNode]:
+    """Make a node, not started; end it afterwards. Without guards, so that it signs at once.
+
+    With a council it is `twinlog serve` itself, and its members are those of governance.
+    """
     make_folder(folder)
     port = free_port()
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
@@ -140,11 +158,7 @@ policy = "policy"
 [[witnessed]]
 origin = "{FOREIGN}"
 vkeys = {peer}
-[[trustlists]]
-side = "hk"
-path = "list"
-signers = ["{SIGNER.vkey.encode()}"]
-"""
+{_trusted(council)}"""
     (folder / "twinlog.toml").write_text(text, encoding="utf-8")
     (folder / "policy").write_text("quorum none\n", encoding="utf-8")
     set_clock(folder, wall_ms=0)
@@ -152,7 +166,7 @@ signers = ["{SIGNER.vkey.encode()}"]
     state.keygen(settings, SystemClock())
     await state.init(settings, SystemClock())
     arguments = ["serve", "--settings", str(folder / "twinlog.toml")]
-    process = Process(MODULE, arguments, folder / "node.out")
+    process = Process("log" if council else MODULE, arguments, folder / "node.out")
     async with httpx.AsyncClient(timeout=90) as http:
         node = EventNode(folder, port, process, http, issuer)
         node.let_in()
@@ -160,6 +174,15 @@ signers = ["{SIGNER.vkey.encode()}"]
             yield node
         finally:
             await process.stop()
+
+
+def _trusted(council: Council | None) -> str:
+    """Return what a node goes by: a trust list in a file, or a genesis."""
+    if council is None:
+        return f'[[trustlists]]\nside = "hk"\npath = "list"\nsigners = ["{SIGNER.vkey.encode()}"]\n'
+    pin = sha256(council.genesis_file.read_bytes()).hexdigest()
+    governance = 'name = "governance"\nfamily = "governance"\norigin = "hk.example/governance"\npolicy = "policy"\n'
+    return f'[[logs]]\n{governance}[governance]\ngenesis = "{council.genesis_file}"\nsha256 = "{pin}"\n'
 
 
 async def _trust(folder: Path, root: bytes) -> None:
