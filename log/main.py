@@ -450,7 +450,7 @@ def _read(path: Path) -> bytes:
 
 async def _statement(origin: str, own: LogKeys, now_ms: int) -> bytes:
     """Return the identity of a log, signed by each of its keys."""
-    text = IdentityStatement(origin, own.vkeys).encode()
+    text = IdentityStatement.make(origin, own.vkeys).encode()
     return (await sign_statement(text, now_ms, own.signers)).encode()
 
 

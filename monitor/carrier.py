@@ -11,18 +11,16 @@ both are carried, to both: who speaks with two tongues is to be seen by all.
 """
 
 import asyncio
-import json
 import logging
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from log.client.entries import carried_entry
 from log.client.exchange import Answer
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
-from log.formats.action import HASH_SIZE, JOINT, MAX_SEQ, SEQ_CONTENT_TYPE
+from log.formats.action import JOINT, SEQ_CONTENT_TYPE
+from log.formats.action_list import ActionSummary, parse_next_seq, parse_rows
 from log.formats.names import EntryType
-from log.formats.text import b64decode, decimal
 from log.formats.tlog_proof import TlogProof
 from log.governance.chains import Signed
 from log.merkle.hashing import leaf_hash
@@ -34,8 +32,6 @@ from monitor.logs import FollowedLog
 from monitor.outcome import Finding, Outcome
 from monitor.peer import Peer, severity
 from monitor.store import Store
-
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 logger = logging.getLogger("monitor")
 
@@ -114,8 +110,9 @@ class Carrier:
         return look.findings
 
     async def _pull(self, look: _Look) -> None:
-        genesis, self._theirs = _summary((await self._get("actions")).body)
-        if genesis != self._governed.genesis.hash:
+        summary = ActionSummary.parse((await self._get("actions")).body)
+        self._theirs = summary.digest
+        if summary.genesis != self._governed.genesis.hash:
             raise Malformed("its governance has another genesis than ours")
         if self._theirs == self._governed.digest:
             self._there, self._whole = self._governed.hashes, True
@@ -124,7 +121,7 @@ class Carrier:
         if self._rests():
             look.findings += self._last
             return
-        rows = [row for chain in self._order() for row in _rows((await self._get(f"actions/{chain}")).body)]
+        rows = [row for chain in self._order() for row in parse_rows((await self._get(f"actions/{chain}")).body)]
         unknown = [action for _, action in rows if not self._governed.holds(action)]
         self._left_out = {action: held for action in unknown if (held := self._left_out.get(action))}
         lacking = [action for action in unknown if not self._still_out(action)]
@@ -242,7 +239,7 @@ class Carrier:
                 look.findings.append(self._refused(signed, reply))
                 continue
             try:
-                seq = _next_seq(reply)
+                seq = parse_next_seq(reply.body)
             except Malformed as e:
                 look.findings.append(self._about(_place(signed), "action", str(e)))
                 return
@@ -300,47 +297,3 @@ class Carrier:
 
 def _place(signed: Signed) -> str:
     return f"{signed.action.chain}/{signed.action.seq}"
-
-
-def _summary(body: bytes) -> tuple[bytes, bytes]:
-    """Return the SHA-256 of the genesis and the digest of all that is held; `Malformed`."""
-    match _json(body):
-        case {"genesis": str(genesis), "digest": str(digest)} if _HASH.fullmatch(digest):
-            return b64decode(genesis, HASH_SIZE), bytes.fromhex(digest)
-    raise Malformed("not what a governance log says of its actions")
-
-
-def _rows(body: bytes) -> list[tuple[int, bytes]]:
-    """Return (seq, hash) of each action of a chain, by seq; `Malformed`."""
-    found = []
-    for row in _list(_json(body)):
-        match row:
-            case [int(seq), str(text)] if _HASH.fullmatch(text) and type(seq) is int and 1 <= seq <= MAX_SEQ:
-                found.append((seq, bytes.fromhex(text)))
-            case _:
-                raise Malformed("not a list of actions")
-    return sorted(set(found))
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise Malformed("not a list of actions")
-    return value
-
-
-def _json(body: bytes) -> object:
-    try:
-        value: object = json.loads(body)
-    except (ValueError, RecursionError) as e:
-        raise Malformed("not JSON") from e
-    return value
-
-
-def _next_seq(reply: Answer) -> int:
-    text = reply.body.decode("ascii", "replace")
-    if not text.endswith("\n"):
-        raise Malformed("a 409 without the seq that is expected")
-    seq = decimal(text[:-1], MAX_SEQ)
-    if seq < 1:
-        raise Malformed("the actions of a chain are counted from 1")
-    return seq

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from log.cli import client, events, governance, node, records, trustlists
+from log.cli import client, events, governance, node, records, trust, trustlists
 from log.errors import LogError, SettingsError
 from log.main import EXIT_SETTINGS
 
@@ -23,6 +23,7 @@ node.register(app)
 client.register(app)
 app.add_typer(trustlists.app, name="trustlist")
 app.add_typer(governance.app, name="governance")
+app.add_typer(trust.app, name="trust")
 app.add_typer(events.app, name="event")
 app.add_typer(records.app, name="records")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from itertools import chain
@@ -22,13 +23,16 @@ from log.client.proofs import ProofSource
 from log.client.proofs import upgrade as upgraded
 from log.client.receipts import SUFFIX, Receipt, walk
 from log.client.submit import Submitter
+from log.client.trust import Judged, Trust
 from log.client.verifier import Proven, verify_proof
 from log.errors import LogError, NotFound, SettingsError
 from log.folders import write_private
-from log.formats.checkpoint import Checkpoint
+from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import EVENTS, FAMILIES, X509
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
+from log.formats.text import b64decode
+from log.formats.tlog_proof import TlogProof
 from log.settings import NodeSettings
 
 Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://hk.example/x509")]
@@ -105,7 +109,13 @@ def verify(
     second: Annotated[
         Path, typer.Argument(metavar="RECEIPT|CERTIFICATE", help="The document's receipt; or the certificate in hand.")
     ],
-    policy: PolicyFile,
+    policy: Annotated[
+        Path | None, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--trust", help="Instead of a policy: a trust bundle, and the genesis you rely on.")
+    ] = None,
+    genesis: Annotated[str, typer.Option(help="Base64 SHA-256 of that genesis.")] = "",
     provisional: Annotated[bool, typer.Option("--provisional", help="Accept the word of one side.")] = False,
     certificate: Annotated[
         Path | None, typer.Option(help="Of a document: the signer's certificate, if its receipt does not open it.")
@@ -115,22 +125,43 @@ def verify(
     ] = None,
 ) -> None:
     """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
-    relied_on = Policy.parse(policy.read_bytes())
     receipt = second.read_bytes()
     if events.is_event_receipt(receipt):
-        logged = verify_event(
+        document = first.read_bytes()
+        signer = None if certificate is None else pem.read(certificate)[0]
+        value = None if signature is None else signature.read_bytes()
+        logged = _judged(
             receipt,
-            first.read_bytes(),
-            relied_on,
-            certificate=None if certificate is None else pem.read(certificate)[0],
-            signature=None if signature is None else signature.read_bytes(),
-            provisional=provisional,
+            *(policy, bundle, genesis),
+            lambda relied_on: verify_event(
+                receipt, document, relied_on, certificate=signer, signature=value, provisional=provisional
+            ),
         )
         print(events.statement(logged))
         return
     if certificate is not None or signature is not None:
         raise SettingsError(f"--certificate, --signature: {second} is no receipt of an event")
-    print(_statement(verify_proof(first.read_bytes(), pem.read(second)[0], relied_on, provisional=provisional)))
+    proof, der = first.read_bytes(), pem.read(second)[0]
+    proven = _judged(
+        proof,
+        *(policy, bundle, genesis),
+        lambda relied_on: verify_proof(proof, der, relied_on, provisional=provisional),
+    )
+    print(_statement(proven))
+
+
+def _judged(
+    raw: bytes, policy: Path | None, bundle: Path | None, genesis: str, verify: Callable[[Policy], Judged]
+) -> Judged:
+    """Verify a proof by a policy file, or by what governance says of the proof's own time."""
+    if (policy is None) == (bundle is None):
+        raise SettingsError("say by what to verify: --policy, or --trust with --genesis")
+    if policy is not None:
+        return verify(Policy.parse(policy.read_bytes()))
+    if bundle is None or not genesis:
+        raise SettingsError("--genesis: a bundle counts from a genesis that you rely on")
+    _, checkpoint = parse_signed(TlogProof.parse(raw).checkpoint)
+    return Trust.open(bundle.read_bytes(), b64decode(genesis, 32)).judge(checkpoint.origin, verify)
 
 
 def upgrade(

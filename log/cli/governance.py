@@ -1,4 +1,8 @@
-"""Commands for governance: genesis, drafts, signatures, and what holds on a date. All work on files, offline."""
+"""Commands for governance: genesis, drafts, signatures, and what holds on a date.
+
+All but `submit` work offline on files. `show`, `at` and `verify` also take the URL of a node's governance log, and then
+the genesis that is pinned.
+"""
 
 import asyncio
 import json
@@ -7,9 +11,11 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx
 import typer
 
 from log.client.actions import GENESIS_FILE, Folder, read_action
+from log.client.governance import GovernanceReader
 from log.crypto import keys
 from log.crypto.keys import Kind
 from log.crypto.notes import NoteSigner, sign_note
@@ -20,12 +26,15 @@ from log.formats.genesis import Authorities, Genesis, Initial
 from log.formats.note import KeyType
 from log.formats.text import b64decode, b64encode
 from log.governance import fold, show
-from log.governance.chains import KINDS, Chains, Signed
+from log.governance.chains import KINDS, Chains, Signed, arrange
 
 app = typer.Typer(
     help="Who may decide, and what they decided: chains of signed actions in a folder.", no_args_is_help=True
 )
 
+Source = Annotated[
+    str, typer.Argument(metavar="FOLDER|URL", help=f"A folder with {GENESIS_FILE} and actions, or a governance log.")
+]
 FolderArgument = Annotated[Path, typer.Argument(help=f"Folder with {GENESIS_FILE} and the actions.")]
 Pinned = Annotated[str, typer.Option("--genesis", help="Base64 SHA-256 of the genesis that you rely on.")]
 
@@ -96,43 +105,92 @@ def sign(
     print(f"{path}: {action.chain} {action.seq} {action.type}, signed by {signer.vkey.encode()}")
 
 
-@app.command("show")
-def show_actions(folder: FolderArgument) -> None:
-    """List every action and whether it counts."""
+@app.command("submit")
+def submit_actions(
+    folder: FolderArgument,
+    url: Annotated[str, typer.Option("--to", help="The governance log, as https://hk.example/governance")],
+) -> None:
+    """Bring a node every action of the folder that it lacks, and keep its receipts. Exit 1 when it refuses one."""
     held = Folder(folder)
-    chains = held.chains()
+    genesis = held.genesis()
+    order = (JOINT, *genesis.sides)  # `joint` gives the keys of the others
+    signed = sorted(
+        (each for _, each in held.signed()), key=lambda each: (order.index(each.action.chain), each.action.seq)
+    )
+
+    async def work() -> int:
+        refused = 0
+        async with httpx.AsyncClient() as client:
+            node = GovernanceReader(url, client)
+            await node.genesis(genesis.hash)
+            for each in signed:
+                action = each.action
+                answer = await node.bring(each)
+                print(f"{action.chain} {action.seq} {action.type}: {answer.reason or 'taken'}")
+                refused += not answer.receipt
+                if answer.receipt:
+                    held.keep_receipt(each, answer.receipt)
+        return refused
+
+    if asyncio.run(work()):
+        raise typer.Exit(1)
+
+
+@app.command("show")
+def show_actions(source: Source, pinned: Pinned = "") -> None:
+    """List every action and whether it counts."""
+    chains, actions = _open(source, pinned)
     print(f"genesis {b64encode(chains.genesis.hash)}, notice {chains.genesis.notice_s} s")
-    for path, signed in sorted(held.signed(), key=lambda pair: (pair[1].action.chain, pair[1].action.seq)):
+    for where, signed in sorted(actions, key=lambda pair: (pair[1].action.chain, pair[1].action.seq)):
         action = signed.action
         since = encode_date(action.effective_ms)
-        print(f"{action.chain} {action.seq} {action.type} from {since}: {_standing(chains, signed)} ({path.name})")
+        print(f"{action.chain} {action.seq} {action.type} from {since}: {_standing(chains, signed)} ({where})")
 
 
 @app.command()
 def at(
-    folder: FolderArgument,
+    source: Source,
     date: Annotated[str, typer.Argument(help="As 2026-11-28T00:00:00Z.")],
+    pinned: Pinned = "",
 ) -> None:
     """Print everything that held on a date, as JSON."""
-    state = fold.at(Folder(folder).chains(), parse_date(date))
+    chains, _ = _open(source, pinned)
+    state = fold.at(chains, parse_date(date))
     print(json.dumps(json.loads(show.encode(state)), indent=2, ensure_ascii=False))
 
 
 @app.command()
-def verify(folder: FolderArgument, pinned: Pinned) -> None:
-    """Check a folder from the pinned genesis on. Exit 1 when an action does not count, or a seq is signed twice."""
-    held = Folder(folder)
-    chains = held.chains()
-    if chains.genesis.hash != b64decode(pinned, 32):
-        raise Malformed(f"this genesis has the hash {b64encode(chains.genesis.hash)}, not the pinned one")
-    wrong = [(path, _standing(chains, signed)) for path, signed in held.signed()]
-    wrong = [(path, standing) for path, standing in wrong if standing != COUNTS]
-    for path, standing in wrong:
-        print(f"{path.name}: {standing}")
+def verify(source: Source, pinned: Pinned) -> None:
+    """Check all actions from the pinned genesis on. Exit 1 when one does not count, or a seq is signed twice."""
+    chains, actions = _open(source, pinned)
+    wrong = [(where, standing) for where, signed in actions if (standing := _standing(chains, signed)) != COUNTS]
+    for where, standing in wrong:
+        print(f"{where}: {standing}")
     for name, chain in chains.chains.items():
         print(f"{name}: {len(chain.actions)} actions count")
     if wrong:
         raise typer.Exit(1)
+
+
+def _open(source: str, pinned: str) -> tuple[Chains, list[tuple[str, Signed]]]:
+    """Return the chains that a folder or a node holds, and every action with where it was found."""
+    if not source.startswith(("http://", "https://")):
+        held = Folder(Path(source))
+        chains = held.chains()
+        if pinned and chains.genesis.hash != b64decode(pinned, 32):
+            raise Malformed(f"this genesis has the hash {b64encode(chains.genesis.hash)}, not the pinned one")
+        return chains, [(path.name, signed) for path, signed in held.signed()]
+    if not pinned:
+        raise SettingsError("--genesis: a node is not believed about its genesis, say which one you rely on")
+
+    async def read() -> tuple[Genesis, list[Signed]]:
+        async with httpx.AsyncClient() as client:
+            node = GovernanceReader(source, client)
+            begun = await node.genesis(b64decode(pinned, 32))
+            return begun, await node.actions(begun)
+
+    begun, actions = asyncio.run(read())
+    return arrange(begun, actions), [(each.hash.hex(), each) for each in actions]
 
 
 COUNTS = "counts"

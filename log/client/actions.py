@@ -3,6 +3,7 @@
     genesis.json              what all begins with; its SHA-256 is what is pinned
     hk-3.draft                the text of an action that nobody has signed
     hk-3.action               the action as a signed note, once the first authority has signed it
+    hk-3.tlog-proof           the receipt of a node that took it
 
 A second action of the same seq, which an authority should never sign, stands beside as `hk-3-<hash>.action`.
 Nothing in a folder is trusted for being there: `read` leaves out what does not count.
@@ -77,6 +78,14 @@ class Folder:
         fresh = [line for line in lines if not any((line.name, line.key_id) == (o.name, o.key_id) for o in held)]
         whole = path.with_suffix(".part")
         whole.write_bytes(Note(action.encode(), (*held, *fresh)).encode())
+        whole.replace(path)
+        return path
+
+    def keep_receipt(self, signed: Signed, receipt: bytes) -> Path:
+        """Write a node's receipt beside its action, and return its file."""
+        path = next(path for path, each in self.signed() if each.hash == signed.hash).with_suffix(".tlog-proof")
+        whole = path.with_suffix(".part")
+        whole.write_bytes(receipt)
         whole.replace(path)
         return path
 

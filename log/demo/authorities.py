@@ -34,6 +34,10 @@ class Council:
     def genesis_file(self) -> Path:
         return (self.path / GENESIS_FILE).resolve()
 
+    def genesis(self) -> Genesis:
+        """Return the genesis that was begun with."""
+        return Folder(self.path).genesis()
+
     def begin(self, sides: Sequence[str], initial: Mapping[str, Sequence[Row]], notice_s: int = 0) -> Genesis:
         """Make the keys of the sides and the genesis; `initial` holds by chain what is so from the beginning."""
         self.path.mkdir(parents=True)
@@ -57,7 +61,7 @@ class Council:
         draft = folder.draft(chain, kind, payload, now_ms if effective_ms is None else effective_ms)
         action = Action.parse(draft.read_bytes())
         draft.unlink()
-        sides = tuple(folder.genesis().sides) if chain == JOINT else (chain,)
+        sides = tuple(self.genesis().sides) if chain == JOINT else (chain,)
         signers = [each for side in sides for each in self._signers(side)[:THRESHOLD]]
         note = await sign_note(action.encode(), 0, signers)
         folder.keep(action, note.signatures)

@@ -2,10 +2,12 @@
 
 from bisect import bisect_right
 from dataclasses import replace
+from itertools import pairwise
 
 from log.governance.chains import Chains
 from log.governance.fold import State, at
 
+FOREVER_MS = 2**62
 MAX_KEPT = 64  # states that are remembered; whoever asks of many dates has them folded again
 
 
@@ -28,7 +30,6 @@ class Timeline:
             state = self._kept[era] = at(self.chains, date_ms)
         return replace(state, date_ms=date_ms)
 
-    def changes_after(self, date_ms: int) -> int | None:
-        """Return the next date, after this one, on which something changes; None when nothing will."""
-        era = bisect_right(self._changes_ms, date_ms)
-        return self._changes_ms[era] if era < len(self._changes_ms) else None
+    def eras(self) -> list[tuple[int, int]]:
+        """Return the times, from and to (exclusive), between which nothing changes; the last one never ends."""
+        return [*pairwise([*self._changes_ms, FOREVER_MS])]

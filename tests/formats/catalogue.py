@@ -35,6 +35,7 @@ from log.formats.submission import Submission
 from log.formats.tile_leaf import TileLeaf, split_data_tile
 from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
 from log.formats.tree_head import decode_tree_head_signature, encode_tree_head_signature
+from log.formats.trust_bundle import TrustBundle
 from log.formats.wire import opaque16
 from log.formats.witness_request import AddCheckpoint
 from tests.formats import strategies as s
@@ -114,6 +115,7 @@ FORMATS = {
     "identity": _of_class(Identity, s.identities()),
     "action": _of_class(Action, s.ACTIONS),
     "genesis": _of_class(Genesis, s.genesis()),
+    "trust bundle": _of_class(TrustBundle, s.trust_bundles()),
     "key id": Format(_decoded(KeyId.parse), lambda key: key.encode().encode(), s.KEY_IDS),
     "content digest": Format(_decoded(parse_digest), lambda digest: encode_digest(digest).encode(), s.HASHES),
     "signature base": _of_class(SignatureBase, s.SIGNATURE_BASES),

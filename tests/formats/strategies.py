@@ -27,6 +27,7 @@ from log.formats.signature_event import _OF_ORGANISATIONS, _OPTIONAL, _REQUIRED,
 from log.formats.submission import Submission
 from log.formats.tile_leaf import PRECERT_ENTRY, X509_ENTRY, TileLeaf
 from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
+from log.formats.trust_bundle import TrustBundle
 from log.formats.witness_request import AddCheckpoint
 
 HASHES = st.binary(min_size=32, max_size=32)
@@ -134,6 +135,10 @@ _DATES_MS = st.integers(0, 4_102_444_800).map(lambda seconds: seconds * 1000)
 ACTIONS = st.builds(Action, HASHES, _IDENTIFIERS, st.integers(1, MAX_SEQ), HASHES, _IDENTIFIERS, _DATES_MS, _OBJECTS)
 
 
+def _action_note(action: Action, lines: tuple[Signature, ...]) -> Note:
+    return Note(action.encode(), lines)
+
+
 MEMBERS = st.builds(lambda side, member: f"{side}/{member}", _IDENTIFIERS, _IDENTIFIERS)
 KEY_IDS = st.builds(KeyId, MEMBERS, st.binary(min_size=4, max_size=4))
 
@@ -174,6 +179,18 @@ def genesis(draw: st.DrawFn) -> Genesis:
     rows = st.lists(st.builds(Initial, _IDENTIFIERS, _OBJECTS), max_size=2).map(tuple)
     initial = {chain: draw(rows) for chain in (*sides, JOINT)}
     return Genesis(draw(_DATES_MS), draw(st.integers(0, 86_400)), sides, initial)
+
+
+@st.composite
+def trust_bundles(draw: st.DrawFn) -> TrustBundle:
+    """A genesis with some actions of its chains, in order, and identities."""
+    begun = draw(genesis())
+    notes = {}
+    for chain in begun.chains:
+        actions = [replace(each, chain=chain) for each in draw(st.lists(ACTIONS, max_size=2))]
+        ordered = {(each.seq, each.hash): each for each in actions}
+        notes[chain] = tuple(_action_note(ordered[place], draw(SIGNATURE_LINES)) for place in sorted(ordered))
+    return TrustBundle(begun, notes, draw(st.dictionaries(NAMES, st.binary(max_size=40), max_size=2)))
 
 
 # --- events: every member that a type may have, with or without those that it need not have ---
@@ -297,10 +314,6 @@ def event_extras(draw: st.DrawFn) -> EventExtra:
     """The entry of an event with some of its openings."""
     entry, openings = draw(opened_entries())
     return EventExtra(entry, tuple(opening for opening in openings if draw(st.booleans())))
-
-
-def _action_note(action: Action, lines: tuple[Signature, ...]) -> Note:
-    return Note(action.encode(), lines)
 
 
 _REFS = st.lists(st.builds(Ref, LINES, TIMES, HASHES), max_size=2).map(tuple)

@@ -27,6 +27,7 @@ from log.crypto.notes import verify_note
 from log.crypto.sm2 import SPKI_PREFIX, Sm2Key, sm2_available
 from log.errors import BadProof, BadSignature, LogError, Malformed, Refused, SuiteUnavailable, VerificationError
 from log.formats import text, tile_leaf
+from log.formats.action_list import ActionSummary, parse_next_seq, parse_rows
 from log.formats.checkpoint import parse_signed
 from log.formats.family import FAMILIES
 from log.formats.note import KeyType, Note, VKey
@@ -36,7 +37,7 @@ from log.formats.tree_head import signed_tree_head
 from log.governance.chains import Signed
 from log.merkle import tiles
 from log.merkle.frontier import Frontier
-from monitor import carrier, evidence, feeder, guard
+from monitor import evidence, feeder, guard
 from monitor.judge import Head
 from tests.formats.catalogue import FORMATS, Format
 from tests.support import authorities
@@ -303,6 +304,7 @@ _FORMAT_COVERS = {
     "identity": "formats.identity:Identity.parse",
     "action": "formats.action:Action.parse",
     "genesis": "formats.genesis:Genesis.parse",
+    "trust bundle": "formats.trust_bundle:TrustBundle.parse",
     "key id": "formats.signature_base:KeyId.parse",
     "content digest": "formats.signature_base:parse_digest",
     "signature base": "formats.signature_base:SignatureBase.parse",
@@ -356,9 +358,9 @@ PARSERS: dict[str, Parser] = {
     "guard-answer": Parser(_lax(lambda data: guard._states(Answer(200, data)))),
     "named-size": Parser(_lax(lambda data: feeder._named_size(Answer(409, data)))),
     "action-evidence": Parser(_lax(lambda data: evidence.check_actions(data, _GENESIS_HASH), VerificationError)),
-    "action-summary": Parser(_lax(carrier._summary)),
-    "action-list": Parser(_lax(carrier._rows)),
-    "named-seq": Parser(_lax(lambda data: carrier._next_seq(Answer(409, data)))),
+    "action-summary": Parser(_lax(ActionSummary.parse), ("formats.action_list:ActionSummary.parse",)),
+    "action-list": Parser(_lax(parse_rows), ("formats.action_list:parse_rows",)),
+    "named-seq": Parser(_lax(parse_next_seq), ("formats.action_list:parse_next_seq",)),
 }
 
 
