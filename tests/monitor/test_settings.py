@@ -85,7 +85,7 @@ def test_a_variable_that_is_no_table_is_an_error(path: Path, monkeypatch: pytest
         ("[limits]", "[limit]", "limit"),
         ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "gd"\n', "url"),
         ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "http://gd"\nguards = true\n', "guards"),
-        ('family = "governance"', 'family = "events"', "events"),
+        ('family = "governance"', 'family = "later"', "later"),
         ('"hk.example/governance"', '"hk.example/x509"', "stands there twice"),
         ("vkeys = [", 'vkeys = ["x", ', "hk"),
         ("hk-governance.policy", "gone.policy", "gone.policy"),
