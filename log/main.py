@@ -29,6 +29,7 @@ from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import NoteSigner, sign_statement
 from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed, Unavailable
+from log.formats.checkpoint import is_rehearsal
 from log.formats.event import Entry
 from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
 from log.formats.genesis import Genesis
@@ -397,7 +398,7 @@ class _Builder:
     async def _anchors(self, own: Log, witness: NodeWitness) -> Sequence[bytes]:
         """Return the heads to anchor: of this node's other logs, and of the peers as our witness cosigned them."""
         return [
-            *[hosted.published.head.note for hosted in self._logs if hosted is not own],
+            *[each.published.head.note for each in self._logs if each is not own and not is_rehearsal(each.origin)],
             *[note for note in [await witness.cosigned(origin) for origin in witness.origins] if note],
         ]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from log.api.served import LogStatus
+from log.formats.checkpoint import is_rehearsal
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
@@ -58,6 +59,8 @@ def _state(hosted: LogStatus) -> str:
         state = f"not guarded: serves, does not sign. {hosted.last_error}".strip()
     if hosted.is_open:
         state = f"{state}; open: a test log that takes any entry from anybody"
+    if is_rehearsal(hosted.origin):
+        state = f"{state}; a rehearsal: nothing here counts"
     return f"closed: {hosted.closed}; {state}" if hosted.closed else state
 
 

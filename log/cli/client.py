@@ -27,7 +27,7 @@ from log.client.trust import Judged, Trust
 from log.client.verifier import Proven, verify_proof
 from log.errors import LogError, NotFound, SettingsError
 from log.folders import write_private
-from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.family import EVENTS, FAMILIES, X509
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
@@ -123,6 +123,9 @@ def verify(
     signature: Annotated[
         Path | None, typer.Option(help="Of a document: the signature's value, to be verified over it too.")
     ] = None,
+    certificate_proof: Annotated[
+        Path | None, typer.Option(help="Of a document: the .tlog-proof of its signer's certificate.")
+    ] = None,
 ) -> None:
     """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
     receipt = second.read_bytes()
@@ -134,13 +137,19 @@ def verify(
             receipt,
             *(policy, bundle, genesis),
             lambda relied_on: verify_event(
-                receipt, document, relied_on, certificate=signer, signature=value, provisional=provisional
+                receipt,
+                document,
+                relied_on,
+                certificate=signer,
+                signature=value,
+                certificate_proof=None if certificate_proof is None else certificate_proof.read_bytes(),
+                provisional=provisional,
             ),
         )
         print(events.statement(logged))
         return
-    if certificate is not None or signature is not None:
-        raise SettingsError(f"--certificate, --signature: {second} is no receipt of an event")
+    if (certificate, signature, certificate_proof) != (None, None, None):
+        raise SettingsError(f"--certificate, --signature, --certificate-proof: {second} is no receipt of an event")
     proof, der = first.read_bytes(), pem.read(second)[0]
     proven = _judged(
         proof,
@@ -257,6 +266,8 @@ def _statement(proven: Proven) -> str:
     logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
     where = f"logged as entry {proven.index} of {proven.origin} at {logged}, covered by the head of size {proven.size}"
     names = ", ".join(f"{name} ({datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S})" for name, ms in proven.witnesses)
+    if is_rehearsal(proven.origin):
+        return f"REHEARSAL: nothing in this log counts. {where}"
     if proven.provisional:
         return f"PROVISIONAL: one side. {where}; the policy's quorum is not met. Cosigned by: {names or 'nobody'}"
     return f"VERIFIED: {where}; vouched for by {names or 'the log alone, as the policy allows'}"

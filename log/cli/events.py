@@ -17,8 +17,8 @@ import typer
 
 from log.client import pem
 from log.client.event_sender import send_events, signer
-from log.client.event_verifier import ProvenEvent, event_extra, verify_receipt
-from log.client.events import certificate_ref, disclosed, event_ref, sign_event
+from log.client.event_verifier import ProvenEvent, certificate_ref, event_extra, verify_receipt
+from log.client.events import disclosed, event_ref, sign_event
 from log.client.held import Held
 from log.client.proofs import ProofSource
 from log.crypto.member_keys import MemberKey
@@ -215,6 +215,9 @@ def statement(proven: ProvenEvent) -> str:
         lines.append(
             f"signer's certificate: of {event.ca} ({event.signer_jurisdiction}), {which}; {proven.certificate_standing}"
         )
+    if proven.certificate_logged_ms is not None:
+        moment = datetime.fromtimestamp(proven.certificate_logged_ms / 1000, UTC).isoformat(timespec="seconds")
+        lines.append(f"that certificate is logged where the event says, since {moment}")
     if proven.signature_verified:
         lines.append(f"the signature over it verifies ({event.signature_algorithm})")
     return "\n".join(lines)

@@ -15,14 +15,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from log.certs import certificate as certs
-from log.client.verifier import verify_leaf
+from log.client.verifier import Proven, certificate_leaf, verify_leaf, verify_proof
 from log.crypto.documents import document_digest, verify_document
 from log.errors import BadProof, BadSignature, Malformed, PolicyNotMet, Refused, SuiteUnavailable, VerificationError
+from log.formats.checkpoint import parse_signed
 from log.formats.event_codes import Standing
 from log.formats.names import EXTRA_EVENT
 from log.formats.policy import Policy
+from log.formats.ref import Ref
+from log.formats.sct import SCT
 from log.formats.signature_event import Event
-from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof
+from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
+from log.merkle.hashing import leaf_hash
+from log.merkle.proof import verify_inclusion
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class ProvenEvent:
     certificate: bytes | None  # SHA-256 of the signer's; None where it is committed to and not opened
     document_verified: bool  # the document in hand is the one
     signature_verified: bool  # and a signature over it is this certificate's, where both were in hand
+    certificate_logged_ms: int | None = None  # when the leaf that the event names was logged; None if not looked at
 
 
 def event_extra(proof: TlogProof) -> EventExtra:
@@ -55,12 +61,28 @@ def event_extra(proof: TlogProof) -> EventExtra:
     return EventExtra(entry, ())
 
 
+def certificate_ref(proof: bytes, certificate: bytes) -> Ref:
+    """Return the leaf at which a tlog-proof says a certificate (DER) is, as an event names it.
+
+    The proof must lead from the certificate to the root of its checkpoint, whose signatures are not looked at: the
+    node that takes the event does. Raises `Malformed` and `BadProof`.
+    """
+    parsed = TlogProof.parse(proof)
+    if parsed.extra is None:
+        raise Malformed("a proof without extra data is not that of a certificate")
+    extra = X509Extra.parse(parsed.extra)
+    hashed = leaf_hash(certificate_leaf(certificate, extra, SCT.parse(extra.sct)))
+    _, checkpoint = parse_signed(parsed.checkpoint)
+    verify_inclusion(parsed.index, checkpoint.size, hashed, parsed.hashes, checkpoint.root)
+    return Ref(checkpoint.origin, parsed.index, hashed)
+
+
 def verify_receipt(raw: bytes, policy: Policy, *, provisional: bool = False) -> ProvenEvent:
     """Verify that an event is logged, without its document.
 
     `PolicyNotMet` comes last; `provisional=True` turns it into the result's `provisional`.
     """
-    return _verify(raw, policy, _InHand(None, None, None), provisional=provisional)
+    return _verify(raw, policy, _InHand(), provisional=provisional)
 
 
 def verify_event(
@@ -70,6 +92,7 @@ def verify_event(
     *,
     certificate: bytes | None = None,
     signature: bytes | None = None,
+    certificate_proof: bytes | None = None,
     provisional: bool = False,
 ) -> ProvenEvent:
     """Verify that a document is the one that an event speaks of, and that the event is logged.
@@ -78,17 +101,21 @@ def verify_event(
     given it must be the event's, where the `signature` (its value) is, it must be the event's and verify over the
     document; that needs the certificate, given or opened, and does without the document's opening: this is how a bank
     that was given no receipt verifies what it found by the signature. One of the two must tell of the document.
+
+    `certificate_proof` is a tlog-proof of the certificate under the same policy, for the leaf that the event names.
+    What the node says of that leaf (`certificate_standing`) it says without having seen the certificate.
     """
-    return _verify(raw, policy, _InHand(document, certificate, signature), provisional=provisional)
+    return _verify(raw, policy, _InHand(document, certificate, signature, certificate_proof), provisional=provisional)
 
 
 @dataclass(frozen=True, slots=True)
 class _InHand:
     """What the verifier holds besides the receipt."""
 
-    document: bytes | None
-    certificate: bytes | None
-    signature: bytes | None
+    document: bytes | None = None
+    certificate: bytes | None = None
+    signature: bytes | None = None
+    certificate_proof: bytes | None = None
 
 
 def _verify(raw: bytes, policy: Policy, held: _InHand, *, provisional: bool) -> ProvenEvent:
@@ -115,13 +142,14 @@ def _proven(raw: bytes, policy: Policy, held: _InHand) -> ProvenEvent:
     certificate = _certificate(event, opened, held.certificate)
     if held.signature is not None:
         _check_signature(event, certificate, held.document or b"", held.signature)
+    listed = None if held.certificate_proof is None else _listed(event, certificate, held.certificate_proof, policy)
     return ProvenEvent(
         vouched.checkpoint.origin,
         proof.index,
         extra.entry.timestamp_ms,
         vouched.checkpoint.size,
         vouched.witnesses,
-        not vouched.satisfied,
+        not vouched.satisfied or (listed is not None and listed.provisional),
         extra.entry.submitter.decode(),
         logged.record,
         event,
@@ -129,6 +157,7 @@ def _proven(raw: bytes, policy: Policy, held: _InHand) -> ProvenEvent:
         event.certificate if certificate is None else sha256(certificate).digest(),
         held.document is not None,
         held.signature is not None,
+        None if listed is None else listed.timestamp_ms,
     )
 
 
@@ -149,6 +178,15 @@ def _certificate(event: Event, opened: Mapping[str, bytes], given: bytes | None)
     if given != committed and sha256(given).digest() != event.certificate:
         raise BadProof("the event does not say that this certificate signed")
     return given
+
+
+def _listed(event: Event, certificate: bytes | None, proof: bytes, policy: Policy) -> Proven:
+    """Verify that the certificate is the leaf that the event names."""
+    if certificate is None or event.certificate_ref is None:
+        raise BadProof("the event names no leaf, or the certificate that should be in it is not in hand")
+    if certificate_ref(proof, certificate) != event.certificate_ref:
+        raise BadProof("the certificate is logged elsewhere than the event says")
+    return verify_proof(proof, certificate, policy, provisional=True)
 
 
 def _check_signature(event: Event, certificate: bytes | None, document: bytes, signature: bytes) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from log.certs import certificate as certs
 from log.certs.certificate import Certificate
 from log.client.event_verifier import event_extra
-from log.client.verifier import certificate_leaf
 from log.crypto.documents import document_digest, document_word, key_words, recognise
 from log.errors import BadProof, Malformed
 from log.formats import text as txt
@@ -23,9 +22,8 @@ from log.formats.event_codes import EventType
 from log.formats.fields import encode_minute
 from log.formats.names import EVENT
 from log.formats.ref import Ref
-from log.formats.sct import SCT
 from log.formats.signature_event import Event
-from log.formats.tlog_proof import EventExtra, TlogProof, X509Extra
+from log.formats.tlog_proof import EventExtra, TlogProof
 from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 
@@ -106,24 +104,8 @@ def _named(certificate: Certificate, ref: Ref | None) -> dict[str, Any]:
     return members
 
 
-def certificate_ref(proof: bytes, certificate: bytes) -> Ref:
-    """Return the leaf at which a tlog-proof says a certificate (DER) is, as an event names it.
-
-    The proof must lead from the certificate to the root of its checkpoint, whose signatures are not looked at: the
-    node that takes the event does. Raises `Malformed` and `BadProof`.
-    """
-    parsed = TlogProof.parse(proof)
-    if parsed.extra is None:
-        raise Malformed("a proof without extra data is not that of a certificate")
-    extra = X509Extra.parse(parsed.extra)
-    hashed = leaf_hash(certificate_leaf(certificate, extra, SCT.parse(extra.sct)))
-    _, checkpoint = parse_signed(parsed.checkpoint)
-    verify_inclusion(parsed.index, checkpoint.size, hashed, parsed.hashes, checkpoint.root)
-    return Ref(checkpoint.origin, parsed.index, hashed)
-
-
 def event_ref(receipt: bytes) -> Ref:
-    """Return the leaf of a logged event, by its receipt as given or as kept; raises as `certificate_ref` does."""
+    """Return the leaf of a logged event, by its receipt as given or as kept; raises `Malformed` and `BadProof`."""
     parsed = TlogProof.parse(receipt)
     hashed = leaf_hash(event_extra(parsed).entry.encode())
     _, checkpoint = parse_signed(parsed.checkpoint)

@@ -98,4 +98,7 @@ def _policy(state: State, origin: str) -> Policy:
     policy = state.policies.get(origin, state.policies.get(ALL_LOGS))
     if entry is None or policy is None:
         raise VerificationError(f"governance has {'no such log as' if entry is None else 'no policy for'} {origin}")
-    return replace(policy, logs=tuple(PolicyLog(vkey) for vkey in entry.vkeys))
+    known = {
+        vkey.key: vkey for each in state.logs.values() for vkey in each.vkeys
+    }  # also of logs that a proof refers to
+    return replace(policy, logs=tuple(map(PolicyLog, known.values())))

@@ -21,7 +21,7 @@ from http import HTTPStatus
 from log.client.verifier import verify_extends
 from log.crypto.notes import WITNESSED_TYPES, open_head
 from log.errors import BadProof, BadSignature, Malformed
-from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.note import VKey
 from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.hashing import EMPTY_ROOT
@@ -76,8 +76,10 @@ def decide(request: AddCheckpoint, known: Mapping[str, Sequence[VKey]], last: Ch
 def check_witnessable(origin: str, vkeys: Sequence[VKey]) -> None:
     """Raise `Malformed` unless these can be the keys of a log that is to be witnessed (tlog-witness).
 
-    All are named by the origin, and one is of type 0x01 or 0x06.
+    All are named by the origin, and one is of type 0x01 or 0x06. A rehearsal log is witnessed by nobody.
     """
+    if is_rehearsal(origin):
+        raise Malformed(f"{origin} is a rehearsal log: nothing there counts, so nobody vouches for it")
     for vkey in vkeys:
         if vkey.name != origin:
             raise Malformed(f"{vkey.name} is another name than the origin {origin}")

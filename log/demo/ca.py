@@ -178,6 +178,19 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Signer:
+    """A certificate with its key: who can sign documents."""
+
+    key: Key
+    chain: Chain
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate, DER."""
+        return self.chain.leaf
+
+
+@dataclass(frozen=True, slots=True)
 class Precert(Chain):
     """A precertificate that remembers what its final certificate will be made from."""
 
@@ -220,6 +233,11 @@ class Tree:
         ca = self.branches[suite]
         return Chain(ca.issue(self._profile(suite, n, not_after_ms)), ca.issuers)
 
+    def signer(self, suite: Suite, n: int, subject: bytes | None = None) -> Signer:
+        """Issue the certificate number `n` of a branch to a subject (Name, DER), by default an organisation."""
+        ca, key = self.branches[suite], Key.generate(suite)
+        return Signer(key, Chain(ca.issue(self._profile(suite, n, None, key, subject)), ca.issuers))
+
     def precert(
         self, suite: Suite, n: int, *, signing_certificate: bool = False, not_after_ms: int | None = None
     ) -> Precert:
@@ -248,11 +266,12 @@ class Tree:
         extensions = (*profile.extensions[:2], extension(SCT_LIST, value), *profile.extensions[2:])
         return Chain(ca.issue(replace(profile, extensions=extensions)), ca.issuers)
 
-    def _profile(self, suite: Suite, n: int, not_after_ms: int | None) -> Profile:
-        key = Key.generate(suite)
+    def _profile(
+        self, suite: Suite, n: int, not_after_ms: int | None, key: Key | None = None, subject: bytes | None = None
+    ) -> Profile:
         return leaf_profile(
-            organisation(suite, n),
-            key.spki,
+            subject or organisation(suite, n),
+            (key or Key.generate(suite)).spki,
             self.branches[suite].key.spki,
             self._serial(suite, n),
             (self.now_ms - _DAY_MS, not_after_ms or self.now_ms + _YEAR_MS),

@@ -20,10 +20,12 @@ from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto import keys
 from log.crypto.keys import Kind
+from log.crypto.member_keys import MemberKey
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council, Row
 from log.errors import StateRefused
 from log.formats.action import JOINT
+from log.formats.family import EVENTS
 from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
@@ -31,6 +33,7 @@ from log.settings import NodeSettings
 
 SIDES = ("hk", "gd")
 FAMILIES = ("x509", "governance")
+PLATFORMS = {"hk": "hk/iam-smart", "gd": "gd/yue-qi-qian"}  # who logs events, where there is a log for them
 MONITOR = "monitor.twinlog.example/demo"
 
 
@@ -82,6 +85,9 @@ class Deployment:
     node_lines: Mapping[str, object] = field(default_factory=dict)  # more keys for each node's settings
     limits: Mapping[str, int] = field(default_factory=dict)
     governed: bool = False  # by a genesis and actions, instead of a signed trust list of each side
+    families: Sequence[str] = (
+        FAMILIES  # of each node's logs; with "events", which takes a genesis, platforms are members
+    )
     sites: dict[str, NodeSite] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +97,14 @@ class Deployment:
     def council(self) -> Council:
         """The authorities of both sides."""
         return Council(self.folder / "authorities")
+
+    def platform(self, side: str) -> MemberKey:
+        """Return the key of a side's platform, made when it is first asked for."""
+        file = self.folder / "platforms" / f"{side}.pem"
+        if not file.exists():
+            file.parent.mkdir(exist_ok=True)
+            keys.generate_key(file, Kind.ED25519)
+        return MemberKey.load(PLATFORMS[side], file)
 
     @property
     def monitor_settings(self) -> Path:
@@ -113,7 +127,7 @@ class Deployment:
             signers = {side: await self._trust_list(side, anchors[side]) for side in SIDES}
         for side, site in self.sites.items():
             other = self.sites[_other(side)]
-            for family in FAMILIES:
+            for family in self.families:
                 policy = [f"log {vkey}" for vkey in public[side][site.origin(family)]]
                 policy += [
                     f"witness {other.name} {_witness(public, other)}",
@@ -149,12 +163,12 @@ class Deployment:
         lines = [f"{key} = {json.dumps(value)}" for key, value in top.items()]
         if guard is None:
             lines.append("guards = []")
-        for family in FAMILIES:
+        for family in self.families:
             lines += ["[[logs]]", f'name = "{family}"', f'family = "{family}"']
             lines += [f'origin = "{site.origin(family)}"', f'policy = "{family}.policy"', 'bodies = "public"']
         if guard is not None:
             lines += ["[[guards]]", 'name = "monitor"', f'cosigner = "{guard[0]}"', f'push = "{guard[1]}"']
-        for family in FAMILIES if public else ():
+        for family in self.families if public else ():
             vkeys = json.dumps(list(public[other.side][other.origin(family)]))
             lines += ["[[witnessed]]", f'origin = "{other.origin(family)}"', f"vkeys = {vkeys}"]
         if public and self.governed:
@@ -176,13 +190,17 @@ class Deployment:
         rows: dict[str, list[Row]] = {
             side: [("trust-list", {"list": _trust_list(anchors[side], now_ms).value()})] for side in SIDES
         }
+        for side in SIDES if EVENTS.name in self.families else ():
+            name = PLATFORMS[side].rpartition("/")[2]
+            member = {"id": name, "name": f"{name} (synthetic)", "role": "platform"}
+            rows[side].append(("member-admit", {**member, "keys": [self.platform(side).vkey.encode()]}))
         rows[JOINT] = joint = []
         for side, site in self.sites.items():
             node = {"name": site.name, "side": side, "url": site.url, "authority": site.host}
             joint.append(("node-add", {**node, "witness": _witness(public, site)}))
             guard = {"node": site.name, "name": "monitor"}
             joint.append(("guard-add", {**guard, "cosigner": monitor["cosigner"], "push": monitor["push"]}))
-            for family in FAMILIES:
+            for family in self.families:
                 origin = site.origin(family)
                 added: dict[str, Any] = {"origin": origin, "node": site.name, "name": family, "family": family}
                 added |= {"vkeys": list(public[side][origin]), "window": None}
@@ -225,7 +243,7 @@ class Deployment:
             lines += ["[[nodes]]", f'name = "{site.name}"', f'url = "{site.url}"', "[nodes.witness]"]
             lines += [f'name = "{site.name}"', f'vkey = "{_witness(public, site)}"', f'url = "{site.url}/witness"']
             lines += [f'mldsa = "{vkey}"' for vkey in _witnesses(public, site)[1:]]
-            for family in FAMILIES:
+            for family in self.families:
                 vkeys = json.dumps(list(public[side][site.origin(family)]))
                 lines += ["[[nodes.logs]]", f'name = "{family}"', f'family = "{family}"', f"vkeys = {vkeys}"]
                 lines += [f'origin = "{site.origin(family)}"', f'url = "{site.url}/{family}"']
@@ -268,6 +286,11 @@ def _trust_list(anchors: Anchors, now_ms: int) -> TrustList:
     return TrustList(1, now_ms, tuple(_issuers(marked, now_ms)), ())
 
 
+def listed_as(certificate: bytes) -> str:
+    """Return the id under which a trust list has an issuer's certificate (DER)."""
+    return f"ca-{sha256(certificate).hexdigest()[:16]}"
+
+
 def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterable[Issuer]:
     """Yield a row for each certificate, once: (DER, observed, weak hash)."""
     seen: set[bytes] = set()
@@ -275,7 +298,7 @@ def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterabl
         digest = sha256(der).digest()
         if digest not in seen:
             seen.add(digest)
-            name = f"ca-{digest.hex()[:16]}"
+            name = listed_as(der)
             yield Issuer(name, der, name, now_ms, None, None, "", observed, "", "", weak_hash)
 
 

@@ -10,8 +10,9 @@ from random import Random
 import certifi
 
 from log.client import pem
-from log.demo.ca import HK_SUITES, Tree
+from log.demo.ca import HK_SUITES, Tree, distinguished
 from log.demo.deployment import Anchors
+from log.demo.papers import Paper, papers
 
 CERTIFICATES = 35  # of each suite
 PRECERTS = 15  # of each suite
@@ -39,6 +40,7 @@ class Material:
 
     chains: dict[str, list[Sequence[bytes]]]
     anchors: dict[str, Anchors]
+    papers: tuple[Paper, ...]  # what is signed by whom
     left_out: str  # what could not be had, "" when nothing
 
     @property
@@ -55,6 +57,14 @@ def gather(seed: int) -> Material:
         side = "hk" if suite in HK_SUITES else "gd"
         chains[side] += [tree.issue(suite, n).submitted for n in range(CERTIFICATES)]
         chains[side] += [tree.precert(suite, n).submitted for n in range(CERTIFICATES, CERTIFICATES + PRECERTS)]
+    first = CERTIFICATES + PRECERTS
+    person = tree.signer("p256", first, distinguished(("C", "HK"), ("CN", "CHAN Tai Man (synthetic)")))
+    organisation = {
+        "hk": tree.signer("p256", first + 1),
+        "gd": tree.signer("sm2" if "sm2" in tree.suites else "p384", first + 1),
+    }
+    for side, signer in organisation.items():
+        chains[side].append(signer.chain.submitted)
     roots = dict(zip(tree.suites, tree.roots, strict=True))
     listed = {
         "hk": [der for suite, der in roots.items() if suite in HK_SUITES],
@@ -81,7 +91,7 @@ def gather(seed: int) -> Material:
         "gd": Anchors(tuple(listed["gd"]), tuple(weak), observed),
     }
     left_out = "" if folder is not None else "real certificates of Hong Kong and Guangdong CAs (no shared data folder)"
-    return Material(chains, anchors, left_out)
+    return Material(chains, anchors, papers(person, organisation["hk"], organisation["gd"]), left_out)
 
 
 def shared_certificates() -> Path | None:

@@ -1,8 +1,9 @@
 """The demonstration: two nodes and a monitor as three processes, from certificates to a proof verified offline.
 
-1. folders, keys, trust lists of both sides      4. wait until each side and the monitor vouch for all
-2. both nodes and the monitor start              5. one proof to a file; both nodes stop
-3. submit everything, count refusals             6. verify it from three files; both nodes start again
+1. folders, keys, genesis of both sides          5. platforms of both sides log signatures; vouched for too
+2. both nodes and the monitor start              6. one proof to a file; both nodes stop
+3. submit everything, count refusals             7. verify it and the documents from files alone
+4. wait until each side and the monitor vouch    8. both nodes start again
 """
 
 import asyncio
@@ -21,10 +22,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from log.client.backlog import Job
 from log.client.proofs import ProofSource
 from log.client.submit import Submitter
-from log.demo.deployment import FAMILIES, Deployment, NodeSite
+from log.demo.deployment import FAMILIES, PLATFORMS, Deployment, NodeSite
 from log.demo.material import Material, gather
+from log.demo.papers import Desk
 from log.demo.processes import Process
 from log.errors import LogError, Unreachable, VerificationError
+from log.formats.family import EVENTS
 
 VOUCH_TIMEOUT_S = 60.0
 
@@ -33,7 +36,7 @@ async def run(folder: Path | None, *, once: bool, console: Console) -> int:
     """Run the whole; return the exit code. Without `once` it stays until Ctrl-C."""
     work = folder or Path(tempfile.mkdtemp(prefix="twinlog-demo-"))
     console.print(f"Twinlog demonstration in {work}")
-    deployment = Deployment(work)
+    deployment = Deployment(work, governed=True, families=(*FAMILIES, EVENTS.name))
     nodes = {
         side: Process("log", ["serve", "--settings", str(site.settings)], work / f"{side}.out")
         for side, site in deployment.sites.items()
@@ -73,14 +76,21 @@ async def _story(deployment: Deployment, nodes: dict[str, Process], monitor: Pro
         await _wait_until_open(deployment, client)
         refusals = await _submit(deployment, material, console)
         console.print("Everything is logged; waiting for the other side and the monitor to vouch for it.")
+        await _wait_until_vouched(deployment, client, but=EVENTS.name)
+        desk = Desk(deployment.folder / "papers", deployment.sites, client)
+        standings = await _log_papers(deployment, material, desk, console)
         health = await _wait_until_vouched(deployment, client)
+        for paper in material.papers:
+            await desk.vouch(paper)
         proof, certificate, policy = await _write_proof(deployment, material, client)
         console.print("Stopping both nodes: the proof has to stand without them.")
         await asyncio.gather(*(node.stop() for node in nodes.values()))
-        statement = await _verify_offline(proof, certificate, policy)
+        statement = await _verify_offline(str(proof), str(certificate), "--policy", str(policy))
+        said = [await _verify_offline(*desk.verify_arguments(paper)) for paper in material.papers]
         await asyncio.gather(*(node.start("listening on") for node in nodes.values()))
         await _wait_until_vouched(deployment, client)
     _summary(deployment, health, refusals, material, statement, console)
+    _summary_of_papers(material, standings, said, console)
 
 
 async def _submit(deployment: Deployment, material: Material, console: Console) -> list[str]:
@@ -102,6 +112,16 @@ async def _submit(deployment: Deployment, material: Material, console: Console) 
     return refusals
 
 
+async def _log_papers(deployment: Deployment, material: Material, desk: Desk, console: Console) -> list[str]:
+    """Have the papers signed and logged, in their order; return what the nodes knew of their certificates."""
+    standings = []
+    for paper in material.papers:
+        desk.write(paper)
+        standings.append(await desk.send(paper, deployment.platform(paper.site)))
+        console.print(f"{PLATFORMS[paper.site]} logged a signature: {paper.name}.")
+    return standings
+
+
 async def _health(site: NodeSite, client: httpx.AsyncClient) -> dict[str, Any]:
     try:
         health: dict[str, Any] = (await client.get(f"{site.url}/healthz")).json()
@@ -115,14 +135,15 @@ async def _wait_until_open(deployment: Deployment, client: httpx.AsyncClient) ->
     await _wait(deployment, client, lambda status: bool(status["guarded"]), "guarded")
 
 
-async def _wait_until_vouched(deployment: Deployment, client: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
-    """Wait until the witnessed head of every log covers all its entries."""
-    return await _wait(
-        deployment,
-        client,
-        lambda status: status["size"] > 0 and status["witnessed_size"] == status["size"],
-        "vouched for",
-    )
+async def _wait_until_vouched(
+    deployment: Deployment, client: httpx.AsyncClient, but: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Wait until the witnessed head of every log, but perhaps one, covers all its entries."""
+
+    def done(status: dict[str, Any]) -> bool:
+        return bool(status["name"] == but or status["witnessed_size"] == status["size"] > 0)
+
+    return await _wait(deployment, client, done, "vouched for")
 
 
 async def _wait(deployment: Deployment, client: httpx.AsyncClient, done: Any, what: str) -> dict[str, dict[str, Any]]:
@@ -132,7 +153,7 @@ async def _wait(deployment: Deployment, client: httpx.AsyncClient, done: Any, wh
             while True:
                 health = {side: await _health(site, client) for side, site in deployment.sites.items()}
                 statuses = [status for node in health.values() for status in node["logs"]]
-                if len(statuses) == len(health) * len(FAMILIES) and all(done(status) for status in statuses):
+                if len(statuses) == len(health) * len(deployment.families) and all(done(status) for status in statuses):
                     return health
                 await asyncio.sleep(0.2)
     except TimeoutError as error:
@@ -154,10 +175,10 @@ async def _write_proof(
     return proof, certificate, site.policy("x509")
 
 
-async def _verify_offline(proof: Path, certificate: Path, policy: Path) -> str:
-    """Run `twinlog verify` as a process of its own; return its sentence."""
+async def _verify_offline(*arguments: str) -> str:
+    """Run `twinlog verify` as a process of its own; return what it says."""
     verifier = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", "log", "verify", str(proof), str(certificate), "--policy", str(policy)],
+        *[sys.executable, "-m", "log", "verify", *arguments],
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -187,6 +208,16 @@ def _summary(
         console.print(f"Left out: {material.left_out}.")
     for site in deployment.sites.values():
         console.print(
-            f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: {site.url}/x509, {site.url}/governance",
+            f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: "
+            + ", ".join(f"{site.url}/{family}" for family in deployment.families)
         )
     console.print(f"Files: {deployment.folder}")
+
+
+def _summary_of_papers(material: Material, standings: list[str], said: list[str], console: Console) -> None:
+    console.print("\nSigned documents, verified with both nodes stopped:")
+    for paper, standing, words in zip(material.papers, standings, said, strict=True):
+        first, *rest = words.splitlines()
+        console.print(f"  {paper.name} (certificate of {paper.home.upper()}, {standing}): {first}", soft_wrap=True)
+        for line in rest:
+            console.print(f"    {line}", soft_wrap=True)

@@ -32,6 +32,9 @@ COMMITMENT = b"twinlog/commitment@v1\n"
 WRITE_TAG = "twinlog/write@v1"
 READ_TAG = "twinlog/read@v1"
 
+# What the origin of a rehearsal log begins with: submitters try their software there, and nothing in it counts.
+REHEARSAL = "test."
+
 # First byte of the `extra` line of a tlog-proof: what the verifier needs besides the document.
 EXTRA_X509 = 1  # log.formats.tlog_proof.X509Extra
 EXTRA_EVENT = 2  # an entry of an events log and the openings of its commitments, as its submitter keeps them

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from log.errors import Malformed
+from log.formats.checkpoint import is_rehearsal
 from log.formats.fields import identifier, members, parse_date, typed
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
@@ -42,6 +43,8 @@ def _add_log(draft: Draft, payload: Payload, _effective_ms: int) -> None:
     """A new log, or new keys of one: a shard of next year is a log with a window."""
     fields = members(payload, "origin", "node", "name", "family", "vkeys", "window")
     origin, name = _name(fields["origin"]), typed(fields["name"], str)
+    if is_rehearsal(origin):
+        raise Malformed("a rehearsal log is no log of governance: nothing there counts")
     vkeys = tuple(VKey.parse(typed(text, str)) for text in typed(fields["vkeys"], list))
     if any(vkey.name != origin for vkey in vkeys) or KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
         raise Malformed("the keys of a log bear its origin, and one is of type 0x01")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from log.crypto.notes import verify_note
 from log.errors import BadProof, BadSignature, Malformed, NotFound, Refused
-from log.formats.checkpoint import parse_signed
+from log.formats.checkpoint import is_rehearsal, parse_signed
 from log.formats.event_batch import Submitted
 from log.formats.event_codes import Standing
 from log.formats.family import FINGERPRINT_KEY, X509
@@ -46,6 +46,8 @@ class References:
         ref = event.certificate_ref
         if ref is None or ref.origin not in logs:
             return False
+        if is_rehearsal(ref.origin):
+            raise Refused(f"{ref.origin} is a rehearsal log: nothing there counts", REASON)
         hosted = logs[ref.origin]
         if hosted.family is not X509:
             raise Refused(f"{ref.origin} is no log of certificates", REASON)

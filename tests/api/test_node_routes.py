@@ -16,7 +16,7 @@ async def test_the_page_says_which_logs_there_are_and_how_they_do(client: Client
     node.x509.fill(1234)
     page = (await client.get("/")).text
     assert "not protected against restored images" in page
-    for word in ("test.example/x509", "test.example/governance", "1,234", "2 s old", "nobody yet", "in order"):
+    for word in ("fake.example/x509", "fake.example/governance", "1,234", "2 s old", "nobody yet", "in order"):
         assert word in page
     node.x509.cosigned = (1000, b"")
     node.x509.guarded = False
@@ -59,7 +59,7 @@ async def test_the_page_says_which_log_is_open_to_all(client: Client) -> None:
     page = (await client.get("/")).text
     rows = [row for row in page.split("<tr>") if "takes any entry from anybody" in row]
     assert len(rows) == 1
-    assert "test.example/open" in rows[0]
+    assert "fake.example/open" in rows[0]
 
 
 async def test_metrics_count_by_route_and_never_by_what_was_asked(client: Client, node: FakeNode) -> None:
@@ -111,7 +111,7 @@ async def test_a_guard_is_heard(client: Client, node: FakeNode, error: Denied | 
 async def test_the_witness_answers_in_its_own_words(client: Client, node: FakeNode) -> None:
     node.logs["governance"].fill(2)
     note = node.logs["governance"].note(2)
-    path = f"/witness/{sha256(b'test.example/governance').hexdigest()}/checkpoint"
+    path = f"/witness/{sha256(b'fake.example/governance').hexdigest()}/checkpoint"
     assert (await client.get(path)).status_code == 404
     assert (await client.post("/witness/add-checkpoint", content=b"old x\n")).status_code == 400
     taken = await client.post("/witness/add-checkpoint", content=AddCheckpoint(0, (), note).encode())

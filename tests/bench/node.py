@@ -31,6 +31,7 @@ class LoneNode:
 
     folder: Path
     families: tuple[str, ...] = (LOG,)  # a log of each, by its family's name
+    host: str = HOST  # what the origins of its logs begin with
 
     @property
     def settings(self) -> NodeSettings:
@@ -53,7 +54,7 @@ class LoneNode:
             'node = "BENCH"',
             'listen = "127.0.0.1:0"',
             "guards = []",
-            *(line for family in self.families for line in _log_table(family)),
+            *(line for family in self.families for line in _log_table(self.host, family)),
             "[[trustlists]]",
             'side = "hk"',
             'path = "list"',
@@ -63,7 +64,7 @@ class LoneNode:
         state.keygen(self.settings, SystemClock())
         public = state.public_keys(self.settings, SystemClock())
         for family in self.families:
-            logs = "".join(f"log {vkey}\n" for vkey in public[f"{HOST}/{family}"])
+            logs = "".join(f"log {vkey}\n" for vkey in public[f"{self.host}/{family}"])
             (self.folder / f"{family}.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")
         await state.init(self.settings, SystemClock())
 
@@ -78,8 +79,8 @@ class LoneNode:
         return await Server.start(Process("log", arguments, self.folder / "serve.out"), self.folder / "serve.out")
 
 
-def _log_table(family: str) -> list[str]:
-    lines = ["[[logs]]", f'name = "{family}"', f'family = "{family}"', f'origin = "{HOST}/{family}"']
+def _log_table(host: str, family: str) -> list[str]:
+    lines = ["[[logs]]", f'name = "{family}"', f'family = "{family}"', f'origin = "{host}/{family}"']
     lines.append('bodies = "public"')
     return [*lines, f'policy = "{family}.policy"', *(["open_add = true"] if family == TILES.name else [])]
 

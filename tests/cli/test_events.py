@@ -48,9 +48,9 @@ def desk(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[EventLog]:
-    with event_log(tmp_path) as served:
-        yield served
+def served(tmp_path: Path) -> Iterator[EventLog]:
+    with event_log(tmp_path) as running:
+        yield running
 
 
 def arguments(desk: Path, *more: str | Path) -> list[str | Path]:
@@ -61,19 +61,19 @@ def arguments(desk: Path, *more: str | Path) -> list[str | Path]:
     ]  # fmt: skip
 
 
-def online(desk: Path, log: EventLog) -> list[str | Path]:
-    return ["--to", log.url, "--member-key", log.key_file]
+def online(desk: Path, served: EventLog) -> list[str | Path]:
+    return ["--to", served.url, "--member-key", served.key_file]
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_document_is_logged_and_proven(desk: Path, log: EventLog) -> None:
+def test_a_document_is_logged_and_proven(desk: Path, served: EventLog) -> None:
     policy = desk / "events.policy"
     old = os.umask(0)
     try:
-        made = twinlog(*arguments(desk, *online(desk, log), "--policy", policy, "--with", "purpose=property"))
+        made = twinlog(*arguments(desk, *online(desk, served), "--policy", policy, "--with", "purpose=property"))
     finally:
         os.umask(old)
     receipt = desk / "lease.pdf.tlog-proof"
@@ -85,14 +85,14 @@ def test_a_document_is_logged_and_proven(desk: Path, log: EventLog) -> None:
     extra = EventExtra.parse(TlogProof.parse(receipt.read_bytes()).extra or b"")
     assert {opening.name for opening in extra.openings} == {"certificate", "document", "subject"}
     assert b"lease.pdf" not in receipt.read_bytes()
-    event = EventBatch.parse(log.bodies[0]).events[0].event
+    event = EventBatch.parse(served.bodies[0]).events[0].event
     assert (event.type, event.purpose, event.certificate) == (EventType.SIGN, "property", None)
 
     with pytest.raises(PolicyNotMet):
         twinlog("verify", desk / "lease.pdf", receipt, "--policy", policy)
     one_side = twinlog("verify", desk / "lease.pdf", receipt, "--policy", policy, "--provisional")
     assert "PROVISIONAL" in one_side.output
-    upgraded = twinlog("upgrade", receipt, "--policy", policy, "--url", log.url)
+    upgraded = twinlog("upgrade", receipt, "--policy", policy, "--url", served.url)
     assert (upgraded.exit_code, "which document it is of was not looked at" in upgraded.output) == (0, True)
     assert mode(receipt) == 0o600
 
@@ -113,8 +113,8 @@ def test_a_document_is_logged_and_proven(desk: Path, log: EventLog) -> None:
         twinlog("verify", receipt, desk / "lease.pdf", "--policy", policy, "--signature", desk / "lease.sig")
 
 
-def test_what_is_sent_and_logged_says_nothing_of_person_or_document(desk: Path, log: EventLog) -> None:
-    assert twinlog(*arguments(desk, *online(desk, log))).exit_code == 0
+def test_what_is_sent_and_logged_says_nothing_of_person_or_document(desk: Path, served: EventLog) -> None:
+    assert twinlog(*arguments(desk, *online(desk, served))).exit_code == 0
     certificate = (desk / "signer.der").read_bytes()
     secret = [
         NAME.encode(),
@@ -128,11 +128,11 @@ def test_what_is_sent_and_logged_says_nothing_of_person_or_document(desk: Path, 
     secret += [sha256(value).digest() for value in (NAME.encode(), SUBJECT.encode(), DOCUMENT, certificate)]
     for value in secret:
         for form in (value, value.hex().encode(), b64encode(value)):
-            assert not any(form in sent for sent in (*log.bodies, *log.leaves))
+            assert not any(form in sent for sent in (*served.bodies, *served.leaves))
 
 
-def test_some_openings_are_given_away(desk: Path, log: EventLog) -> None:
-    twinlog(*arguments(desk, *online(desk, log)))
+def test_some_openings_are_given_away(desk: Path, served: EventLog) -> None:
+    twinlog(*arguments(desk, *online(desk, served)))
     receipt, out = desk / "lease.pdf.tlog-proof", desk / "for-the-bank.tlog-proof"
     assert twinlog("event", "disclose", receipt, "-o", out).output == f"{out}: opens document\n"
     assert SUBJECT.encode() not in TlogProof.parse(out.read_bytes()).extra  # type: ignore[operator]
@@ -148,12 +148,12 @@ def test_some_openings_are_given_away(desk: Path, log: EventLog) -> None:
         twinlog("event", "disclose", receipt, "-o", out, "--field", "name")
 
 
-def test_an_organisation_is_named(desk: Path, log: EventLog) -> None:
+def test_an_organisation_is_named(desk: Path, served: EventLog) -> None:
     who = signer("p256")
     (desk / "signer.der").write_bytes(who.certificate)
     (desk / "lease.sig").write_bytes(who.sign(DOCUMENT))
-    twinlog(*arguments(desk, *online(desk, log), "--organisation"))
-    event = EventBatch.parse(log.bodies[0]).events[0].event
+    twinlog(*arguments(desk, *online(desk, served), "--organisation"))
+    event = EventBatch.parse(served.bodies[0]).events[0].event
     assert event.certificate == sha256(who.certificate).digest()
     shown = twinlog(
         "verify", desk / "lease.pdf", desk / "lease.pdf.tlog-proof", "--policy", desk / "events.policy",
@@ -162,16 +162,16 @@ def test_an_organisation_is_named(desk: Path, log: EventLog) -> None:
     assert "the signature over it verifies" in shown.output
 
 
-def test_a_bank_finds_the_event_by_the_signature(desk: Path, log: EventLog) -> None:
+def test_a_bank_finds_the_event_by_the_signature(desk: Path, served: EventLog) -> None:
     who = signer("p256")
     (desk / "signer.der").write_bytes(who.certificate)
     (desk / "lease.sig").write_bytes(who.sign(DOCUMENT))
-    twinlog(*arguments(desk, *online(desk, log), "--organisation"))
+    twinlog(*arguments(desk, *online(desk, served), "--organisation"))
     out = desk / "found.tlog-proof"
-    find: list[str | Path] = ["event", "find", log.url, desk / "lease.sig", "--out", out]
+    find: list[str | Path] = ["event", "find", served.url, desk / "lease.sig", "--out", out]
     with pytest.raises(Denied, match="401"):
         twinlog(*find)
-    asked = twinlog(*find, "--member", MEMBER, "--member-key", log.key_file)
+    asked = twinlog(*find, "--member", MEMBER, "--member-key", served.key_file)
     assert asked.exit_code == 0
     shown = twinlog(
         "verify", desk / "lease.pdf", out, "--policy", desk / "events.policy",
@@ -180,80 +180,80 @@ def test_a_bank_finds_the_event_by_the_signature(desk: Path, log: EventLog) -> N
     assert "VERIFIED: this document." in shown.output
     (desk / "other.sig").write_bytes(who.sign(DOCUMENT))
     with pytest.raises(NotFound):
-        twinlog("event", "find", log.url, desk / "other.sig", "--out", out, "--member", MEMBER,
-                "--member-key", log.key_file)  # fmt: skip
+        twinlog("event", "find", served.url, desk / "other.sig", "--out", out, "--member", MEMBER,
+                "--member-key", served.key_file)  # fmt: skip
 
 
-def test_a_second_signature_speaks_of_the_first(desk: Path, log: EventLog) -> None:
-    twinlog(*arguments(desk, *online(desk, log)))
+def test_a_second_signature_speaks_of_the_first(desk: Path, served: EventLog) -> None:
+    twinlog(*arguments(desk, *online(desk, served)))
     first = (desk / "lease.pdf.tlog-proof").rename(desk / "first.tlog-proof")
     more: list[str | Path] = ["--type", "countersign", "--earlier", first]
-    assert twinlog(*arguments(desk, *online(desk, log), *more)).exit_code == 0
-    event = EventBatch.parse(log.bodies[1]).events[0].event
+    assert twinlog(*arguments(desk, *online(desk, served), *more)).exit_code == 0
+    event = EventBatch.parse(served.bodies[1]).events[0].event
     assert [(ref.origin, ref.index) for ref in event.events] == [("hk.twinlog.example/events", 0)]
     with pytest.raises(Malformed, match="events is missing"):
         twinlog(*arguments(desk, "--offline", desk / "body", "--type", "countersign"))
 
 
-def test_what_was_cut_off_is_sent_again_and_logged_once(desk: Path, log: EventLog) -> None:
-    log.silent = 1
+def test_what_was_cut_off_is_sent_again_and_logged_once(desk: Path, served: EventLog) -> None:
+    served.silent = 1
     with pytest.raises(Unreachable):
-        twinlog(*arguments(desk, *online(desk, log)))
+        twinlog(*arguments(desk, *online(desk, served)))
     held, receipt = desk / "lease.pdf.event", desk / "lease.pdf.tlog-proof"
     assert mode(held) == 0o600
     with pytest.raises(SettingsError, match="there already"):
-        twinlog(*arguments(desk, *online(desk, log)))
-    sent = twinlog("event", "send", held, *online(desk, log))
+        twinlog(*arguments(desk, *online(desk, served)))
+    sent = twinlog("event", "send", held, *online(desk, served))
     assert (sent.exit_code, held.exists(), receipt.exists()) == (0, False, True)
-    assert log.bodies[0] == log.bodies[1]
-    assert len(log.leaves) == 1
+    assert served.bodies[0] == served.bodies[1]
+    assert len(served.leaves) == 1
     with pytest.raises(SettingsError, match="there already"):
-        twinlog(*arguments(desk, *online(desk, log)))
+        twinlog(*arguments(desk, *online(desk, served)))
 
 
-def test_what_the_log_does_not_take_stays(desk: Path, log: EventLog) -> None:
+def test_what_the_log_does_not_take_stays(desk: Path, served: EventLog) -> None:
     held = desk / "lease.pdf.event"
-    log.refuse = "the certificate is not logged"
-    refused = twinlog(*arguments(desk, *online(desk, log), "--seq", "7"))
+    served.refuse = "the certificate is not logged"
+    refused = twinlog(*arguments(desk, *online(desk, served), "--seq", "7"))
     assert (refused.exit_code, "refused: the certificate is not logged" in refused.output) == (1, True)
     assert held.exists()
     held.unlink()
     with pytest.raises(Conflict, match="another request had this seq"):
-        twinlog(*arguments(desk, *online(desk, log), "--seq", "7"))
+        twinlog(*arguments(desk, *online(desk, served), "--seq", "7"))
     assert held.exists()
     twinlog("governance", "key", desk / "stranger.pem", "--name", "stranger.example/1")
     with pytest.raises(Denied, match="401"):
-        twinlog("event", "send", held, "--to", log.url, "--member-key", desk / "stranger.pem")
-    log.status = 410
+        twinlog("event", "send", held, "--to", served.url, "--member-key", desk / "stranger.pem")
+    served.status = 410
     with pytest.raises(Refused, match="410"):
-        twinlog("event", "send", held, *online(desk, log))
-    log.status = 503
+        twinlog("event", "send", held, *online(desk, served))
+    served.status = 503
     with pytest.raises(Unreachable, match="503"):
-        twinlog("event", "send", held, *online(desk, log))
-    log.status = 0
-    log.garbled = True
+        twinlog("event", "send", held, *online(desk, served))
+    served.status = 0
+    served.garbled = True
     with pytest.raises(Malformed):
-        twinlog("event", "send", held, *online(desk, log))
+        twinlog("event", "send", held, *online(desk, served))
     assert held.exists()
 
 
-def test_a_machine_without_a_network_makes_events_too(desk: Path, log: EventLog) -> None:
+def test_a_machine_without_a_network_makes_events_too(desk: Path, served: EventLog) -> None:
     body, answer, held = desk / "body.json", desk / "answer.json", desk / "lease.pdf.event"
     made = twinlog(*arguments(desk, "--offline", body))
     assert f"twinlog event keep {held} ANSWER" in made.output
     assert body.read_bytes() == Held.parse(held.read_bytes()).batch.encode()
     with pytest.raises(SettingsError, match="--answer FILE"):
-        twinlog("event", "send", body, *online(desk, log))
+        twinlog("event", "send", body, *online(desk, served))
     with pytest.raises(SettingsError, match="--member-key"):
-        twinlog("event", "send", body, "--to", log.url, "--answer", answer)
-    assert "1 receipts, 0 refused" in twinlog("event", "send", body, *online(desk, log), "--answer", answer).output
+        twinlog("event", "send", body, "--to", served.url, "--answer", answer)
+    assert "1 receipts, 0 refused" in twinlog("event", "send", body, *online(desk, served), "--answer", answer).output
     kept = twinlog("event", "keep", held, answer, "--policy", desk / "events.policy")
     assert (kept.exit_code, held.exists()) == (0, False)
     assert "PROVISIONAL" in kept.output
-    log.refuse = "no"
+    served.refuse = "no"
     (desk / "lease.pdf.tlog-proof").unlink()
     twinlog(*arguments(desk, "--offline", body))
-    assert twinlog("event", "send", body, *online(desk, log), "--answer", answer).exit_code == 1
+    assert twinlog("event", "send", body, *online(desk, served), "--answer", answer).exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -275,18 +275,18 @@ def test_arguments_that_make_no_event(desk: Path, more: list[str], error: type[E
     assert not (desk / "lease.pdf.event").exists()
 
 
-def test_a_signature_over_another_document_is_not_logged(desk: Path, log: EventLog) -> None:
+def test_a_signature_over_another_document_is_not_logged(desk: Path, served: EventLog) -> None:
     (desk / "lease.pdf").write_bytes(DOCUMENT + b"!")
     with pytest.raises(BadSignature):
-        twinlog(*arguments(desk, *online(desk, log)))
-    assert not log.bodies
+        twinlog(*arguments(desk, *online(desk, served)))
+    assert not served.bodies
 
 
-def test_from_sign_to_verify_with_processes(desk: Path, log: EventLog) -> None:
+def test_from_sign_to_verify_with_processes(desk: Path, served: EventLog) -> None:
     policy, receipt = desk / "events.policy", desk / "lease.pdf.tlog-proof"
     for command in (
-        arguments(desk, *online(desk, log)),
-        ["upgrade", receipt, "--policy", policy, "--url", log.url],
+        arguments(desk, *online(desk, served)),
+        ["upgrade", receipt, "--policy", policy, "--url", served.url],
         ["verify", desk / "lease.pdf", receipt, "--policy", policy],
     ):
         ran = subprocess.run(

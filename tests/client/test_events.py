@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log.certs import certificate as certs
-from log.client.event_verifier import ProvenEvent, verify_event, verify_receipt
-from log.client.events import Opened, certificate_ref, disclosed, event_ref, kept, sign_event
+from log.client.event_verifier import ProvenEvent, certificate_ref, verify_event, verify_receipt
+from log.client.events import Opened, disclosed, event_ref, kept, sign_event
 from log.crypto import documents
 from log.crypto.sm2 import sm2_available
 from log.demo.ca import Suite
@@ -25,17 +25,19 @@ from log.formats.event import event_entry
 from log.formats.event_batch import EventBatch, Submitted
 from log.formats.event_codes import Standing
 from log.formats.logged_event import LoggedEvent
+from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.formats.ref import Ref
 from log.formats.sct import SCT, digitally_signed
 from log.formats.tile_leaf import X509_ENTRY, TileLeaf
 from log.formats.tlog_proof import EntryExtra, EventExtra, TlogProof, X509Extra
-from tests.client.heads import head
+from tests.client.heads import ed25519, head
 from tests.support import rfc6962
 from tests.support.alone import run_alone
 from tests.support.event_log import GD, ORIGIN, POLICY, signed_head
 from tests.support.signers import NOW_MS, Signer, signer
 
+X509_NOTE = ed25519("gd.twinlog.example/x509", KeyType.ED25519, 24)
 DOCUMENT = "Lease of flat 3, 中環 1 號 (synthetic)".encode()
 SAID = {
     "at": "2026-11-28T08:15Z",
@@ -246,7 +248,7 @@ async def test_an_organisation_is_named_and_found_in_its_log() -> None:
     sct = SCT(bytes(32), NOW_MS, 3, digitally_signed(b"0"))
     entry = TileLeaf(NOW_MS, X509_ENTRY, who.certificate, b"", 3, b"", ()).merkle_tree_leaf()
     leaves = [b"0", b"1", b"2", entry, b"4"]
-    note = await head(leaves, origin="gd.twinlog.example/x509")
+    note = await head(leaves, signers=(X509_NOTE,), origin="gd.twinlog.example/x509")
     extra = X509Extra(X509_ENTRY, b"", sct.encode()).encode()
     proof = TlogProof(3, tuple(rfc6962.path(3, leaves)), note, extra)
 
@@ -260,6 +262,21 @@ async def test_an_organisation_is_named_and_found_in_its_log() -> None:
     receipt = kept(await logged(opened), "hk/iam-smart", opened)
     proven = verify_event(receipt, DOCUMENT, POLICY, certificate=who.certificate)
     assert (proven.certificate_standing, proven.certificate) == (Standing.OWN_LOG, opened.event.certificate)
+    assert proven.certificate_logged_ms is None
+    x509 = Policy.parse(POLICY.encode() + f"log {X509_NOTE.vkey.encode()}\n")
+    listed: dict[str, Any] = {"certificate": who.certificate, "certificate_proof": proof.encode()}
+    both = verify_event(receipt, DOCUMENT, x509, **listed, provisional=True)
+    assert (both.certificate_logged_ms, both.provisional) == (NOW_MS, True)  # nobody has cosigned the other log's head
+    with pytest.raises(PolicyNotMet):
+        verify_event(receipt, DOCUMENT, x509, **listed)
+    with pytest.raises(BadSignature, match="not a log of this policy"):
+        verify_event(receipt, DOCUMENT, POLICY, **listed)
+    with pytest.raises(BadProof, match="in hand"):
+        verify_event(receipt, DOCUMENT, x509, certificate_proof=proof.encode())
+    elsewhere = made(who, named=True, certificate_ref=replace(ref, index=2))
+    other = kept(await logged(elsewhere), "hk/iam-smart", elsewhere)
+    with pytest.raises(BadProof, match="logged elsewhere"):
+        verify_event(other, DOCUMENT, x509, **listed)
     with pytest.raises(BadProof):
         certificate_ref(replace(proof, index=2).encode(), who.certificate)
     with pytest.raises(BadProof):

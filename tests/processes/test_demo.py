@@ -6,9 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
+
+from log.formats.tlog_proof import EventExtra, TlogProof
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 120.0  # for the whole story, on a busy machine
@@ -69,15 +73,39 @@ def test_the_demonstration_ends_by_itself(tmp_path: Path) -> None:
     said = out.read_text(errors="replace")
     [verified] = [line for line in said.splitlines() if "VERIFIED: logged as entry" in line]
     assert "gd.twinlog.example/witness" in verified
+    assert said.count("VERIFIED: this document.") == said.count("the signature over it verifies") == 3
+    assert "tenancy (certificate of HK, not-logged)" in said
+    assert "supply (certificate of HK, foreign-proven)" in said  # Guangdong's platform, a Hong Kong certificate
+    assert "acceptance (certificate of GD, foreign-proven)" in said
+    assert_private(tmp_path / "demo")
     assert "monitor.twinlog.example" in verified
     assert "failed" not in said
 
 
+def assert_private(folder: Path) -> None:
+    """What was signed by whom lies with whoever signed, and nowhere in what nodes and monitor wrote."""
+    papers = folder / "papers"
+    secret = [b"CHAN Tai Man", (papers / "tenancy" / "tenancy.der").read_bytes()]
+    secret += [path.read_bytes() for path in papers.rglob("*.txt")]
+    for receipt in papers.rglob("*.tlog-proof"):
+        openings = EventExtra.parse(TlogProof.parse(receipt.read_bytes()).extra or b"").openings
+        secret += [each for opening in openings for each in (opening.salt, opening.value)]
+    secret += [sha256(value).digest() for value in secret]
+    assert len(secret) >= 2 * (2 + 3 + 2 * 4)
+    written = [path for name in ("hk", "gd", "monitor") for path in (folder / name).rglob("*") if path.is_file()]
+    written += folder.glob("*.out")
+    assert any(b"twinlog/event@v1" in path.read_bytes() for path in written)  # stores are searchable as they lie
+    for path in written:
+        content = path.read_bytes()
+        for value in secret:
+            assert not any(form in content for form in (value, value.hex().encode(), b64encode(value))), path
+
+
 def follow_the_readme(folder: Path, said: str) -> str:
-    """Type the README's five commands, with what the demonstration printed; return all that they say."""
+    """Type the README's six commands, with what the demonstration printed; return all that they say."""
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     commands = [line[2:] for line in readme.splitlines() if line.startswith("$ .venv/bin/twinlog ")]
-    assert len(commands) == 5
+    assert len(commands) == 6
     [url] = re.findall(r"^HK: (http://[0-9.:]+)/ ", said, re.MULTILINE)
     script = "\n".join(commands).replace(".venv/bin/twinlog", f"{sys.executable} -m log")
     environment = {**os.environ, "D": str(folder), "U": f"{url}/x509", "PYTHONPATH": str(CHECKOUT)}
@@ -95,7 +123,8 @@ def test_the_readme_holds_and_ctrl_c_ends_the_demonstration_and_all_that_it_star
         assert "VERIFIED" in said
         answers = follow_the_readme(tmp_path / "demo", said)
         assert "1 logged, 0 logged before, 0 refused" in answers
-        assert "VERIFIED" in answers
+        assert "VERIFIED: logged as entry" in answers
+        assert "VERIFIED: this document." in answers
         assert "all in order" in answers
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(END_S) == 0, out.read_text(errors="replace")

@@ -78,7 +78,7 @@ class FakeLog(Refusing):
 
     def __init__(self, name: str, family: Family) -> None:
         self.name = name
-        self.origin = f"test.example/{name}"
+        self.origin = f"fake.example/{name}"
         self.family = family
         self.rows: list[bytes] = []
         self.blobs: dict[bytes, bytes] = {}
