@@ -23,5 +23,7 @@ In reading order:
     loops        work that goes on until it is no longer wanted
     rounds       who is looked at when
     status       the state in plain sentences
-    settings, main, cli
+    settings     the TOML file
+    pinned       what it pins, read into values
+    main, cli
 """

@@ -22,7 +22,7 @@ from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
 from log.errors import StateRefused, StorageError
 from log.governance.draft import Closing
-from monitor import settings as config
+from monitor import pinned
 from monitor.carrier import Carrier
 from monitor.feeder import Feeder
 from monitor.follower import Follower
@@ -137,7 +137,7 @@ class Parts:
 
 def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now_ms) -> Governed | None:
     """Return what an open store knows of governance; None where the settings pin no genesis."""
-    genesis = config.genesis(settings)
+    genesis = pinned.genesis(settings)
     if genesis is None:
         return None
     governed = Governed(genesis, store, settings.bounds(), clock)
@@ -147,9 +147,9 @@ def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now
 
 def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed | None) -> Callable[[], Roster]:
     """Return what says whom to follow: the settings, and governance where there is some."""
-    pinned = config.nodes(settings, signing.witness.vkey)
+    named = pinned.nodes(settings, signing.witness.vkey)
     if governed is None:
-        return lambda: Roster(pinned)
+        return lambda: Roster(named)
     own = Self(signing.witness.vkey, signing.guard.vkey)
 
     def ended(origin: str, closing: Closing) -> bool:
@@ -158,7 +158,7 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
 
     def look() -> Roster:
         (chains, state), findings = governed.state(), governed.findings
-        found = roster(pinned, chains, state, own, lambda name: config.poll_s(settings, name), ended)
+        found = roster(named, chains, state, own, lambda name: pinned.poll_s(settings, name), ended)
         return replace(found, findings=(*findings, *found.findings))
 
     return look

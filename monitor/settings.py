@@ -45,9 +45,7 @@ Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
 
 import os
 import tomllib
-from collections.abc import Iterable
 from dataclasses import fields
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -55,15 +53,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
-from log.client.witness import check_witnessable
-from log.errors import Malformed, SettingsError
-from log.formats.family import FAMILIES, TILES, Family
-from log.formats.genesis import Genesis
-from log.formats.note import KeyType, VKey, check_name
-from log.formats.policy import Policy
-from log.governance.fold import check_genesis
+from log.errors import SettingsError
+from log.formats.family import TILES
 from monitor.limits import Limits
-from monitor.logs import FollowedLog, WatchedNode, Witness, fed_to
 
 PREFIX = "TWINLOG_MONITOR_"
 _NESTED = "__"
@@ -224,128 +216,3 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "publish": settings.publish and folder / settings.publish,
         }
     )
-
-
-def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
-    """Return what is to be watched; `SettingsError` for what does not fit together.
-
-    A log's heads go to the witness of every other node and to every witness of its policy that has a URL, but
-    never to the witness of its own node, nor to us. Logs of others come last, in a node without name.
-    """
-    _distinct((node.name for node in settings.nodes), "node name")
-    origins = [followed.origin for node in settings.nodes for followed in node.logs]
-    _distinct([*origins, *(followed.origin for followed in settings.logs)], "origin")
-    names = {node.name for node in settings.nodes}
-    if settings.governance is None and (unknown := set(settings.near) - names):
-        raise SettingsError(f"near: no node is called {', '.join(sorted(unknown))}")
-    witnesses = {node.name: _witness(node.witness) for node in settings.nodes if node.witness is not None}
-    watched = []
-    for node in settings.nodes:
-        others = [witness for name, witness in witnesses.items() if name != node.name]
-        home = witnesses.get(node.name)
-        logs = tuple(_log(node, followed, others, home, own) for followed in node.logs)
-        try:
-            check_name(node.name)
-        except Malformed as e:
-            raise SettingsError(f"node {node.name!r}: {e}") from e
-        watched.append(
-            WatchedNode(node.name, node.url.rstrip("/"), home, logs, node.guard, poll_s(settings, node.name))
-        )
-    if settings.logs:
-        foreign = tuple(_foreign(followed, witnesses, own) for followed in settings.logs)
-        watched.append(WatchedNode("", "", None, foreign, guarded=False, poll_s=settings.far_poll_s))
-    return tuple(watched)
-
-
-def poll_s(settings: Settings, node: str) -> float:
-    """Return how often a node is polled, in seconds, by its name."""
-    return settings.poll_s if node in settings.near else settings.far_poll_s
-
-
-def genesis(settings: Settings) -> Genesis | None:
-    """Return the pinned genesis, None when the settings name none; `SettingsError` for another file than the pinned."""
-    table = settings.governance
-    if table is None:
-        return None
-    name = table.genesis.name
-    try:
-        data = table.genesis.read_bytes()
-        if sha256(data).hexdigest() != table.sha256:
-            raise SettingsError(f"governance: {name} has the SHA-256 {sha256(data).hexdigest()}, not the pinned one")
-        found = Genesis.parse(data)
-        check_genesis(found)
-    except Malformed as e:
-        raise SettingsError(f"governance: {name}: {e}") from e
-    except OSError as e:
-        raise SettingsError(f"governance: cannot read {name}: {e.strerror}") from e
-    return found
-
-
-def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
-    where = f"node {node.name}, log {followed.name}"
-    family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
-    if KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
-        raise SettingsError(f"{where}: no 0x01 key")
-    if family is TILES:
-        raise SettingsError(f"{where}: no node has a log of the family {family.name}")
-    never = {own.name} if home is None else {own.name, home.vkey.name}
-    fed = fed_to(others, policy, never)
-    return FollowedLog(node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
-
-
-def _foreign(followed: ForeignTable, witnesses: dict[str, Witness], own: VKey) -> FollowedLog:
-    where = f"log {followed.name}"
-    family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
-    named = list(witnesses) if followed.witnesses is None else followed.witnesses
-    if unknown := set(named) - set(witnesses):
-        raise SettingsError(f"{where}: no node with a witness is called {', '.join(sorted(unknown))}")
-    fed = fed_to([witnesses[name] for name in named], policy, {own.name})
-    return FollowedLog("", followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
-
-
-def _pinned(
-    where: str, family_name: str, origin: str, keys: Iterable[str], policy_file: Path | None
-) -> tuple[Family, tuple[VKey, ...], Policy]:
-    """Return the family, the keys and the policy of a log that can be witnessed."""
-    family = FAMILIES.get(family_name)
-    if family is None:
-        raise SettingsError(f"{where}: no family is called {family_name}")
-    try:
-        vkeys = tuple(VKey.parse(text) for text in keys)
-        check_witnessable(origin, vkeys)
-        policy = Policy.parse(b"quorum none\n" if policy_file is None else policy_file.read_bytes())
-    except Malformed as e:
-        raise SettingsError(f"{where}: {e}") from e
-    except OSError as e:
-        raise SettingsError(f"{where}: cannot read {Path(e.filename).name}: {e.strerror}") from e
-    if family.receipt == "sct" and KeyType.TREE_HEAD not in {vkey.type for vkey in vkeys}:
-        raise SettingsError(f"{where}: no 0x05 key")
-    return family, vkeys, policy
-
-
-def _witness(table: WitnessTable) -> Witness:
-    where = f"witness {table.name}"
-    vkeys = [_cosigner(where, table.vkey, KeyType.COSIGNATURE)]
-    if table.mldsa is not None:
-        vkeys.append(_cosigner(where, table.mldsa, KeyType.MLDSA))
-    if len({vkey.name for vkey in vkeys}) > 1:
-        raise SettingsError(f"{where}: its keys have two names")
-    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"))
-
-
-def _cosigner(where: str, text: str, key_type: KeyType) -> VKey:
-    try:
-        vkey = VKey.parse(text)
-    except Malformed as e:
-        raise SettingsError(f"{where}: {e}") from e
-    if vkey.type is not key_type:
-        raise SettingsError(f"{where}: not a key of type {key_type:#04x}")
-    return vkey
-
-
-def _distinct(values: Iterable[str], what: str) -> None:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise SettingsError(f"{what} {value} stands there twice")
-        seen.add(value)

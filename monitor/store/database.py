@@ -46,9 +46,9 @@ class Database:
             if path.exists():
                 raise StateRefused(f"there is a state already: {path.name}")
             scratch = path.with_name(path.name + ".new")
-            for leftover in (scratch, *_companions(scratch)):
-                leftover.unlink(missing_ok=True)
             try:
+                for leftover in (scratch, *_companions(scratch)):
+                    leftover.unlink(missing_ok=True)
                 _make(scratch, witness)
                 scratch.rename(path)
                 sync_names(path.parent)
@@ -196,18 +196,27 @@ def _check(database: sqlite3.Connection, witness: str) -> None:
 
 def _hold(path: Path) -> IO[bytes]:
     """Take the lock beside a state, or raise `StoreLocked` at once. Closing the file frees it."""
-    lock = path.with_name(path.name + ".lock").open("ab")
+    try:
+        lock = path.with_name(path.name + ".lock").open("ab")
+    except OSError as e:
+        raise StateRefused(f"the state {path.name} cannot be locked: {e.strerror}") from e
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
+    except BlockingIOError as e:
         lock.close()
         raise StoreLocked(f"another process holds the state {path.name}") from e
+    except OSError as e:
+        lock.close()
+        raise StateRefused(f"the state {path.name} cannot be locked: {e.strerror}") from e
     return lock
 
 
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    make_folder(path.parent)
+    try:
+        make_folder(path.parent)
+    except OSError as e:
+        raise StoreFailed(f"the folder of the state cannot be made: {e.strerror}") from e
     lock = _hold(path)
     try:
         yield

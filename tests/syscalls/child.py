@@ -19,6 +19,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +28,7 @@ from log.client.audit import audit, audit_index
 from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import FAMILIES
+from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.formats.text import b64decode, b64encode
 from log.formats.witness_request import AddCheckpoint
@@ -40,11 +42,15 @@ from log.service.log import Log
 from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore, Index, Swap
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from monitor.judge import Head
+from monitor.store import KeptAction, Store
 from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
 from tests.support.side import PEER, PEER_SIGNERS, WITNESS, Side
 
 EXIT_BROKEN = 70  # a check did not hold, or the run itself has a bug
 MARK = ".said-"  # files that are never there; asking for the nth says that the nth event leaves
+STATE = "monitor/state.sqlite"
+STATE_KEY = "m+00000000+key"
 EXIT_CRASHED = 71  # the step `crash` did what it is for
 PACE = SequencerConfig(linger_ms=0, heartbeat_ms=20, index_sync_ms=10)  # by a clock that only steps move
 
@@ -70,7 +76,8 @@ class Run:
     index: Index | None = None
     witness: NodeWitness | None = None
     failures: list[LogError] = field(default_factory=list)
-    fold_swaps: int = 256  # of the head store
+    fold_swaps: int = 256  # of the head store, or writes of a monitor's state
+    store: Store | None = None  # a monitor's state
     _settings: NodeSettings | None = None
 
     @property
@@ -211,6 +218,56 @@ class Run:
         assert frontier_of(hosted.published.edge).root() == report.root
         self.say(size=report.size)
 
+    # --- a monitor's state ------------------------------------------------------------------------------------
+
+    async def state_init(self) -> None:
+        """Make it, as `twinlog-monitor init` does."""
+        Store.create(self.folder / STATE, STATE_KEY)
+        self.say(made=True)
+
+    async def state_open(self) -> None:
+        """Take it."""
+        self.store = Store.open(self.folder / STATE, STATE_KEY, 1_000, self.fold_swaps)
+
+    async def state_write(self, first: int, count: int) -> None:
+        """Write what a round writes of a head, and an action; each is a promise once it has returned."""
+        assert self.store is not None
+        for number in range(first, first + count):
+            head, before = _seen(number), _seen(number - 1)
+            self.store.observe(head, "log", number)
+            self.say(kept=["observed", number])
+            self.store.advance(head, b"%d" % number, [], number)
+            self.say(kept=["verified", number])
+            assert self.store.swap_witness((before.size, before.root) if number > 1 else None, head)
+            self.say(kept=["cosigned", number])
+            action = KeptAction(head.root, "hk", number, head.note, head.raw, "o")
+            self.store.keep_actions(b"genesis", [action], (), number)
+            self.say(kept=["action", number])
+
+    async def state_check(self, kept: list[list[Any]]) -> None:
+        """All that was promised is there, and nothing that was not written: then tell where to go on."""
+        assert self.store is not None
+        verified, witness = self.store.verified("o"), self.store.witness("o")
+        last = {
+            "observed": self.store.counts("o").observations,
+            "verified": 0 if verified is None else verified.head.size,
+            "cosigned": 0 if witness is None else witness[0],
+            "action": len(self.store.actions(b"genesis")),
+        }
+        assert self.store.raw_notes("o") == [_seen(number).raw for number in range(1, last["observed"] + 1)]
+        for what, number in kept:
+            assert last[what] >= number, f"{what} {number} was promised; the last one is {last[what]}"
+        assert last["observed"] >= last["verified"] >= last["cosigned"] >= last["action"] >= last["observed"] - 1
+        assert verified is None or verified.frontier == b"%d" % verified.head.size
+        self.say(last=last)
+
+    async def state_close(self) -> None:
+        """Let go of it; what SQLite does then nobody waits for."""
+        self.say(closing=True)
+        assert self.store is not None
+        self.store.close()
+        self.store = None
+
     # --- helpers ----------------------------------------------------------------------------------------------
 
     def _head(self) -> None:
@@ -231,6 +288,15 @@ class Run:
             await self.hosted.stop()
         if self.heads is not None:
             await self.heads.close()
+        if self.store is not None:
+            self.store.close()
+
+
+def _seen(number: int) -> Head:
+    """Return a signed head of a size, as a monitor keeps it."""
+    note = b"note %d" % number
+    times = ((KeyType.TREE_HEAD, number),)
+    return Head("o", number, sha256(note).digest(), times, note, note + b" raw" + bytes(3_000))
 
 
 async def _steps(run: Run, steps: list[list[Any]]) -> int:
@@ -241,7 +307,7 @@ async def _steps(run: Run, steps: list[list[Any]]) -> int:
     except (Ended, LogError) as error:
         cause = run.failures[0] if run.failures else error.error if isinstance(error, Ended) else error
         run.say(error=f"{type(cause).__name__}: {cause}")
-        if run.failures:  # a node that ran ends in order; one that never began just ends
+        if run.failures or run.store is not None:  # a node that ran ends in order; one that never began just ends
             await run._close()
         return _code(cause)
     if run.failures:

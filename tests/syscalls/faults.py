@@ -38,6 +38,9 @@ HARMLESS = re.compile(
             r"mkdir(at)? .*",  # LevelDB asks for its folder, which is there
             r"mmap .*",  # LevelDB reads the file instead
             r"(openat|fsync|fdatasync) heads",  # SQLite syncs names; the driver has done so itself, and asks
+            r"(openat|fsync|fdatasync) monitor",  # so it is with a monitor's state
+            r"\w+ monitor/state\.sqlite(\.new)?-shm",
+            r"\w+ monitor/state\.sqlite\.new.*",  # a draft, which is renamed when all is in it
             r"\w+ .*(/\d+\.ldb|/MANIFEST-\d+)",  # a compaction: LevelDB fails the next write, if one comes
         )
     )
@@ -49,6 +52,8 @@ MOVES = re.compile(
             r"f(data)?sync data/x509/(data|index)",
             r"\w+ heads/heads\.sqlite(-shm)?",
             r"f(data)?sync heads/heads\.sqlite-wal",
+            r"\w+ monitor/state\.sqlite(-shm)?",
+            r"f(data)?sync monitor/state\.sqlite-wal",
         )
     )
 )
@@ -63,6 +68,7 @@ class Trial:
     place: Place
     calls: list[Call]
     endings: Counter[str] = field(default_factory=Counter)  # how the struck processes ended
+    closings: frozenset[Call] = frozenset()  # calls of a monitor's state when all promises had left
     missed: list[Fault] = field(default_factory=list)  # not met in that run, for the calls of threads interleave
 
     @classmethod
@@ -72,7 +78,10 @@ class Trial:
         with lab.copied(place) as copy:
             outcome = lab.run(copy, scenario.steps(copy))
             assert outcome.code == 0, outcome.said
-        return cls(lab, scenario, place, [call for call in outcome.calls if not call.path.startswith(MARK)])
+        marks = [at for at, call in enumerate(outcome.calls) if call.path.startswith(MARK)]
+        calls = [call for call in outcome.calls if not call.path.startswith(MARK)]
+        after = frozenset(outcome.calls[marks[-1] :]) if scenario.state else frozenset()
+        return cls(lab, scenario, place, calls, closings=after)
 
     def faults(self) -> Iterator[Fault]:
         """Yield every fault at every call."""
@@ -115,7 +124,9 @@ class Trial:
             assert not changed, f"{story}; and then still: {changed}"
 
     def closing(self, call: Call) -> bool:
-        """Tell whether a call belongs to the closing of the head store, after all promises."""
+        """Tell whether a call belongs to the closing of the head store, or of a monitor's state, after all promises."""
+        if self.scenario.state:
+            return call in self.closings
         closed = max((at for at, each in enumerate(self.calls) if each.path == LAST), default=len(self.calls))
         return call.path.startswith("heads/") and self.calls.index(call) > closed
 
@@ -140,6 +151,9 @@ def struck_at(outcome: Outcome, fault: Fault) -> int | None:
 
 def finish(lab: Lab, scenario: Scenario, place: Place, *, again: bool = False) -> None:
     """Start a place cleanly and audit it. A node that was half made may refuse, and is then made anew."""
+    if scenario.state:
+        finish_state(lab, scenario, place)
+        return
     if scenario.makes and not place.heads:
         outcome = lab.run(place, [["open"], ["stop"]])
         assert outcome.code in {0, 2, 3}, f"half a node: exit {outcome.code}: {outcome.said}"
@@ -148,6 +162,16 @@ def finish(lab: Lab, scenario: Scenario, place: Place, *, again: bool = False) -
                 shutil.rmtree(place.folder / name, ignore_errors=True)
             lab.must(place, [["keygen"], ["init"]])
     lab.prove(place, again=again)
+
+
+def finish_state(lab: Lab, scenario: Scenario, place: Place) -> None:
+    """Open a monitor's state cleanly. One that was half made is not there, and is then made."""
+    if scenario.makes and not place.kept:
+        outcome = lab.run(place, [["state_open"], ["state_close"]])
+        assert outcome.code in {0, 3}, f"half a state: exit {outcome.code}: {outcome.said}"
+        if outcome.code:
+            lab.must(place, [["state_init"]])
+    lab.prove_state(place)
 
 
 def spread(faults: Sequence[Fault], count: int) -> list[Fault]:

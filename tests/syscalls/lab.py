@@ -52,6 +52,7 @@ class Place:
     promises: list[list[int]] = field(default_factory=list)
     heads: list[list[Any]] = field(default_factory=list)
     cosigned: list[list[Any]] = field(default_factory=list)
+    kept: list[list[Any]] = field(default_factory=list)  # of a monitor's state: [what, number]
 
     def copy(self, folder: Path) -> Self:
         """Return the same place on a copy of the folder."""
@@ -60,7 +61,7 @@ class Place:
 
     def moved(self, folder: Path) -> Self:
         """Return the same place, whose folder is another one."""
-        lists = list(self.promises), list(self.heads), list(self.cosigned)
+        lists = list(self.promises), list(self.heads), list(self.cosigned), list(self.kept)
         return type(self)(folder, self.now_ms, self.numbers, *lists)
 
     def append(self, count: int, size: int = 30) -> list[Any]:
@@ -73,6 +74,7 @@ class Place:
         self.promises += [event["promise"] for event in events if "promise" in event]
         self.heads += [event["head"] for event in events if "head" in event]
         self.cosigned += [event["cosigned"] for event in events if "cosigned" in event]
+        self.kept += [event["kept"] for event in events if "kept" in event]
         roots: dict[tuple[str, int], str] = {}
         for origin, size, root in self.heads:
             assert roots.setdefault((origin, size), root) == root, f"two roots of {origin} at {size} had left"
@@ -150,6 +152,12 @@ class Lab:
         shutil.rmtree(place.folder / "data" / "x509" / "index")
         return place
 
+    def state(self, writes: int) -> Place:
+        """Return a monitor's state after so many rounds, closed in order."""
+        place = self.empty()
+        self.must(place, [["state_init"], ["state_open"], ["state_write", 1, writes], ["state_close"]])
+        return place
+
     @contextmanager
     def copied(self, place: Place) -> Iterator[Place]:
         """A copy of a place, removed at the end."""
@@ -209,6 +217,16 @@ class Lab:
         names = " ".join(name for name, *_ in steps)
         assert outcome.code == code, f"{names}: exit {outcome.code}: {outcome.said}"
         return outcome
+
+    def prove_state(self, place: Place) -> None:
+        """Open a monitor's state cleanly, hold it against every promise, go on, and again."""
+        for _ in range(2):
+            events = self.must(place, [["state_open"], ["state_check", place.kept], ["state_close"]]).events
+            [last] = [event["last"] for event in events if "last" in event]
+            if len(set(last.values())) > 1:
+                return  # cut off within a round: another run of the same writes would only repeat them
+            first = last["observed"] + 1
+            self.must(place, [["state_open"], ["state_write", first, 2], ["state_close"]])
 
     def prove(self, place: Place, *, again: bool = False) -> None:
         """Start cleanly, audit against every promise, go on, audit again; `again`: also after one more start."""

@@ -98,6 +98,6 @@ def _prove(lab: Lab, scenario: Scenario, place: Place, events: list[dict[str, An
         if "keys" in event:
             lab.must(place, [["same_keys", event["keys"]]])
     if any("made" in event for event in events):
-        lab.prove(place)
+        (lab.prove_state if scenario.state else lab.prove)(place)
     else:
         finish(lab, scenario, place)

@@ -17,6 +17,7 @@ class Scenario:
     steps: Callable[[Place], Steps]
     whole: bool = False  # the window holds a process from its start, as a power cut needs it
     makes: bool = False  # the window holds `keygen` and `init`
+    state: bool = False  # of a monitor's state, not of a node
     long: bool = False  # too many calls to be struck at each; recorded for power cuts
 
 
@@ -61,6 +62,18 @@ def _make(place: Place) -> Steps:
     return [["window"], ["keygen"], ["init"], ["open"], place.append(1), ["stop"]]
 
 
+def _write_state(place: Place) -> Steps:
+    return [["fold_every", 5], ["state_open"], ["window"], ["state_write", 4, 3], ["state_close"]]
+
+
+def _open_state(place: Place) -> Steps:
+    return [["fold_every", 5], ["window"], ["state_open"], ["state_write", 4, 2], ["state_close"]]
+
+
+def _make_state(place: Place) -> Steps:
+    return [["window"], ["state_init"], ["state_open"], ["state_write", 1, 1], ["state_close"]]
+
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
@@ -75,5 +88,8 @@ SCENARIOS = {
         Scenario("index", lambda lab: lab.log(3), _index, whole=True, long=True),
         Scenario("folding", lambda lab: lab.log(3), _fold),
         Scenario("init", Lab.empty, _make, whole=True, makes=True),
+        Scenario("state", lambda lab: lab.state(3), _write_state, state=True),
+        Scenario("state-start", lambda lab: lab.state(3), _open_state, whole=True, state=True),
+        Scenario("state-init", Lab.empty, _make_state, whole=True, makes=True, state=True),
     )
 }

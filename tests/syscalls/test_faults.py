@@ -8,6 +8,7 @@ import pytest
 
 from tests.syscalls import tools
 from tests.syscalls.calls import CHANGES
+from tests.syscalls.child import STATE
 from tests.syscalls.faults import Trial, spread
 from tests.syscalls.lab import Lab
 from tests.syscalls.scenarios import SCENARIOS
@@ -53,6 +54,24 @@ def test_init_is_done_or_can_be_done_anew(best_lab: Lab) -> None:
     assert len(trial.calls) > FEWEST["init"]
     for fault in spread(list(trial.faults()), 2 * SPREAD):
         trial.strike(fault)
+
+
+@pytest.mark.parametrize("name", ["state", "state-start", "state-init"])
+def test_calls_of_a_monitors_state(best_lab: Lab, name: str) -> None:
+    trial = Trial.prepare(best_lab, SCENARIOS[name])
+    changes = [fault for fault in trial.faults() if fault.call.name in CHANGES]
+    for fault in spread(changes, 4 * SPREAD):
+        trial.strike(fault)
+    assert sum(trial.endings.values()) > 2 * SPREAD, trial.endings
+
+
+def test_an_error_while_a_monitors_state_is_folded_back_ends_the_process(best_lab: Lab) -> None:
+    trial = Trial.prepare(best_lab, SCENARIOS["state"])
+    folding = [fault for fault in trial.faults() if fault.kind == "EIO" and fault.call.path == STATE]
+    for fault in folding:
+        if fault.call.name in CHANGES and not trial.closing(fault.call):
+            trial.strike(fault)
+    assert trial.endings["EIO: exit 4"] == sum(trial.endings.values()) > 2, trial.endings
 
 
 def test_an_error_while_the_head_stores_log_is_folded_back_ends_the_process(best_lab: Lab) -> None:

@@ -47,6 +47,15 @@ def test_keys_that_were_printed_and_a_node_that_was_made_are_there(best_lab: Lab
     cuts.try_all(cuts.spread(10), (Survival.SYNCED, Survival.CUT))
 
 
+@pytest.mark.parametrize("name", ["state-start", "state-init"])
+def test_what_a_monitor_keeps_survives(best_lab: Lab, name: str) -> None:
+    scenario = SCENARIOS[name]
+    cuts = Cuts.record(best_lab, scenario, scenario.place(best_lab))
+    cuts.try_all(cuts.promised(), (Survival.SYNCED, Survival.TORN))
+    cuts.try_all(cuts.spread(8), (Survival.SYNCED, Survival.CUT))
+    assert len(cuts.tried) > 5, cuts.disks
+
+
 @pytest.mark.parametrize("survival", list(Survival))
 def test_an_orderly_stop_leaves_all(best_lab: Lab, survival: Survival) -> None:
     scenario = SCENARIOS["append"]
