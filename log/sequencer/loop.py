@@ -182,7 +182,7 @@ class Sequencer:
         self._gate.permit(self._origin)
         while key in self._looking:
             await self._looking[key].wait()
-        future = self._pool.find(key)
+        future = self._pool.join(key)
         if future is None:
             placed = await self._look_up(key)
             if placed is not None:
@@ -196,7 +196,7 @@ class Sequencer:
             self._wake.set()
         else:
             self.counts.repeats["pool"] += 1
-        return await asyncio.shield(future)
+        return await future
 
     def _check_alive(self) -> None:
         if self.failed is not None:
@@ -248,7 +248,7 @@ class Sequencer:
         self._crowded = len(batch) > 1
         first = self.published.head.size
         try:
-            published = await self._committer.commit([waiting.submission for waiting in batch])
+            published, rows = await self._committer.commit([waiting.submission for waiting in batch])
         except Unavailable as error:
             self._unsigned(error)
             self._pool.refuse(batch, error)
@@ -257,7 +257,6 @@ class Sequencer:
         self._signed()
         timestamp_ms = published.head.timestamp_ms
         # From here the entries are public. Until the index has them, duplicates find them in the pool.
-        rows = await self._data.entries(first, published.head.size)
         keys = [(key, index) for index, row in enumerate(rows, first) for key in self._family.keys(row)]
         await self._index.put(keys, published.head.size)
         self._unsynced, self._indexed = True, published.head.size
