@@ -16,7 +16,6 @@ THRESHOLDS = (20_000, 20, 20)
 def settled() -> Iterator[None]:
     """Set apart all that a process has made until now, and look at what comes less often, while the block lasts."""
     usual = gc.get_threshold()
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
     try:
