@@ -11,7 +11,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from log import journal, state
+from log import heap, journal, state
 from log.access import Role
 from log.api import server
 from log.api.app import Options, create_app
@@ -602,9 +602,10 @@ async def _serve(
     failed = asyncio.create_task(node.ended())
     app = create_app(node, options, clock, vitals)
     logger.info("serving", extra={"fields": {"node": node.name, "url": url, "version": node.version}})
-    await server.serve(
-        app, listener, settings.stop_timeout_s, failed, partial(announce, url), tls, _connection_limits(settings)
-    )
+    with heap.settled():
+        await server.serve(
+            app, listener, settings.stop_timeout_s, failed, partial(announce, url), tls, _connection_limits(settings)
+        )
     logger.info("stopping", extra={"fields": {"node": node.name}})
     failed.cancel()
     await node.stop()

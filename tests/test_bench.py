@@ -111,6 +111,7 @@ async def test_a_run_prints_the_machine_and_writes_every_row_even_a_failed_one(
     assert told["machine"]["libraries"]["cryptography"]
     printed = capsys.readouterr().out
     assert "cores: " in printed
+    assert "ns a turn of a loop" in printed
     assert "RuntimeError: a load client ended with 1" in printed
     assert "not reached: two" in printed
 
@@ -198,6 +199,20 @@ async def test_a_closed_loop_starts_over_and_an_exhausted_one_is_an_error(
     outcome = await run(Job(port, file, connections=2, seconds=0.2))
     assert len(outcome.latencies_ms) == 3
     assert outcome.errors["the prepared requests ran out"] > 0
+
+
+async def test_answers_after_a_closed_loops_time_count_in_no_rate_but_as_answers(
+    tmp_path: Path, slow: tuple[Slow, int]
+) -> None:
+    server, port = slow
+    server.held = asyncio.Event()
+    doing = asyncio.create_task(run(Job(port, paths(tmp_path, 3), connections=2, seconds=0.05)))
+    await server.first.wait()
+    asyncio.get_running_loop().call_later(0.5, server.held.set)
+    outcome = await doing
+    assert (outcome.latencies_ms, outcome.late, dict(outcome.errors)) == ([], 2, {})
+    summary = load.summary(load.merged([outcome, outcome]))
+    assert (summary.requests, summary.answers) == (0, 4)
 
 
 async def test_an_answer_other_than_200_is_an_error(tmp_path: Path, slow: tuple[Slow, int]) -> None:

@@ -26,6 +26,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from log.api import exchange
 from log.api.errors import text_reply
 from log.errors import Refused
 
@@ -300,6 +301,8 @@ class Connection(HttpToolsProtocol):
             self._give_up(HTTPStatus.BAD_REQUEST, "only HTTP/1.1 is spoken here: send the body without Upgrade")
         super().on_headers_complete()
         self.headers = _BEHIND  # the cycle has them
+        if (cycle := self.cycle) is not None:
+            cycle.scope[exchange.KEY] = exchange.Exchange(cycle)  # type: ignore[literal-required]
         self._silent_bytes = 0
         if self.pipeline:
             together = sum(_size(cycle.scope["raw_path"], cycle.scope["headers"]) for cycle, _ in self.pipeline)

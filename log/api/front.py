@@ -15,9 +15,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from log.access import Kind
+from log.api import exchange
 from log.api.auth import Door, Doorkeeper
 from log.api.clients import Clients
 from log.api.errors import error_reply, status_of, text_reply, word_of
@@ -86,9 +85,14 @@ class Front:
             if route.method == "GET":
                 call = Call(params, scope["query_string"], headers, b"", restricted)
                 reply = await self._in_place(desk.places, route.handler, call)
-            else:
-                call = Call(params, scope["query_string"], headers, b"", restricted, self._clients.of(scope), signed)
-                reply = await self._with_body(desk, route.handler, call, receive)
+            else:  # the body first: a place is for work, and whoever sends slowly holds up nobody
+                client = self._clients.of(scope)
+                body = await desk.bodies.read(headers, receive, client, scope.get(exchange.KEY))
+                try:
+                    call = Call(params, scope["query_string"], headers, body, restricted, client, signed)
+                    reply = await self._in_place(desk.places, route.handler, call)
+                finally:
+                    desk.bodies.release(len(body), client)
         except LogError as error:
             reply = self._refusal(route, params, error, requests.id(number))
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and the caller gets an answer
@@ -104,14 +108,6 @@ class Front:
         self._nowhere.statuses[status] += 1
         self._requests.number += 1
         return text_reply(status, reason, *extra, (REQUEST_ID, self._requests.id(self._requests.number).encode()))
-
-    async def _with_body(self, desk: _Desk, handler: Handler, call: Call, receive: Receive) -> Reply:
-        """Read the body first: a place is for work, and whoever sends slowly holds up nobody."""
-        body = await desk.bodies.read(call.headers, receive, call.client)
-        try:
-            return await self._in_place(desk.places, handler, msgspec.structs.replace(call, body=body))
-        finally:
-            desk.bodies.release(len(body), call.client)
 
     async def _in_place(self, places: Places, handler: Handler, call: Call) -> Reply:
         if places.busy >= places.limit:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn
 
+from log.api.exchange import Exchange
 from log.errors import Malformed, TooLarge, Unavailable, UnknownCoding
 from log.fair.shares import Shares
 
@@ -93,14 +94,23 @@ class Bodies:
         """The bytes held for all clients together."""
         return self._held.total
 
-    async def read(self, headers: Iterable[tuple[bytes, bytes]], receive: Receive, client: str = "") -> bytes:
-        """Return the whole body; give it back with `release`.
+    async def read(
+        self,
+        headers: Iterable[tuple[bytes, bytes]],
+        receive: Receive,
+        client: str = "",
+        here: Exchange | None = None,
+    ) -> bytes:
+        """Return the whole body; give it back with `release`. One that is `here` already needs no clock.
 
         `TooLarge` over the limit, at once where the length is declared; `UnknownCoding` when it is compressed;
         `Malformed` when it ends early or takes too long; `Unavailable` when the bodies held here are too much
         together. On an error nothing is held.
         """
         self._check_declared(headers)
+        if here is not None and (whole := here.whole_body()) is not None:
+            self._hold(len(whole), len(whole), client)
+            return whole
         chunks: list[bytes] = []
         try:
             async with asyncio.timeout(self._limits.body_timeout_s):
@@ -135,11 +145,15 @@ class Bodies:
             chunk = message.get("body", b"")
             more = message.get("more_body", False)
             size += len(chunk)
-            if size > self._max_bytes:
-                raise self._too_large()
-            if not self._held.enter(client, len(chunk)):
-                raise Unavailable("too many request bodies at once", self._limits.busy_retry_s, "busy")
+            self._hold(size, len(chunk), client)
             chunks.append(chunk)
+
+    def _hold(self, size: int, more: int, client: str) -> None:
+        """Count `more` bytes of a body that has `size` so far, or refuse them."""
+        if size > self._max_bytes:
+            raise self._too_large()
+        if not self._held.enter(client, more):
+            raise Unavailable("too many request bodies at once", self._limits.busy_retry_s, "busy")
 
     def _too_large(self) -> TooLarge:
         return TooLarge(f"the body is over {self._name} = {self._max_bytes}")

@@ -249,11 +249,12 @@ class ChainChecker:
 
 def _check_endpoint(leaf: Certificate, precert: bool) -> None:
     """Check that the poison is there on add-pre-chain and not on add-chain (RFC 6962 section 3.1)."""
-    if precert and not leaf.is_precert:
+    is_precert = leaf.is_precert
+    if precert and not is_precert:
         raise Refused("without a poison extension this is no precertificate: use add-chain", "wrong-endpoint")
-    if leaf.is_precert and not leaf.poison_valid:
+    if is_precert and not leaf.poison_valid:
         raise Refused("the poison extension must stand there once, critical and NULL", "poison")
-    if leaf.is_precert and not precert:
+    if is_precert and not precert:
         raise Refused("the poison extension makes this a precertificate: use add-pre-chain", "wrong-endpoint")
 
 

@@ -53,6 +53,11 @@ def read(data: bytes, offset: int, end: int) -> tuple[int, int, int]:
 
 def expect(data: bytes, offset: int, end: int, tag: int) -> tuple[int, int]:
     """Return (start, stop) as `read` does, of an element that must have this tag."""
+    start = offset + 2
+    if start <= end and data[offset] == tag and data[offset + 1] < 0x80:  # most are: the call is half of the cost
+        stop = start + data[offset + 1]
+        if stop <= end:
+            return start, stop
     found, start, stop = read(data, offset, end)
     if found != tag:
         raise Malformed(f"DER: tag {tag:02x} expected, {found:02x} found")

@@ -65,6 +65,7 @@ class Pool:
         self._rules: dict[str, Rules] = {}
         self._anchors: dict[str, dict[bytes, bytes]] = {}
         self._workers: list[_Worker] = []
+        self._working: list[_Worker] = []  # those that have not ended
         self._keepers: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
         self._claims = Claims(limits.max_claims)
@@ -87,12 +88,11 @@ class Pool:
     @property
     def busy(self) -> tuple[int, int]:
         """How many processes run, and how many of them have a chain."""
-        running = [worker.busy for worker in self._workers if not worker.ended.is_set()]
-        return len(running), sum(1 for busy in running if busy)
+        return len(self._working), sum(1 for worker in self._working if worker.waiting)
 
     def working(self) -> bool:
         """Say whether any process is there to check a chain, or there is no log to check for."""
-        return not self._rules or any(not worker.ended.is_set() for worker in self._workers)
+        return not self._rules or bool(self._working)
 
     def admit(self, rules: Rules) -> None:
         """Check the chains of a log by these rules from now on."""
@@ -132,7 +132,7 @@ class Pool:
         """
         if self._waiting >= self._limits.max_checking:
             raise Unavailable("too many chains wait for their check", reason="pool-full")
-        if all(worker.ended.is_set() for worker in self._workers):
+        if not self._working:
             raise Unavailable("no process checks chains now", 1, "checking")
         self._number += 1
         self._waiting += 1
@@ -159,10 +159,14 @@ class Pool:
 
     def _deal(self) -> None:
         """Give what is next to the least busy process, as long as one has room. Without any, nothing waits on."""
-        working = [worker for worker in self._workers if not worker.ended.is_set()]
+        # Every chain comes through here twice, and most nodes have one process: what is cheap for one is written out.
         while self._turns:
-            worker = min(working, key=lambda each: each.busy, default=None)
-            if worker is not None and worker.busy >= self._limits.ahead:
+            worker: _Worker | None = None
+            least = self._limits.ahead
+            for each in self._working:
+                if (busy := len(each.waiting)) < least:
+                    worker, least = each, busy
+            if worker is None and self._working:
                 return
             asked = self._turns.take()
             if asked.answer.done():
@@ -178,11 +182,19 @@ class Pool:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", _WORKER, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, cwd=_ROOT
             )
-        _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process, self._deal), sock=ours)
+        _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process, self._room), sock=ours)
         for each in self._rules.values():
             worker.send(each)
         self._workers.append(worker)
+        if not worker.ended.is_set():
+            self._working.append(worker)
         return worker
+
+    def _room(self, worker: "_Worker") -> None:
+        """Go on: a process answered, or ended."""
+        if worker.ended.is_set() and worker in self._working:
+            self._working.remove(worker)
+        self._deal()
 
     async def _keep(self, worker: "_Worker") -> None:
         """Replace a process that ends, until the pool stops."""
@@ -209,19 +221,14 @@ class Pool:
 class _Worker(asyncio.Protocol):
     """One process, and the chains that it has not answered yet. `on_room` is called when it can take more, or ended."""
 
-    def __init__(self, process: asyncio.subprocess.Process, on_room: Callable[[], None]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, on_room: Callable[["_Worker"], None]) -> None:
         self.process = process
         self._on_room = on_room
         self.ended = asyncio.Event()
         self.answered = False  # whether it ever did
         self._frames = Frames()
-        self._waiting: dict[int, asyncio.Future[Admit | Refuse]] = {}
+        self.waiting: dict[int, asyncio.Future[Admit | Refuse]] = {}  # by number of the chain that it was given
         self._transport: asyncio.WriteTransport | None = None
-
-    @property
-    def busy(self) -> int:
-        """The number of chains that wait for this process."""
-        return len(self._waiting)
 
     def send(self, message: Rules | Check) -> None:
         """Send a message; what the socket does not take yet is bounded by what may wait."""
@@ -231,7 +238,7 @@ class _Worker(asyncio.Protocol):
 
     def ask(self, asked: _Asked) -> None:
         """Send a chain; its answer comes to the future, `Unavailable` when the process ends without one."""
-        self._waiting[asked.check.number] = asked.answer
+        self.waiting[asked.check.number] = asked.answer
         self.send(asked.check)
 
     def close(self) -> None:
@@ -246,18 +253,18 @@ class _Worker(asyncio.Protocol):
         self.answered = True
         for body in self._frames.feed(data):
             answer = decode_answer(body)
-            future = self._waiting.pop(answer.number)
+            future = self.waiting.pop(answer.number)
             if not future.done():
                 future.set_result(answer)
-        self._on_room()
+        self._on_room(self)
 
     def connection_lost(self, _: Exception | None) -> None:
         self.ended.set()
-        for future in self._waiting.values():
+        for future in self.waiting.values():
             if not future.done():
                 future.set_exception(_ended())
-        self._waiting.clear()
-        self._on_room()
+        self.waiting.clear()
+        self._on_room(self)
 
 
 def _ended() -> Unavailable:

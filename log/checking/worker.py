@@ -8,6 +8,7 @@ import socket
 import sys
 from hashlib import sha256
 
+from log import heap
 from log.certs.chain import Anchor, ChainChecker, Limits, Window
 from log.checking.messages import Admit, Check, Frames, Refuse, Rules, decode_order, frame
 
@@ -23,10 +24,11 @@ def main() -> int:
         worker = Worker()
         frames = Frames()
         try:
-            while data := node.recv(RECEIVE_BYTES):
-                bodies = frames.feed(data)
-                for at in range(0, len(bodies), ANSWER_EACH):
-                    node.sendall(b"".join(worker.answer(body) for body in bodies[at : at + ANSWER_EACH]))
+            with heap.settled():
+                while data := node.recv(RECEIVE_BYTES):
+                    bodies = frames.feed(data)
+                    for at in range(0, len(bodies), ANSWER_EACH):
+                        node.sendall(b"".join([worker.answer(body) for body in bodies[at : at + ANSWER_EACH]]))
         except ConnectionError:
             return 0  # the node ended in the middle of something
     return 0

@@ -66,6 +66,7 @@ SUITES: dict[bytes, Suite] = {
     }.items()
     for identifier in pss.identifiers(oid)
 } | {_ED25519: Suite(("ed25519",), hashes.SHA512())}  # PureEdDSA; its hash is part of it (RFC 8032 section 5.1)
+_SCHEMES = {suite.hash.name: ec.ECDSA(suite.hash) for suite in SUITES.values() if "ec" in suite.families}
 _MD5 = pss.identifiers(_RSA + "04")
 
 # Said by name, because a submitter will ask for them.
@@ -81,6 +82,7 @@ _RSA_ENCRYPTION = b"\x06\x09" + bytes.fromhex(_RSA + "01")
 _EXPLICIT_CURVE = bytes.fromhex("06072a8648ce3d020130")
 
 
+@lru_cache(CACHED_SUITES)
 def weak_hash(algorithm: bytes) -> bool:
     """Say whether a signature of this AlgorithmIdentifier (DER) rests on SHA-1."""
     try:
@@ -230,5 +232,5 @@ def _ec(spki: bytes, key: ec.EllipticCurvePublicKey) -> IssuerKey:
         spki,
         "ec",
         key.key_size,
-        lambda suite, tbs, signature: key.verify(signature, tbs, ec.ECDSA(suite.hash)),
+        lambda suite, tbs, signature: key.verify(signature, tbs, _SCHEMES[suite.hash.name]),
     )

@@ -55,13 +55,13 @@ class Rates(Generic[Source]):
         """Use tokens of a source; `RateLimited` when there are not so many."""
         now_ns = self._now_ms() * _MS_NS
         full_ns = self._filled(source, now_ns) + count * self._step_ns
+        known = source in self._full_ns
+        if known:
+            self._full_ns.move_to_end(source)  # who keeps coming is not forgotten
         if full_ns > now_ns + self._burst_ns:
-            if source in self._full_ns:
-                self._full_ns.move_to_end(source)  # who keeps coming is not forgotten
             raise self.refusal()
         self._full_ns[source] = full_ns
-        self._full_ns.move_to_end(source)
-        if len(self._full_ns) > self._max_sources:
+        if not known and len(self._full_ns) > self._max_sources:
             _, forgotten_ns = self._full_ns.popitem(last=False)
             self._floor_ns = max(self._floor_ns, forgotten_ns)
 

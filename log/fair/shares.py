@@ -49,6 +49,8 @@ class Shares:
 
 
 def _lower(held: Counter[Key], key: Key, amount: int) -> None:
-    held[key] -= amount
-    if not held[key]:
+    left = held[key] - amount
+    if left:
+        held[key] = left
+    else:
         del held[key]

@@ -106,10 +106,11 @@ class Committer:
         self._beyond = True
         self._publish(Published(head, edge, frontier_of(edge)))
 
-    async def commit(self, submissions: Sequence[Submission]) -> Published:
-        """Make the submissions the next entries of the log. See the numbered steps above.
+    async def commit(self, submissions: Sequence[Submission]) -> tuple[Published, list[bytes]]:
+        """Make the submissions the next entries of the log; return the new head, and their rows as read back.
 
-        `Unavailable` from the gate leaves the log as it was; `StoreFailed` and `StateRefused` end the process.
+        See the numbered steps above. `Unavailable` from the gate leaves the log as it was; `StoreFailed` and
+        `StateRefused` end the process.
         """
         before = self.published
         begun = perf_counter()
@@ -123,7 +124,7 @@ class Committer:
         await self._data.commit(planned.batch)  # 1
         self._remember(planned)
         begun = self._spent("write", begun)
-        frontier = await self._second_path(before, planned)  # 2
+        frontier, rows = await self._second_path(before, planned)  # 2
         begun = self._spent("read_back", begun)
         try:
             self._permit(timestamp_ms)  # 3
@@ -134,7 +135,7 @@ class Committer:
         begun = self._spent("sign", begun)
         await self._swap(before.head, head)  # 4
         self._spent("swap", begun)
-        return self._publish(Published(head, planned.edge, frontier))  # 5
+        return self._publish(Published(head, planned.edge, frontier)), rows  # 5
 
     async def heartbeat(self) -> Published:
         """Sign the unchanged tree anew, with a fresh time. `Unavailable` when the gate says no."""
@@ -170,7 +171,7 @@ class Committer:
             self._blobs.clear()
         self._blobs.update(digest for digest, _ in planned.batch.blobs)
 
-    async def _second_path(self, before: Published, planned: Plan) -> Frontier:
+    async def _second_path(self, before: Published, planned: Plan) -> tuple[Frontier, list[bytes]]:
         rows = await self._data.entries(before.head.size, planned.edge.size)
         frontier = before.frontier.copy()
         leaf_input = self._family.leaf_input
@@ -180,7 +181,7 @@ class Committer:
             raise StoreFailed(f"data store of {self._identity.origin}: a row reads back as no entry") from error
         if frontier.size != planned.edge.size or frontier.root() != planned.root:
             raise StoreFailed(f"data store of {self._identity.origin}: rows read back do not give the planned root")
-        return frontier
+        return frontier, rows
 
     async def _sign(self, size: int, root: bytes, timestamp_ms: int) -> Head:
         text = Checkpoint(self._identity.origin, size, root).encode()

@@ -182,7 +182,7 @@ class Sequencer:
         self._gate.permit(self._origin)
         while key in self._looking:
             await self._looking[key].wait()
-        future = self._pool.find(key)
+        future = self._pool.join(key)
         if future is None:
             placed = await self._look_up(key)
             if placed is not None:
@@ -196,14 +196,14 @@ class Sequencer:
             self._wake.set()
         else:
             self.counts.repeats["pool"] += 1
-        return await asyncio.shield(future)
+        return await future
 
     async def placed(self, key: bytes) -> Placement | None:
         """Return the place of the entry with dedup key `key`, waiting for it or published; None when there is none."""
         while key in self._looking:
             await self._looking[key].wait()
-        future = self._pool.find(key)
-        return await (self._look_up(key) if future is None else asyncio.shield(future))
+        future = self._pool.join(key)
+        return await (self._look_up(key) if future is None else future)
 
     def check_takes(self) -> None:
         """Raise `Unavailable` unless something new would be taken, as far as is known before it comes."""
@@ -263,7 +263,7 @@ class Sequencer:
         self._crowded = len(batch) > 1
         first = self.published.head.size
         try:
-            published = await self._committer.commit([waiting.submission for waiting in batch])
+            published, rows = await self._committer.commit([waiting.submission for waiting in batch])
         except Unavailable as error:
             self._unsigned(error)
             self._pool.refuse(batch, error)
@@ -272,7 +272,6 @@ class Sequencer:
         self._signed()
         timestamp_ms = published.head.timestamp_ms
         # From here the entries are public. Until the index has them, duplicates find them in the pool.
-        rows = await self._data.entries(first, published.head.size)
         keys = [(key, index) for index, row in enumerate(rows, first) for key in self._family.keys(row)]
         await self._index.put(keys, published.head.size)
         self._unsynced, self._indexed = True, published.head.size

@@ -1,7 +1,8 @@
 """What waits for the next commit: bounded, in order, each submission once.
 
-Two submissions with one dedup key share one place and one future. A full pool is an answer (`Unavailable`),
-never a queue that grows. Only the event loop touches a pool.
+Two submissions with one dedup key share one place; each submitter has a future of its own, so that one who goes
+away takes nothing from the other. A full pool is an answer (`Unavailable`), never a queue that grows. Only the event
+loop touches a pool.
 """
 
 import asyncio
@@ -32,11 +33,11 @@ class PoolLimits:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One submission with the future that all its submitters await."""
+    """One submission with a future for each of its submitters."""
 
     submission: Submission
     size: int  # bytes
-    future: asyncio.Future[Placement]
+    futures: list[asyncio.Future[Placement]]
 
 
 class Pool:
@@ -56,19 +57,24 @@ class Pool:
         """Bytes of what waits: leaves and side files."""
         return self._bytes
 
-    def find(self, key: bytes) -> asyncio.Future[Placement] | None:
-        """Return the future of a submission that waits or is being committed, or None."""
+    def join(self, key: bytes) -> asyncio.Future[Placement] | None:
+        """Return a future of a submission that waits or is being committed, or None."""
         held = self._waiting.get(key) or self._taken.get(key)
-        return None if held is None else held.future
+        if held is None:
+            return None
+        future: asyncio.Future[Placement] = asyncio.get_running_loop().create_future()
+        held.futures.append(future)
+        return future
 
     def add(self, submission: Submission) -> asyncio.Future[Placement]:
         """Queue a submission whose key is not here yet. `Unavailable` when the pool is full."""
         size = len(submission.parts.head) + len(submission.parts.tail)
-        size += sum(len(data) for _, data in submission.blobs)
+        for _, data in submission.blobs:
+            size += len(data)
         if len(self._waiting) >= self._limits.pool_entries or self._bytes + size > self._limits.pool_bytes:
             raise Unavailable("the pool is full", reason="pool-full")
         future: asyncio.Future[Placement] = asyncio.get_running_loop().create_future()
-        self._waiting[submission.key] = Waiting(submission, size, future)
+        self._waiting[submission.key] = Waiting(submission, size, [future])
         self._bytes += size
         return future
 
@@ -93,16 +99,19 @@ class Pool:
         """Tell everyone who waits for this batch where their entry stands."""
         for index, waiting in enumerate(batch, first_index):
             self._taken.pop(waiting.submission.key, None)
-            if not waiting.future.done():
-                waiting.future.set_result(Placement(index, timestamp_ms))
+            placement = Placement(index, timestamp_ms)
+            for future in waiting.futures:
+                if not future.done():
+                    future.set_result(placement)
 
     def refuse(self, batch: Iterable[Waiting], error: LogError) -> None:
         """Tell everyone who waits for this batch why it did not become history."""
         for waiting in batch:
             self._taken.pop(waiting.submission.key, None)
-            if not waiting.future.done():
-                waiting.future.set_exception(error)
-                waiting.future.exception()  # a submitter that went away is no unretrieved error
+            for future in waiting.futures:
+                if not future.done():
+                    future.set_exception(error)
+                    future.exception()  # a submitter that went away is no unretrieved error
 
     def refuse_all(self, error: LogError) -> None:
         """Empty the pool, queue and batch in flight alike."""

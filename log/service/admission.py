@@ -9,8 +9,7 @@ again what the log holds already, which anyone can read there: such a token is g
 what can only be its submission (`log.checking.claims`) is refused before the check, until tokens return.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from log.errors import RateLimited
@@ -46,37 +45,25 @@ class Admission:
 
     def check_claim(self, issuers: Sequence[bytes]) -> None:
         """Raise `RateLimited` when the submission is of one of these issuers and none of them has a token."""
-        if issuers and all(self.issuers.over(issuer) for issuer in issuers):
+        for issuer in issuers:
+            if not self.issuers.over(issuer):
+                return
+        if issuers:
             raise self.issuers.refusal()
 
-    @contextmanager
-    def place(self, client: str, issuer: bytes, size: int, count: int = 1) -> Iterator[None]:
-        """Hold places and `size` bytes for submissions; `RateLimited` when that is more than their share.
+    def enter(self, client: str, issuer: bytes, size: int, count: int = 1) -> None:
+        """Hold places and `size` bytes for submissions until `leave`; `RateLimited` when that is over their share.
 
         In the place of the issuer stands the member, for what a member sends.
         """
         if not self._places.enter(client, count, issuer):
-            raise RateLimited(
-                "too many submissions of this client, or of this issuer or member at it, in progress at once"
-            )
-        try:
-            if not self._bytes.enter(client, size, issuer):
-                raise RateLimited(
-                    "too many bytes of this client, or of this issuer or member at it, in progress at once"
-                )
-            try:
-                yield
-            finally:
-                self._bytes.leave(client, size, issuer)
-        finally:
+            what = "submissions of this client, or of this issuer or member at it"
+            raise RateLimited(f"too many {what}, in progress at once")
+        if not self._bytes.enter(client, size, issuer):
             self._places.leave(client, count, issuer)
+            raise RateLimited("too many bytes of this client, or of this issuer or member at it, in progress at once")
 
-    @contextmanager
-    def charged(self, issuer: bytes) -> Iterator[Callable[[], None]]:
-        """Take a token of a verified issuer, or raise `RateLimited`. An error inside, or the call, gives it back."""
-        self.issuers.take(issuer)
-        try:
-            yield lambda: self.issuers.give_back(issuer)
-        except BaseException:
-            self.issuers.give_back(issuer)
-            raise
+    def leave(self, client: str, issuer: bytes, size: int, count: int = 1) -> None:
+        """Give back what `enter` held."""
+        self._bytes.leave(client, size, issuer)
+        self._places.leave(client, count, issuer)

@@ -201,8 +201,11 @@ class EventIntake:
         self._rate.take(None, count)
         self._admission.members.take(batch.member, count)
         try:
-            with self._admission.place(client, batch.member.encode(), size, count):
+            self._admission.enter(client, batch.member.encode(), size, count)
+            try:
                 yield
+            finally:
+                self._admission.leave(client, batch.member.encode(), size, count)
         except BaseException:
             self._admission.members.give_back(batch.member, count)
             raise

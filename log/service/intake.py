@@ -81,24 +81,33 @@ class CertificateIntake:
         self._admission.check_claim(claimed)  # 3
         self._rate.take(None)
         issuer = claimed[0] if claimed else UNKNOWN
-        with self._admission.place(client, issuer, _weight(chain)):  # 4
+        weight = _weight(chain)
+        self._admission.enter(client, issuer, weight)  # 4
+        try:
             checked = await self._checks.check(self._log.name, chain, precert, client, issuer)  # 5
             placement = await self._place(checked)
+        finally:
+            self._admission.leave(client, issuer, weight)
         leaf = X509.place(checked.parts, placement.index, placement.timestamp_ms).leaf
         return await self._scts.sign(leaf, placement.index, placement.timestamp_ms)
 
     async def _place(self, checked: Checked) -> Placement:
         """Return the entry's place. Its issuer pays for a new one, and for none that was published before."""
         size = self._log.size
-        if not self._frozen().isdisjoint(digest for digest, _ in checked.certificates):  # 6
+        if (frozen := self._frozen()) and not frozen.isdisjoint(digest for digest, _ in checked.certificates):  # 6
             placed = await self._log.placed(checked.parts)
             if placed is None:
                 raise Refused("an issuer of this certificate is frozen by governance", "frozen-issuer")
             return placed
-        with self._admission.charged(checked.issuer) as give_back:  # 7
+        issuers = self._admission.issuers
+        issuers.take(checked.issuer)  # 7
+        try:
             placement = await self._log.submit(checked.parts, checked.certificates)  # 8
+        except BaseException:
+            issuers.give_back(checked.issuer)
+            raise
         if placement.index < size:
-            give_back()
+            issuers.give_back(checked.issuer)
         return placement
 
 

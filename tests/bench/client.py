@@ -49,6 +49,7 @@ class Outcome:
     latencies_ms: list[float] = field(default_factory=list)  # of the answers with status 200
     errors: Counter[str] = field(default_factory=Counter)
     kept: list[tuple[float, str]] = field(default_factory=list)  # (monotonic moment, body)
+    late: int = 0  # answers with status 200 after a closed loop's time: they cost the server, and count in no rate
 
 
 class Connection(asyncio.Protocol):
@@ -151,7 +152,9 @@ class _Load:
 
     def _answered(self, connection: Connection, status: int, body: bytes) -> None:
         now = time.monotonic()
-        if status == 200:
+        if status == 200 and not self._job.rate and now >= self._end:
+            self.outcome.late += 1
+        elif status == 200:
             self.outcome.latencies_ms.append((now - connection.due) * 1000)
             self._answers += 1
             if self._job.keep and self._answers % self._job.keep == 0:
@@ -171,11 +174,11 @@ class _Load:
         self._open -= 1
 
     async def _drain(self) -> None:
-        """Wait for the answers that are still due. A closed loop leaves them, as wrk does."""
+        """Wait for the answers that are still due."""
         give_up = time.monotonic() + PATIENCE_S
-        while self._job.rate and (self._open or self._overdue) and time.monotonic() < give_up:
+        while (self._open or self._overdue) and time.monotonic() < give_up:
             await asyncio.sleep(0.01)
-        if self._job.rate and (missing := self._open + len(self._overdue)):
+        if missing := self._open + len(self._overdue):
             self.outcome.errors["no answer"] += missing
 
 

@@ -23,10 +23,16 @@ class Load:
 
     tool: str
     rate: float  # answers a second
-    requests: int  # answers
+    requests: int  # answers in time
     p50_ms: float
     p99_ms: float
     errors: str  # "" when there were none
+    late: int = 0  # answers after the time, whose cost is in the server's account; wrk does not wait for them
+
+    @property
+    def answers(self) -> int:
+        """All answers: what the server's CPU time is divided by."""
+        return self.requests + self.late
 
 
 async def closed(port: int, requests: Path, *, again: bool, connections: int, seconds: float) -> Load:
@@ -72,7 +78,7 @@ async def _process(job: Job) -> Outcome:
         raise RuntimeError(f"a load client ended with {process.returncode}")
     told = json.loads(printed)
     kept = [(moment, body) for moment, body in told["kept"]]
-    return Outcome(told["seconds"], told["latencies_ms"], Counter(told["errors"]), kept)
+    return Outcome(told["seconds"], told["latencies_ms"], Counter(told["errors"]), kept, told["late"])
 
 
 def merged(outcomes: Iterable[Outcome]) -> Outcome:
@@ -81,6 +87,7 @@ def merged(outcomes: Iterable[Outcome]) -> Outcome:
     for outcome in outcomes:
         whole.seconds = max(whole.seconds, outcome.seconds)
         whole.latencies_ms += outcome.latencies_ms
+        whole.late += outcome.late
         whole.errors += outcome.errors
         whole.kept += outcome.kept
     whole.kept.sort()
@@ -97,6 +104,7 @@ def summary(outcome: Outcome) -> Load:
         median(taken) if taken else 0.0,
         percentile(taken, 99) if taken else 0.0,
         describe(outcome.errors),
+        outcome.late,
     )
 
 

@@ -31,10 +31,10 @@ async def throughput(ground: Ground, suite: Suite = "p256") -> Result:
     finally:
         await server.stop()
     errors = [done.errors for done in (first, *(done for done, _ in runs)) if done.errors]
-    answered = first.requests + sum(done.requests for done, _ in runs)
+    answered = first.answers + sum(done.answers for done, _ in runs)
     logged = await node.size()
     done, spent = sorted(runs, key=lambda each: each[0].rate)[(len(runs) - 1) // 2]
-    cpu_us = spent.per(done.requests) * 1e6
+    cpu_us = spent.per(done.answers) * 1e6
     per_core, raw = limits.verify_rate_per_core(suite, 1.0), limits.verify_rate(suite, 2.0, 2)
     bare = await _tool_alone(ground)
     detail = (
@@ -69,7 +69,7 @@ async def growth(ground: Ground) -> Result:
                 done, spent = await run(ground, server, ground.chains, ground.scale.seconds / 2, AHEAD_PER_S)
             finally:
                 await server.stop()
-            cost.append(spent.per(done.requests) * 1e6)
+            cost.append(spent.per(done.answers) * 1e6)
             errors += [done.errors] if done.errors else []
     few, many = (median(cost) for cost in costs)
     detail = (

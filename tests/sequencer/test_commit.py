@@ -356,7 +356,7 @@ async def test_head_times_rise_strictly_when_the_clock_stands_still() -> None:
     found = await recovered(await new_disk())
     times = [found.published.head.timestamp_ms]
     for number in range(3):
-        times.append((await found.commit([submission(number)])).head.timestamp_ms)
+        times.append((await found.commit([submission(number)]))[0].head.timestamp_ms)
         times.append((await found.heartbeat()).head.timestamp_ms)
     assert times == sorted(set(times))
 
@@ -367,7 +367,7 @@ async def test_no_leaf_is_younger_than_its_head() -> None:
     found = await recovered(disk, clock=clock)
     for number in range(3):
         clock.advance(7)
-        published = await found.commit([submission(number)])
+        published, _ = await found.commit([submission(number)])
         _, timestamp_ms, _ = X509.parts(disk.entries[number])
         assert timestamp_ms == published.head.timestamp_ms == clock.wall_ms()
 
@@ -379,7 +379,7 @@ async def test_a_clock_set_back_by_less_than_a_second_is_bridged() -> None:
     clock.jump(last - 999 - clock.wall_ms())
     assert (await found.heartbeat()).head.timestamp_ms == last + 1
     clock.advance(1)
-    assert (await found.commit([submission(3)])).head.timestamp_ms == last + 2
+    assert (await found.commit([submission(3)]))[0].head.timestamp_ms == last + 2
 
 
 async def test_a_clock_set_back_further_stops_signing_until_past_the_last_head() -> None:
