@@ -6,6 +6,7 @@
     submit      chains sent to a log; `backlog` finds them, `receipts` keeps what was answered, `pace` holds back
     bearer      tokens, each for one place
     signed_request, records    a member's signature over a request, and what a court checks of it
+    events      events made of signed documents; `held` until `event_sender` has brought them; `event_verifier`
 
 All who read know a log as a `LogReader`, which the HTTP client and the log itself both are.
 """
