@@ -1,10 +1,10 @@
 """The way into a log of events: requests that members signed, receipts out (design.md section 5).
 
-A request passes these in order:
+A request, whose signature was verified before its body was read (`log.api.auth`), passes these in order:
 
     1. the log takes entries at all (410)
-    2. its client's rate; then, before its body was read, its signature (`log.api.auth`)
-    3. its body is read (400), and says what its signature says: the member
+    2. its client's rate
+    3. its body is a batch (400), and of the member that signed
     4. alone among requests of its member and seq; if that number is known the same body goes on where it stands,
        another one is 409
     5. its member's rate and share, the log's rate, whether the log takes anything now
