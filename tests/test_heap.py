@@ -27,7 +27,7 @@ def test_what_was_there_is_set_apart_and_all_is_as_before_afterwards() -> None:
 def test_cycles_that_are_made_meanwhile_are_found_without_being_asked_for() -> None:
     with heap.settled():
         lost = weakref.ref(Knot())
-        kept = []
+        kept: list[list[int]] = []
         while lost() is not None and len(kept) < 2 * heap.THRESHOLDS[0]:
             kept.append([])
         assert lost() is None
