@@ -4,6 +4,11 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast values are drawn says how busy the machine is.
+settings.register_profile("twinlog", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("twinlog")
 
 # Nothing else may be skipped where CI=true; the list is printed with every run (`-ra`).
 ALLOWED = (

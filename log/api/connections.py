@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import httptools
 import uvicorn
@@ -302,7 +302,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = _BEHIND  # the cycle has them
         if (cycle := self.cycle) is not None:
-            cycle.scope[exchange.KEY] = exchange.Exchange(cycle)  # type: ignore[literal-required]
+            cast("dict[str, Any]", cycle.scope)[exchange.KEY] = exchange.Exchange(cycle)
         self._silent_bytes = 0
         if self.pipeline:
             together = sum(_size(cycle.scope["raw_path"], cycle.scope["headers"]) for cycle, _ in self.pipeline)
