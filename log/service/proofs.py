@@ -43,22 +43,30 @@ class Proofs:
     async def inclusion(self, index: int, size: int, published: int) -> list[bytes]:
         """Return PATH(index, D[size]), leaf side first; 0 <= index < size <= published, the tree there is."""
         found = []
+        known = -1  # the level whose tile is at hand: all siblings of a level that are in a tile are in the same
+        tile: tuple[bytes, ...] | None = None  # None where that tile is not full
         for height, number in siblings(index, size):
-            level, inside = divmod(height, TILE_HEIGHT)
-            n = number >> TILE_HEIGHT - inside
+            level, inside = height // TILE_HEIGHT, height % TILE_HEIGHT
+            if level != known:
+                known, n = level, number >> TILE_HEIGHT - inside
+                full = (n + 1) << TILE_HEIGHT * (level + 1) <= published
+                tile = await self._full(level, n) if full else None
             end = number + 1 << height
-            if (n + 1) << TILE_HEIGHT * (level + 1) <= published and end <= size:
-                tile = self._tiles.get((level, n))
-                if tile is None:
-                    self.misses += 1
-                    tile = await self._expand(level, n)
-                else:
-                    self.hits += 1
+            if tile is not None and end <= size:
                 at = (number & (TILE_WIDTH >> inside) - 1) * HASH_SIZE
                 found.append(tile[inside][at : at + HASH_SIZE])
             else:
                 found.append(await self._other(number << height, min(end, size), size))
         return found
+
+    async def _full(self, level: int, n: int) -> tuple[bytes, ...]:
+        """Return the heights of a full tile."""
+        tile = self._tiles.get((level, n))
+        if tile is None:
+            self.misses += 1
+            return await self._expand(level, n)
+        self.hits += 1
+        return tile
 
     async def _expand(self, level: int, n: int) -> tuple[bytes, ...]:
         expanded = heights(await self._sources.tile(level, n))
