@@ -2,7 +2,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from itertools import chain
@@ -13,6 +14,7 @@ import httpx
 import typer
 
 from log import state
+from log.certs.certificate import parse as certificate_of
 from log.cli import events
 from log.cli.submit import submit
 from log.client import pem
@@ -23,6 +25,7 @@ from log.client.http import HttpLog
 from log.client.proofs import ProofSource
 from log.client.proofs import upgrade as upgraded
 from log.client.receipts import SUFFIX, Receipt, walk
+from log.client.recognition import Said
 from log.client.submit import Submitter
 from log.client.trust import Judged, Trust
 from log.client.verifier import Proven, verify_proof
@@ -134,6 +137,10 @@ def verify(
     ] = None,
 ) -> None:
     """Verify a document with its receipt, or a certificate with its proof, offline. Exit 1 when it does not hold."""
+    if bundle is not None and not genesis:
+        raise SettingsError("--genesis: a bundle counts from a genesis that you rely on")
+    trust = None if bundle is None else Trust.open(bundle.read_bytes(), b64decode(genesis, 32))
+    now_ms = time.time_ns() // 1_000_000
     receipt = second.read_bytes()
     if events.is_event_receipt(receipt):
         document = first.read_bytes()
@@ -141,7 +148,7 @@ def verify(
         value = None if signature is None else signature.read_bytes()
         logged = _judged(
             receipt,
-            *(policy, bundle, genesis),
+            *(policy, trust),
             lambda relied_on: verify_event(
                 receipt,
                 document,
@@ -153,30 +160,47 @@ def verify(
             ),
         )
         print(events.statement(logged))
+        if trust is not None and signer is not None:
+            said = {"signed": logged.event.at_ms, "logged": logged.timestamp_ms, "now": now_ms}
+            print("\n".join(_recognition(trust, signer, said)))
         return
     if (certificate, signature, certificate_proof) != (None, None, None):
         raise SettingsError(f"--certificate, --signature, --certificate-proof: {second} is no receipt of an event")
     proof, der = first.read_bytes(), pem.read(second)[0]
     proven = _judged(
         proof,
-        *(policy, bundle, genesis),
+        *(policy, trust),
         lambda relied_on: verify_proof(proof, der, relied_on, provisional=provisional),
     )
     print(_statement(proven))
+    if trust is not None:
+        dates = {"issued": certificate_of(der).not_before_ms, "logged": proven.timestamp_ms, "now": now_ms}
+        print("\n".join(_recognition(trust, der, dates)))
 
 
-def _judged(
-    raw: bytes, policy: Path | None, bundle: Path | None, genesis: str, verify: Callable[[Policy], Judged]
-) -> Judged:
+def _judged(raw: bytes, policy: Path | None, trust: Trust | None, verify: Callable[[Policy], Judged]) -> Judged:
     """Verify a proof by a policy file, or by what governance says of the proof's own time."""
-    if (policy is None) == (bundle is None):
+    if (policy is None) == (trust is None):
         raise SettingsError("say by what to verify: --policy, or --trust with --genesis")
-    if policy is not None:
-        return verify(Policy.parse(policy.read_bytes()))
-    if bundle is None or not genesis:
-        raise SettingsError("--genesis: a bundle counts from a genesis that you rely on")
+    if trust is None:
+        return verify(Policy.parse(policy.read_bytes() if policy else b""))
     _, checkpoint = parse_signed(TlogProof.parse(raw).checkpoint)
-    return Trust.open(bundle.read_bytes(), b64decode(genesis, 32)).judge(checkpoint.origin, verify)
+    return trust.judge(checkpoint.origin, verify)
+
+
+def _recognition(trust: Trust, der: bytes, dates: Mapping[str, int]) -> Iterator[str]:
+    """Say what both sides' lists said of a certificate on each date, one line a date; they may differ."""
+    yield "What trust lists say of the certificate, which its being logged does not imply:"
+    for what, date_ms in dates.items():
+        found = trust.recognition(der, date_ms)
+        date = datetime.fromtimestamp(date_ms / 1000, UTC).isoformat(timespec="seconds")
+        yield f"  {what}, {date}: mutually recognised: {found.mutual}; {'; '.join(map(_of_side, found.sides))}"
+
+
+def _of_side(said: Said) -> str:
+    types = ", ".join(f"{name} {status}" for name, status in sorted(said.types.items()))
+    issuer = f"issuer {said.issuer_id} {said.issuer}" if said.issuer_id else "issuer not listed"
+    return f"{said.side}: {issuer}, {types or 'no type'}"
 
 
 def upgrade(

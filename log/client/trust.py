@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from log.client.recognition import Recognition, recognition
 from log.client.verifier import verify_identity
 from log.errors import BadSignature, LogError, PolicyNotMet, VerificationError
 from log.formats.policy import Policy, PolicyLog
@@ -67,6 +68,11 @@ class Trust:
                 raise VerificationError(
                     f"this bundle lacks {signed.action.chain} {signed.action.seq}: it is older than the one in use"
                 )
+
+    def recognition(self, der: bytes, date_ms: int) -> Recognition:
+        """Return what both sides' lists said of a certificate on a date; before genesis, what it says of that date."""
+        state = Timeline(self.chains).at(max(date_ms, self.bundle.genesis.created_ms))
+        return recognition(der, state.trust_lists, date_ms)
 
     def judge(self, origin: str, verify: Callable[[Policy], Judged]) -> Judged:
         """Verify a proof of a log by the policy of its own time; newer policies are tried first.

@@ -41,7 +41,10 @@ async def test_a_proof_verifies_by_the_bundle_of_its_day_and_by_a_later_one(tmp_
         then, later = str(of_then), str(of_later)
         assert "0 of joint" in twinlog("trust", "export", url, then, *genesis)
         held = ["verify", str(proof), str(certificate), "--trust"]
-        assert "vouched" in twinlog(*held, then, *genesis)
+        said = twinlog(*held, then, *genesis)
+        assert "vouched" in said
+        assert said.count("mutually recognised: absent; ") == 3  # issued, logged, now: its issuer is listed, no type is
+        assert said.count("hk: issuer ") == said.count("gd: issuer ") == 3
 
         new = witness_signer("new.twinlog.example/witness", 77).vkey.encode()
         policy = Policy.parse(f"witness new {new}\nquorum new\n").encode()
