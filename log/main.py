@@ -6,7 +6,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -151,7 +151,7 @@ class _Builder:
             url,
             settings.heartbeat_s * 1000,
         )
-        governed = None if governing is None else self._govern(*governing, witness, known)
+        governed = None if governing is None else self._govern(*governing, witness)
         self._admit()
         self._governance = [
             Governance(
@@ -185,9 +185,7 @@ class _Builder:
         )
         return self._node
 
-    def _govern(
-        self, ledger: Ledger, authority: GovernedAuthority, witness: NodeWitness, known: Mapping[str, tuple[VKey, ...]]
-    ) -> tuple[Actions, Governed]:
+    def _govern(self, ledger: Ledger, authority: GovernedAuthority, witness: NodeWitness) -> tuple[Actions, Governed]:
         """Put together what takes actions in and what the node makes of them."""
         settings = self._settings
         hosted = next(each for each in self._logs if each.family is GOVERNANCE)
@@ -201,7 +199,7 @@ class _Builder:
 
         actions = Actions(hosted, ledger, settings.node.encode(), vkeys_of, self._clock, look)
         governed = Governed(
-            Pinned(settings.node, settings.side, state.guards(settings), known),
+            Pinned(settings.node, settings.side, state.guards(settings)),
             authority.state,
             lambda: self._logs,
             self._guard,

@@ -7,18 +7,17 @@ before that is answered, so a restriction holds from then on; and every second, 
     2. whom its witness cosigns    5. what is frozen
     3. each log's policy           6. what is closed: written down before anybody is told
 
-What contradicts the settings is not done, and is a problem that `/healthz` shows.
+What cannot be done is a problem that `/healthz` shows.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from log.client.witness import check_witnessable
 from log.errors import Malformed
-from log.formats.note import VKey
 from log.governance.draft import Closing
 from log.governance.fold import State
 from log.node import closing
@@ -36,12 +35,11 @@ ALL_LOGS = "*"
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """What the settings of a node say, beside which governance can only add."""
+    """What the settings of a node say."""
 
     node: str
     side: str  # whose freezes of issuers count for its logs; "" for a node of no side
-    guards: tuple[GuardKey, ...]
-    witnessed: Mapping[str, tuple[VKey, ...]]  # keys by origin
+    guards: tuple[GuardKey, ...]  # beside which governance can only add
 
 
 class Governed:
@@ -74,14 +72,14 @@ class Governed:
         self._stopping = asyncio.Event()
         self.frozen_logs: frozenset[str] = frozenset()  # origins
         self.frozen_issuers: frozenset[bytes] = frozenset()  # SHA-256 of certificates
-        self._torn: list[str] = []  # what contradicts the settings
+        self._unwitnessed: list[str] = []  # logs of governance that no witness can take, and why
         self._judged: dict[str, Closing] = {}  # closings that were carried out, by origin
         self._ends: dict[str, str] = {}  # what is wrong with a closing
 
     @property
     def problems(self) -> list[str]:
         """What an operator or an authority has to look at."""
-        return [*self._torn, *(f"{origin}: {why}" for origin, why in self._ends.items())]
+        return [*self._unwitnessed, *(f"{origin}: {why}" for origin, why in self._ends.items())]
 
     @property
     def state(self) -> State:
@@ -108,7 +106,7 @@ class Governed:
             before, self._seen = self._seen, state
             hosted = list(self._logs())
             if before is None or replace(before, date_ms=state.date_ms) != state:
-                self._torn = []
+                self._unwitnessed = []
                 self._guards(state)  # 1
                 await self._peers(state, {each.origin for each in hosted})  # 2
                 if before is None or before.trust_lists != state.trust_lists:
@@ -132,13 +130,10 @@ class Governed:
         for origin, entry in state.logs.items():
             if entry.node == self._pinned.node or origin in own:
                 continue
-            if set(self._pinned.witnessed.get(origin, entry.vkeys)) != set(entry.vkeys):
-                self._torn.append(f"{origin}: governance gives it other keys than the settings, which hold here")
-                continue
             try:
                 check_witnessable(origin, entry.vkeys)
             except Malformed as error:
-                self._torn.append(f"{origin} cannot be witnessed: {error}")
+                self._unwitnessed.append(f"{origin} cannot be witnessed: {error}")
                 continue
             await self._witness.know(origin, entry.vkeys)
 
