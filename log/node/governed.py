@@ -11,7 +11,6 @@ What cannot be done is a problem that `/healthz` shows.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from log.governance.draft import Closing
 from log.governance.fold import State
 from log.node import closing
 from log.node.guard import Guard, GuardKey
+from log.node.looking import Looking
 from log.node.witness import NodeWitness
 from log.sequencer.clock import Clock
 from log.service.log import Log
@@ -29,7 +29,6 @@ from log.storage import HeadStore
 
 logger = logging.getLogger("twinlog.governance")
 
-LOOK_S = 1.0  # between two looks at what the time has brought
 ALL_LOGS = "*"
 
 
@@ -42,7 +41,7 @@ class Pinned:
     guards: tuple[GuardKey, ...]  # beside which governance can only add
 
 
-class Governed:
+class Governed(Looking):
     """Brings one node in line with its governance, look after look."""
 
     def __init__(
@@ -58,6 +57,7 @@ class Governed:
         on_closed: Callable[[], None],
     ) -> None:
         """`state` tells what holds at a time; `admit` says anew under whom logs admit."""
+        super().__init__()
         self._pinned = pinned
         self._state = state
         self._logs = logs
@@ -69,7 +69,6 @@ class Governed:
         self._on_closed = on_closed
         self._seen: State | None = None
         self._looking = asyncio.Lock()
-        self._stopping = asyncio.Event()
         self.frozen_logs: frozenset[str] = frozenset()  # origins
         self.frozen_issuers: frozenset[bytes] = frozenset()  # SHA-256 of certificates
         self._unwitnessed: list[str] = []  # logs of governance that no witness can take, and why
@@ -87,17 +86,6 @@ class Governed:
         if self._seen is None:
             raise AssertionError("asked before the first look")
         return self._seen
-
-    async def run(self) -> None:
-        """Look until `stop`; a look that has begun is never cut off, since it may be writing."""
-        while not self._stopping.is_set():
-            await self.look()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), LOOK_S)
-
-    def stop(self) -> None:
-        """Let `run` end after the look under way."""
-        self._stopping.set()
 
     async def look(self) -> None:
         """Bring the node in line. `StateRefused` and `StoreFailed` end it."""

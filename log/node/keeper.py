@@ -9,7 +9,6 @@ waiting for a guard is a note there.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +16,12 @@ from dataclasses import dataclass
 from log.errors import SettingsError, Unavailable
 from log.node import calendar, closing
 from log.node.guard import Guard
+from log.node.looking import Looking
 from log.sequencer.clock import Clock
 from log.service.log import Log
 from log.storage import HeadStore
 
 logger = logging.getLogger("twinlog.shards")
-
-LOOK_S = 1.0  # between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class Term:
     closed: bool
 
 
-class Keeper:
+class Keeper(Looking):
     """One task that looks, every second. `logs` and `term` tell what the node hosts."""
 
     def __init__(
@@ -74,6 +72,7 @@ class Keeper:
         bring_up: Callable[[Series, int], Awaitable[None]],
         on_closed: Callable[[], None] = lambda: None,
     ) -> None:
+        super().__init__()
         self._series = series
         self._timing = timing
         self._heads = heads
@@ -85,20 +84,8 @@ class Keeper:
         self._on_closed = on_closed
         self._written: set[str] = set()  # origins of logs that were closed since the start
         self._looking = asyncio.Lock()
-        self._stopping = asyncio.Event()
         self.problems: list[str] = []  # what an operator has to do
         self.notes: list[str] = []  # what is waited for
-
-    async def run(self) -> None:
-        """Look until `stop`; a look that has begun is never cut off, since it may be writing."""
-        while not self._stopping.is_set():
-            await self.look()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), LOOK_S)
-
-    def stop(self) -> None:
-        """Let `run` end after the look under way."""
-        self._stopping.set()
 
     def awaited(self, hosted: Log) -> str:
         """Say why a log needs no guard yet, "" when it does: it is a shard, empty, and its window has not begun."""
