@@ -19,6 +19,7 @@ from log.client.witness import check_witnessable
 from log.errors import Malformed
 from log.governance.draft import Closing
 from log.governance.fold import State
+from log.governance.logs import ALL_LOGS
 from log.node import closing
 from log.node.guard import Guard, GuardKey
 from log.node.looking import Looking
@@ -28,8 +29,6 @@ from log.service.log import Log
 from log.storage import HeadStore
 
 logger = logging.getLogger("twinlog.governance")
-
-ALL_LOGS = "*"
 
 
 @dataclass(frozen=True, slots=True)
