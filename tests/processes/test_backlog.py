@@ -63,7 +63,8 @@ def _folders(w: World, folder: Path, count: int) -> tuple[Path, Path, Path]:
     spoilt = "-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n"
     bundle.write_text(bundle.read_text().replace("-----BEGIN", f"{spoilt}-----BEGIN", 1))
     (certificates / "junk.der").write_bytes(b"no certificate")
-    (certificates / "forged.pem.cer").write_bytes(w.promises.issuer.certificate(9)[:-1] + b"\0")
+    signed = w.promises.issuer.certificate(9)
+    (certificates / "forged.pem.cer").write_bytes(signed[:-1] + bytes([signed[-1] ^ 1]))
     (certificates / "empty.crt").write_bytes(b"")
     (certificates / "gone.der").symlink_to(certificates / "nowhere")
     (certificates / "a folder, named.der").mkdir()
