@@ -241,7 +241,15 @@ class _Builder:
             self._terms.__getitem__,
             self._bring_up,
             self._anchor_now,
+            lambda: self._named_here().keys(),
         )
+
+    def _named_here(self) -> dict[str, tuple[VKey, ...]]:
+        """Return the keys of each log that governance gives this node, by origin."""
+        if self._governed is None:
+            return {}
+        named = self._governed.state.logs.values()
+        return {entry.origin: entry.vkeys for entry in named if entry.node == self._settings.node}
 
     async def _bring_up(self, series: Series, year: int) -> None:
         """Create a shard and take it up. `SettingsError` and `Unavailable` before anything is written."""
@@ -250,6 +258,8 @@ class _Builder:
         table = of.shard(year)
         own = state.log_keys(self._settings, table)
         keys.require_distinct([*self._signers, *own.signers])
+        if set(self._named_here().get(table.origin, own.vkeys)) != set(own.vkeys):
+            raise SettingsError(f"governance names other keys for {table.origin} than this node has")
         _policy_of(table, of)
         await state.create_shard(self._settings, table, self._heads, self._clock)
         hosted = await self._add_log(table, of, own)

@@ -1,5 +1,7 @@
 """Brings up shards and closes logs when their time has come, while the node runs (`calendar` says when).
 
+A shard comes before its time when governance names it (`log-add`), with the keys that this node has for it.
+
 Both are for ever, so neither is done on the word of this machine's clock alone: a guard must have spoken for what
 this node hosts since the last start or parting, and must bear the clock out (`Guard.permit_for_ever`). Without
 guards the clock is all there is.
@@ -10,11 +12,11 @@ waiting for a guard is a note there.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from log.errors import SettingsError, Unavailable
-from log.node import calendar, closing
+from log.node import calendar, closing, shards
 from log.node.guard import Guard
 from log.node.looking import Looking
 from log.sequencer.clock import Clock
@@ -71,7 +73,9 @@ class Keeper(Looking):
         term: Callable[[str], Term],
         bring_up: Callable[[Series, int], Awaitable[None]],
         on_closed: Callable[[], None] = lambda: None,
+        named: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        """`named` tells the origins of this node's logs that governance has: a shard among them comes when it says."""
         super().__init__()
         self._series = series
         self._timing = timing
@@ -82,6 +86,7 @@ class Keeper(Looking):
         self._term = term
         self._bring_up = bring_up
         self._on_closed = on_closed
+        self._named = named
         self._written: set[str] = set()  # origins of logs that were closed since the start
         self._looking = asyncio.Lock()
         self.problems: list[str] = []  # what an operator has to do
@@ -110,11 +115,18 @@ class Keeper(Looking):
                 await self._close(log_, why)
         for series in self._series:
             due = calendar.due_years(series.first_year, now_ms, self._timing.ahead_days)
-            for year in () if series.closed else due:
+            years = sorted({*due, *self._years_named(series)})
+            for year in () if series.closed else years:
                 origin = series.shard_origin(year)
                 if origin not in hosted and self._permitted(f"{origin} is to be created", notes):
                     await self._create(series, year, problems, notes)
         self.problems, self.notes = problems, notes
+
+    def _years_named(self, series: Series) -> set[int]:
+        begin = f"{series.origin}-"
+        tails = {origin.removeprefix(begin) for origin in self._named() if origin.startswith(begin)}
+        years = {int(tail) for tail in tails if len(tail) == shards.YEAR_DIGITS and tail.isascii() and tail.isdigit()}
+        return {year for year in years if year >= series.first_year}
 
     def _closing(self, hosted: Log, now_ms: int) -> str:
         """Return why a log must close now, or ""."""

@@ -40,7 +40,8 @@ def _script(w: World, folder: Path) -> None:
     (certificates / "one.pem").write_text(pem(issuer.certificate(1), *issuer.issuers))
     (certificates / "two.der").write_bytes(issuer.certificate(2))  # its chain comes from --issuers
     (certificates / "junk.crt").write_bytes(b"no certificate")
-    (certificates / "unlisted.der").write_bytes(issuer.certificate(3)[:-1] + b"\x00")
+    forged = issuer.certificate(3)
+    (certificates / "unlisted.der").write_bytes(forged[:-1] + bytes([forged[-1] ^ 1]))
     for number, der in enumerate(issuer.issuers):
         (issuers / f"{number}.der").write_bytes(der)
 

@@ -12,7 +12,7 @@ from log import main, state
 from log.client.audit import audit
 from log.errors import Conflict, Denied, SettingsError, StateRefused
 from log.formats.checkpoint import parse_signed
-from tests.support.engine import until
+from tests.support.engine import FakeClock, log_signers, until
 from tests.support.nodes import put_row, rows
 from tests.support.sharded import ORIGIN, Place, Running, digest, ms
 
@@ -405,3 +405,25 @@ async def test_a_node_never_witnesses_a_shard_of_its_own(place: Place) -> None:
     (place.folder / "twinlog.toml").write_text(f'{text}[[witnessed]]\norigin = "{SHARD}"\nvkeys = {vkeys}\n')
     with pytest.raises(SettingsError, match="never witnesses its own"):
         await main.build(place.settings, place.clock, "http://node")
+
+
+@pytest.mark.parametrize("keys", ["its own", "others"])
+async def test_governance_brings_up_next_years_shard_before_its_time(tmp_path: Path, keys: str) -> None:
+    place = Place(tmp_path / "node", FakeClock(ms(2027, 8)), governed=True)
+    await place.create()
+    origin = f"{ORIGIN}-2028"
+    vkeys = state.public_keys(place.settings, place.clock)[origin]
+    if keys == "others":
+        vkeys = [signer.vkey.encode() for signer in log_signers(origin, 9)]
+    window = ["2028-01-01T00:00:00Z", "2029-01-01T00:00:00Z"]
+    named = {"origin": origin, "node": "HK", "name": "x509-2028", "family": "x509", "vkeys": vkeys, "window": window}
+    note = await place.council.sign("hk", "log-add", named)
+    async with place.running() as running:
+        assert running.names == ["x509-2025", "x509-2026", "x509-2027"]
+        await running.node.actions["governance"].add(note)
+        await running.keeper.look()
+        came = "x509-2028" in running.names
+        assert came is (keys == "its own")
+        assert any("governance names other keys" in each for each in running.keeper.problems) is not came
+    async with place.running() as running:
+        assert ("x509-2028" in running.names) is (keys == "its own")

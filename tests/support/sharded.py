@@ -17,6 +17,7 @@ from log.api.app import Options, create_app
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, cosign, sign_note
+from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
 from log.formats.guard_push import GuardPush
 from log.formats.note import KeyType, Note
@@ -46,6 +47,7 @@ class Place:
     table: str = 'shards = "yearly"\nfirst_year = 2025\n'  # lines of the log's table
     top: str = ""  # lines before it
     guarded: bool = False
+    governed: bool = False  # by a genesis that lists the same issuers, instead of a signed list
     chains: dict[tuple[int, int], list[bytes]] = field(default_factory=dict)  # signed once
 
     async def make(self) -> None:
@@ -62,7 +64,19 @@ class Place:
         note = await sign_note(listed.note_text(), 0, [AUTHORITY])
         (self.folder / "list" / "trustlist.note").write_bytes(note.encode())
         (self.folder / "policy").write_text("quorum none\n")
+        if self.governed:
+            self.council.begin(("hk", "gd"), {"hk": [("trust-list", {"list": listed.value()})]})
         self.write()
+
+    @property
+    def council(self) -> Council:
+        return Council(self.folder / "authorities")
+
+    def _lists(self) -> str:
+        if not self.governed:
+            return f'[[trustlists]]\nside = "hk"\npath = "list"\nsigners = {json.dumps([AUTHORITY.vkey.encode()])}\n'
+        pin = sha256(self.council.genesis_file.read_bytes()).hexdigest()
+        return f'[governance]\ngenesis = "authorities/genesis.json"\nsha256 = "{pin}"\n'
 
     def write(self) -> None:
         """Write the settings file as it is to be now."""
@@ -72,7 +86,7 @@ class Place:
             f'[[logs]]\nname = "x509"\nfamily = "x509"\norigin = "{ORIGIN}"\npolicy = "policy"\n{self.table}',
             'bodies = "public"\n',
             '[[logs]]\nname = "governance"\nfamily = "governance"\norigin = "hk.example/gov"\npolicy = "policy"\n',
-            f'[[trustlists]]\nside = "hk"\npath = "list"\nsigners = {json.dumps([AUTHORITY.vkey.encode()])}\n',
+            self._lists(),
         ]
         if not self.guarded:
             text.insert(0, "guards = []\n")
