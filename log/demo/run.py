@@ -28,6 +28,7 @@ from log.demo.papers import Desk
 from log.demo.processes import Process
 from log.errors import LogError, Unreachable, VerificationError
 from log.formats.family import EVENTS
+from log.formats.text import b64encode
 
 VOUCH_TIMEOUT_S = 60.0
 
@@ -211,6 +212,7 @@ def _summary(
             f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: "
             + ", ".join(f"{site.url}/{family}" for family in deployment.families)
         )
+    console.print(f"Genesis, which all of them pin: {b64encode(deployment.council.genesis().hash)}", soft_wrap=True)
     console.print(f"Files: {deployment.folder}")
 
 

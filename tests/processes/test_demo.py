@@ -102,13 +102,14 @@ def assert_private(folder: Path) -> None:
 
 
 def follow_the_readme(folder: Path, said: str) -> str:
-    """Type the README's six commands, with what the demonstration printed; return all that they say."""
+    """Type the README's nine commands, with what the demonstration printed; return all that they say."""
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
     commands = [line[2:] for line in readme.splitlines() if line.startswith("$ .venv/bin/twinlog ")]
-    assert len(commands) == 6
+    assert len(commands) == 9
     [url] = re.findall(r"^HK: (http://[0-9.:]+)/ ", said, re.MULTILINE)
     script = "\n".join(commands).replace(".venv/bin/twinlog", f"{sys.executable} -m log")
-    environment = {**os.environ, "D": str(folder), "U": f"{url}/x509", "PYTHONPATH": str(CHECKOUT)}
+    [genesis] = re.findall(r"^Genesis, .*: (\S+)$", said, re.MULTILINE)
+    environment = {**os.environ, "D": str(folder), "U": f"{url}/x509", "G": genesis, "PYTHONPATH": str(CHECKOUT)}
     ran = subprocess.run(
         ["bash", "-ec", script], check=False, cwd=folder, env=environment, capture_output=True, text=True
     )
