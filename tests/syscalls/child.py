@@ -41,6 +41,7 @@ from log.sequencer.loop import SequencerConfig
 from log.service.log import Log
 from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore, Index, Swap
+from log.storage.leveldb import LevelData
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 from monitor.judge import Head
 from monitor.store import KeptAction, Store
@@ -52,7 +53,16 @@ MARK = ".said-"  # files that are never there; asking for the nth says that the 
 STATE = "monitor/state.sqlite"
 STATE_KEY = "m+00000000+key"
 EXIT_CRASHED = 71  # the step `crash` did what it is for
+COMPACTION_S = 3.0  # in which a compaction of a hundred kilobytes has ended, or has failed
+POLL_S = 0.005
+LEVELS = 7  # of a LevelDB
 PACE = SequencerConfig(linger_ms=0, heartbeat_ms=20, index_sync_ms=10)  # by a clock that only steps move
+
+
+def tables_of(data: LevelData) -> int:
+    """Return how many tables a LevelDB has by its own account, which takes no file call."""
+    database = data._db._db
+    return sum(int(database.get_property(f"leveldb.num-files-at-level{level}".encode())) for level in range(LEVELS))
 
 
 class Ended(Exception):
@@ -74,6 +84,8 @@ class Run:
     hosted: Log | None = None
     heads: HeadStore | None = None
     index: Index | None = None
+    data: LevelData | None = None
+    tables: int = 0  # of the data store, when it was opened
     witness: NodeWitness | None = None
     failures: list[LogError] = field(default_factory=list)
     fold_swaps: int = 256  # of the head store, or writes of a monitor's state
@@ -129,6 +141,7 @@ class Run:
         settings, own = self.settings, state.log_keys(self.settings, self.table)
         self.heads = heads = SqliteHeads(settings.heads_file, HeadLimits(fold_swaps=self.fold_swaps))
         data, self.index = state.open_stores(settings, self.table, create=False, create_index=True)
+        self.data, self.tables = data, tables_of(data)
         halts, gate = Halts(heads), GateInHand()
         self.hosted = await open_log(
             self.table.origin,
@@ -159,6 +172,14 @@ class Run:
         for number, place in enumerate(placed, first):
             self.say(promise=[number, size, place.index, place.timestamp_ms])
         self._head()
+
+    async def compacted(self) -> None:
+        """Wait until LevelDB has made another table; of a failure it says nothing, so for as long as it never takes."""
+        assert self.data is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(COMPACTION_S):
+                while tables_of(self.data) == self.tables:
+                    await asyncio.sleep(POLL_S)
 
     async def beat(self) -> None:
         """Let the index sync and the heartbeat fall due, and wait for them."""

@@ -42,7 +42,6 @@ HARMLESS = re.compile(
             r"\w+ monitor/state\.sqlite(\.new)?-shm",
             r"\w+ monitor/state\.sqlite\.new.*",  # a draft, which is renamed when all is in it
             r"\w+ .*(/\d+\.ldb|/MANIFEST-\d+)",  # a compaction: LevelDB fails the next write, if one comes
-            r"fdatasync data/x509/(data|index)",  # the folder, by the same compaction; we sync names with fsync
         )
     )
 )

@@ -30,7 +30,9 @@ def _beat(place: Place) -> Steps:
 
 
 def _compact(place: Place) -> Steps:
-    return [["open"], place.append(1, BIG), ["window"], place.append(2, BIG), place.append(1), ["stop"]]
+    """The write after the overflow begins the compaction; what failed in it, the write after it must say."""
+    begun = [place.append(1, BIG), ["window"], place.append(2, BIG), place.append(1)]
+    return [["open"], *begun, ["compacted"], place.append(1), ["stop"]]
 
 
 def _swap(place: Place) -> Steps:
