@@ -24,6 +24,8 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     settings     the TOML file
     journal      what a node says while it runs: JSON or text, bounded, without secrets
     state        a node's keys and stores: made once, opened again
+    bounds       what the settings allow, as each layer has it
+    files        what the settings name, read and verified: trust lists, genesis, policies
     main         where all objects are put together, and nothing else puts any
     demo         a synthetic CA tree; two nodes and a monitor on one machine
     cli          `twinlog`

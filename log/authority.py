@@ -116,7 +116,7 @@ class FixedMembers:
         found = self.members.get(member)
         return () if found is None else found.keys
 
-    def role(self, member: str, date_ms: int) -> str | None:  # noqa: ARG002
+    def role(self, member: str, date_ms: int) -> str | None:  # noqa: ARG002 - it holds for all dates
         """Return the role of a member."""
         found = self.members.get(member)
         return None if found is None else found.role

@@ -8,27 +8,19 @@ import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
 
-from log import heap, journal, state
-from log.access import Role
+from log import bounds, files, heap, journal, state
 from log.api import server
 from log.api.app import Options, create_app
-from log.api.auth import Credentials, Token
-from log.api.connections import ConnectionLimits
-from log.api.limits import HttpLimits
-from log.api.server import Tls
 from log.api.vitals import Vitals
 from log.authority import Authority, FileAuthority, FixedMembers, GovernedAuthority, GovernedMembers, Members
-from log.certs.trustlist import TrustList
 from log.checking.messages import Rules
 from log.checking.pool import Pool
 from log.checking.pool import PoolLimits as CheckingLimits
 from log.crypto import keys
 from log.crypto.keys import LogKeys
 from log.crypto.notes import NoteSigner, sign_statement
-from log.errors import LogError, Malformed, SettingsError, StateRefused, StorageError, StoreFailed, Unavailable
+from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed, Unavailable
 from log.formats.checkpoint import is_rehearsal
 from log.formats.event import Entry
 from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
@@ -36,12 +28,10 @@ from log.formats.genesis import Genesis
 from log.formats.identity import Identity as IdentityStatement
 from log.formats.jcs import JSON
 from log.formats.note import VKey
-from log.formats.policy import Policy
 from log.formats.text import b64encode
 from log.formats.tlog_proof import EntryExtra
-from log.governance import fold
 from log.governance.ledger import Ledger
-from log.node import calendar, closing, trustlists
+from log.node import calendar, closing
 from log.node.actions import Actions
 from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
@@ -56,7 +46,7 @@ from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
-from log.service.admission import Admission, AdmissionLimits
+from log.service.admission import Admission
 from log.service.event_names import Known
 from log.service.events import EventIntake, EventLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
@@ -65,8 +55,8 @@ from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
-from log.settings import GovernanceTable, LogTable, NodeSettings, authority_of
-from log.storage import HeadStore, RecordStore
+from log.settings import LogTable, NodeSettings
+from log.storage import RecordStore
 
 logger = logging.getLogger("twinlog.main")
 
@@ -115,7 +105,7 @@ class _Builder:
         self._governed: Governed | None = None
         self._governance: list[Governance] = []
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
-        self._admission = Admission(_admission_limits(settings), clock.mono_ms)
+        self._admission = Admission(bounds.admission_limits(settings), clock.mono_ms)
         self._logs: list[Log] = []
         self._terms: dict[str, Term] = {}
         self._signers: list[NoteSigner] = []
@@ -128,11 +118,11 @@ class _Builder:
 
     async def node(self, url: str) -> Node:
         settings = self._settings
-        self._authority = await load_authority(settings, self._heads)
+        self._authority = await files.load_authority(settings, self._heads)
         governing = None
         if settings.governance is not None:
             self._guard.seal()
-            ledger = Ledger(load_genesis(settings.governance, settings.side))
+            ledger = Ledger(files.load_genesis(settings.governance, settings.side))
             self._authority = authority = GovernedAuthority(lambda: ledger.chains, settings.node)
             self._members = GovernedMembers(authority)
             governing = ledger, authority
@@ -260,7 +250,7 @@ class _Builder:
         keys.require_distinct([*self._signers, *own.signers])
         if set(self._named_here().get(table.origin, own.vkeys)) != set(own.vkeys):
             raise SettingsError(f"governance names other keys for {table.origin} than this node has")
-        _policy_of(table, of)
+        files.policy_of(table, of)
         await state.create_shard(self._settings, table, self._heads, self._clock)
         hosted = await self._add_log(table, of, own)
         self._signers += own.signers
@@ -293,7 +283,7 @@ class _Builder:
             report=partial(_tell_slow, table.name, limits.slow_commit_ms),
             on_failure=self._fail,
         )
-        policy = _policy_of(table, series)
+        policy = files.policy_of(table, series)
         hosted: Log
         scts = None if own.sct is None or own.log_id is None else SctIssuer(own.log_id, own.sct)
         witnessed = WitnessedHead(
@@ -427,46 +417,9 @@ class _Builder:
             self._node.fail(error)
 
 
-async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:
-    """Read and verify every configured trust list, and the keys that the settings name. `SettingsError`."""
-    lists: dict[str, TrustList] = {}
-    for table in settings.trustlists:
-        signers = [VKey.parse(signer) for signer in table.signers]
-        data, note = _read(table.path / "trustlist.json"), _read(table.path / "trustlist.note")
-        lists[table.side] = await trustlists.adopt(heads, table.side, data, note, signers, table.threshold)
-    return FileAuthority(
-        lists,
-        tuple(witness.vkey for table in settings.logs for witness in _policy(table.policy).witnesses),
-        state.witnessed(settings),
-        tuple(guard.cosigner for guard in state.guards(settings)),
-    )
-
-
-def load_genesis(table: GovernanceTable, side: str) -> Genesis:
-    """Read the genesis that the settings pin; `SettingsError` when it is another one, or cannot be read."""
-    data = _read(table.genesis)
-    if sha256(data).hexdigest() != table.sha256:
-        raise SettingsError(f"{table.genesis}: SHA-256 {sha256(data).hexdigest()}, not the one that is pinned")
-    try:
-        genesis = Genesis.parse(data)
-        fold.check_genesis(genesis)
-    except Malformed as error:
-        raise SettingsError(f"{table.genesis}: {error}") from error
-    if side and side not in genesis.sides:
-        raise SettingsError(f"side: this genesis has the sides {', '.join(genesis.sides)}")
-    return genesis
-
-
 async def _own_entry(row: bytes, _index: int) -> bytes:
     """Return the `extra` of a proof of an entry that only its log can show."""
     return EntryExtra(Entry.parse(row)).encode()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
 
 
 async def _statement(origin: str, own: LogKeys, now_ms: int) -> bytes:
@@ -481,85 +434,6 @@ def _tell_slow(log: str, slow_ms: int, commit: Commit) -> None:
     if taken_ms >= slow_ms:
         fields = {"log": log, "ms": taken_ms, "entries": commit.entries, "bytes": commit.bytes}
         logger.warning("slow commit", extra={"fields": fields})
-
-
-def _policy(path: Path) -> Policy:
-    try:
-        return Policy.parse(_read(path))
-    except Malformed as error:
-        raise SettingsError(f"{path}: {error}") from error
-
-
-def _policy_of(table: LogTable, series: LogTable) -> Policy:
-    """Return a log's policy. One that names logs must name this one, or a shard of the same log."""
-    policy = _policy(table.policy)
-    named = {line.vkey.name for line in policy.logs}
-    shards = {name for name in named if table is not series and name.startswith(f"{series.origin}-")}
-    if named and table.origin not in named and not shards:
-        raise SettingsError(f"{table.policy}: this policy is of other logs than {table.origin}")
-    return policy
-
-
-def _tls(settings: NodeSettings) -> Tls | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        if settings.tls_certificate != settings.tls_key:
-            raise SettingsError("tls_certificate, tls_key: both or neither")
-        return None
-    return Tls(settings.tls_certificate, settings.tls_key)
-
-
-def _admission_limits(settings: NodeSettings) -> AdmissionLimits:
-    """Return the bounds of what is submitted at once: no more than any of the queues behind can hold."""
-    limits = settings.limits
-    return AdmissionLimits(
-        max_client_rate_per_s=limits.max_client_rate_per_s,
-        max_issuer_rate_per_s=limits.max_issuer_rate_per_s,
-        max_member_rate_per_s=limits.max_member_rate_per_s,
-        rate_burst_s=limits.rate_burst_s,
-        max_rate_sources=limits.max_rate_sources,
-        submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
-        submitted_bytes=limits.pool_bytes,
-    )
-
-
-def _credentials(settings: NodeSettings, url: str, members: Members) -> Credentials:
-    tokens = [
-        Token(table.name, Role(table.role), table.side, bytes.fromhex(table.sha256), table.expires)
-        for table in settings.tokens
-    ]
-    authority = settings.authority or authority_of(settings.public_url or url)
-    return Credentials(settings.side, authority, members, settings.limits.max_created_skew_s, tokens)
-
-
-def _http_limits(settings: NodeSettings) -> HttpLimits:
-    limits = settings.limits
-    return HttpLimits(
-        max_body_bytes=limits.max_body_bytes,
-        max_events_bytes=limits.max_events_bytes,
-        max_held_bytes=limits.max_held_bytes,
-        body_timeout_s=limits.body_timeout_s,
-        read=limits.max_reads,
-        entries=limits.max_entry_reads,
-        prove=limits.max_proofs,
-        submit=limits.max_submissions,
-        events=limits.max_event_requests,
-        gossip=limits.max_gossip,
-        status=limits.max_status,
-    )
-
-
-def _connection_limits(settings: NodeSettings) -> ConnectionLimits:
-    limits = settings.limits
-    return ConnectionLimits(
-        max_connections=limits.max_connections,
-        max_head_bytes=limits.max_head_bytes,
-        max_pipelined=limits.max_pipelined,
-        head_timeout_s=limits.head_timeout_s,
-        idle_timeout_s=limits.idle_timeout_s,
-        body_timeout_s=limits.body_timeout_s,
-        send_timeout_s=limits.send_timeout_s,
-        max_unsent_bytes=limits.max_unsent_bytes,
-    )
 
 
 # --- serving --------------------------------------------------------------------------------------------------
@@ -585,7 +459,7 @@ async def _serve(
     announce: Callable[[str], None],
     members: Members,
 ) -> int:
-    tls = _tls(settings)
+    tls = bounds.tls_of(settings)
     if tls is None and not settings.behind_proxy and not server.stays_here(listener):
         raise SettingsError(
             f"listen: {settings.listen} is reached from other machines: set tls_certificate and tls_key, or "
@@ -602,9 +476,9 @@ async def _serve(
         logger.error("the state refuses: %s", error)  # noqa: TRY400 - an answer to the operator, not a crash
         return EXIT_STATE
     options = Options(
-        _credentials(settings, url, node.members),
+        bounds.credentials(settings, url, node.members),
         settings.behind_proxy,
-        _http_limits(settings),
+        bounds.http_limits(settings),
         settings.limits.slow_request_ms,
     )
     failed = asyncio.create_task(node.ended())
@@ -612,7 +486,13 @@ async def _serve(
     logger.info("serving", extra={"fields": {"node": node.name, "url": url, "version": node.version}})
     with heap.settled():
         await server.serve(
-            app, listener, settings.stop_timeout_s, failed, partial(announce, url), tls, _connection_limits(settings)
+            app,
+            listener,
+            settings.stop_timeout_s,
+            failed,
+            partial(announce, url),
+            tls,
+            bounds.connection_limits(settings),
         )
     logger.info("stopping", extra={"fields": {"node": node.name}})
     failed.cancel()

@@ -135,7 +135,9 @@ def test_some_openings_are_given_away(desk: Path, served: EventLog) -> None:
     twinlog(*arguments(desk, *online(desk, served)))
     receipt, out = desk / "lease.pdf.tlog-proof", desk / "for-the-bank.tlog-proof"
     assert twinlog("event", "disclose", receipt, "-o", out).output == f"{out}: opens document\n"
-    assert SUBJECT.encode() not in TlogProof.parse(out.read_bytes()).extra  # type: ignore[operator]
+    extra = TlogProof.parse(out.read_bytes()).extra
+    assert extra is not None
+    assert SUBJECT.encode() not in extra
     shown = twinlog("verify", desk / "lease.pdf", out, "--policy", desk / "events.policy", "--provisional")
     assert "committed to, not opened" in shown.output
     both: list[str | Path] = [

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
@@ -199,7 +199,7 @@ def refused_or_same(sent: Sent, head: RequestHead) -> None:
         (lambda p: p.replace("content-digest", "@signature-params"), "one signature"),
     ],
 )
-def test_a_signature_over_something_else_says_what_is_missing(change, match: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_signature_over_something_else_says_what_is_missing(change: Callable[[str], str], match: str) -> None:
     """Each is signed rightly by the member's own key."""
     sent = Sent()
     headers = sent.headers()
