@@ -29,7 +29,7 @@ from log.formats.family import EVENTS
 from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
-from log.settings import NodeSettings
+from log.settings import NodeSettings, authority_of
 
 SIDES = ("hk", "gd")
 FAMILIES = ("x509", "governance")
@@ -196,7 +196,7 @@ class Deployment:
             rows[side].append(("member-admit", {**member, "keys": [self.platform(side).vkey.encode()]}))
         rows[JOINT] = joint = []
         for side, site in self.sites.items():
-            node = {"name": site.name, "side": side, "url": site.url, "authority": site.host}
+            node = {"name": site.name, "side": side, "url": site.url, "authority": authority_of(site.url)}
             joint.append(("node-add", {**node, "witness": _witness(public, site)}))
             guard = {"node": site.name, "name": "monitor"}
             joint.append(("guard-add", {**guard, "cosigner": monitor["cosigner"], "push": monitor["push"]}))

@@ -8,6 +8,7 @@ import httpx
 from log.crypto.notes import sign_note
 from log.formats.action import JOINT, Action
 from log.formats.checkpoint import parse_signed
+from log.formats.genesis import Genesis
 from log.formats.names import EntryType
 from log.formats.note import Note
 from log.formats.text import b64encode
@@ -46,6 +47,8 @@ async def test_what_an_action_says_holds_at_once_and_after_a_restart(tmp_path: P
         genesis = await http.get(f"{w.site().url}/governance/genesis")
         assert genesis.content == w.deployment.council.genesis_file.read_bytes()
         assert (await state(http, w))["genesis"] == b64encode(sha256(genesis.content).digest())
+        named = [row.payload for row in Genesis.parse(genesis.content).initial[JOINT] if row.type == "node-add"]
+        assert [row["authority"] for row in named] == [w.site(side).url.partition("//")[2] for side in ("hk", "gd")]
 
         await w.submits(http, 1)
         (logged,) = [(number, der) for number, (der, _) in w.promises.scts.items()]
