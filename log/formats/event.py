@@ -138,6 +138,11 @@ def anchor_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     return Entry(EntryType.CHECKPOINT_ANCHOR, timestamp_ms, submitter, (), CONTENT_CHECKPOINT, note.encode())
 
 
+def is_action(data: bytes) -> bool:
+    """Say whether an entry is an action of governance, by its type alone: most entries of such a log are anchors."""
+    return data[2:4] == u16(EntryType.GOVERNANCE_ACTION)
+
+
 def action_entry(timestamp_ms: int, submitter: bytes, note: Note) -> Entry:
     """Take in an action of governance, with the lines under which it came."""
     return Entry(EntryType.GOVERNANCE_ACTION, timestamp_ms, submitter, (), CONTENT_ACTION, note.encode())

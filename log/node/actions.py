@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from log.client.entries import verify_entry
 from log.errors import Denied, Malformed, NotFound, StateRefused, VerificationError
-from log.formats.event import Entry, action_entry
+from log.formats.event import Entry, action_entry, is_action
 from log.formats.family import GOVERNANCE
 from log.formats.names import EntryType
 from log.formats.note import VKey
@@ -117,8 +117,9 @@ class Actions:
 
 def _action(row: bytes, where: str) -> Signed | None:
     """Return the action in an entry of a governance log, None for an entry that is something else."""
+    if not is_action(row):
+        return None
     try:
-        entry = Entry.parse(row)
-        return Signed.parse(entry.content) if entry.entry_type is EntryType.GOVERNANCE_ACTION else None
+        return Signed.parse(Entry.parse(row).content)
     except Malformed as error:
         raise StateRefused(f"{where} cannot be read by this version: {error}") from error

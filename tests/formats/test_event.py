@@ -1,14 +1,16 @@
 """Entries that are no certificates: their bytes, and the content of those types that are read."""
 
 import pytest
+from hypothesis import given
 
 from log.errors import Malformed
 from log.formats import names
 from log.formats.checkpoint import Checkpoint
-from log.formats.event import Entry, anchor_entry, genesis_entry
+from log.formats.event import Entry, anchor_entry, genesis_entry, is_action
 from log.formats.names import EntryType
 from log.formats.note import Note, Signature
 from log.formats.ref import Ref
+from tests.formats.strategies import ENTRIES
 
 LINE = Signature("hk.example/x509", b"\x01\x02\x03\x04", b"s" * 64)
 
@@ -89,3 +91,8 @@ def test_entries_of_another_format_or_an_unknown_type_are_refused(start: bytes) 
 
     with pytest.raises(Malformed):
         Entry.parse(start + raw[4:])
+
+
+@given(ENTRIES)
+def test_an_action_is_known_by_its_type_alone(entry: Entry) -> None:
+    assert is_action(entry.encode()) is (entry.entry_type is EntryType.GOVERNANCE_ACTION)
