@@ -13,6 +13,7 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     access       who may do what: one pure decision
     fair         PURE: rates, shares, turns: nobody's storm is everybody's
     governance   PURE: chains of signed actions, and what holds on a date            start at governance/chains.py
+    evidence     PURE: what a log or a side signed that excludes what it signed before
     client       a log from outside: reader, prover, verifier, witness's decision, auditor, submitter
     storage      four stores told apart by trust; LevelDB, SQLite, memory
     checking     chains are checked in processes beside the node                    start at checking/pool.py

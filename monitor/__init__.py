@@ -4,9 +4,7 @@ In reading order:
 
     outcome      what a look came to, and the exit codes
     limits       every bound, with its unit
-    judge        PURE: how two signed heads contradict each other
-    prefix       PURE: proof that a larger tree has another prefix
-    evidence     PURE: contradictions as objects that anyone checks
+    judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)
     rebuild      PURE: a tree grown from its entries
     logs         what is known of nodes, logs, witnesses, keys
     store        what is remembered; one SQLite database

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from log.client import LogReader
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.evidence.heads import Head
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
 from log.merkle.tiles import TILE_WIDTH
-from monitor.judge import Head, Place, place
+from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog

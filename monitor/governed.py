@@ -8,13 +8,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from log.errors import StateRefused
+from log.evidence import objects as evidence
+from log.evidence.heads import Kind
 from log.formats.genesis import Genesis
 from log.governance.chains import Chain, Chains, Signed, arrange
 from log.governance.fold import State
 from log.governance.ledger import Ledger
 from log.governance.timeline import Timeline
-from monitor import evidence
-from monitor.judge import Kind
 from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
 from monitor.store import Evidence, KeptAction, Store

@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 from log.client import LogReader, prover
 from log.crypto.notes import Opened
 from log.errors import BadProof, Malformed, NotFound, Unreachable
-from monitor import evidence, judge, prefix
-from monitor.judge import Head, Kind
+from log.evidence import objects as evidence
+from log.evidence import prefix
+from log.evidence.heads import Head, Kind, contradiction
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
 from monitor.outcome import Finding, Outcome
@@ -46,7 +47,7 @@ class Ledger:
             return [Finding(Outcome.PROVEN, followed.origin, "fork", text)]
         findings = []
         for rival in self._store.rivals(head, self._limits.rivals):
-            kind = judge.contradiction(head, rival)
+            kind = contradiction(head, rival)
             rival_state = self._store.state(rival.origin, rival.size, rival.root)
             if kind is None or rival_state in {CONVICTED, REFUTED}:
                 continue  # what such a head contradicts is on record already

@@ -4,14 +4,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from log.crypto.notes import HEAD_TYPES, Opened, open_note
-from log.errors import Malformed
+from log.crypto.notes import Opened
+from log.evidence import heads
+from log.evidence.heads import Head
 from log.formats.family import Family
-from log.formats.note import KeyType, VKey
+from log.formats.note import VKey
 from log.formats.policy import Policy
-from monitor.judge import Head
-
-MAX_TIME_MS = 2**63 - 1  # a signed time beyond it is no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,32 +78,6 @@ def fed_to(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> 
     return tuple(witness for name, witness in found.items() if name not in never)
 
 
-def owed(followed: FollowedLog) -> frozenset[KeyType]:
-    """The signature types without which a head of this log is not cosigned (design.md §3)."""
-    return HEAD_TYPES & {vkey.type for vkey in followed.vkeys}
-
-
 def read_head(raw: bytes, followed: FollowedLog) -> tuple[Head, Opened]:
-    """Read a note as a head of this log; `Malformed` or `BadSignature` when it is none.
-
-    Cosignatures and other unknown lines are left out of `Head.note`, never out of `Head.raw`.
-    """
-    opened = open_note(raw, followed.vkeys)
-    checkpoint = opened.checkpoint
-    if checkpoint.origin != followed.origin:
-        raise Malformed("a checkpoint of another origin")
-    if checkpoint.extensions:
-        raise Malformed("a checkpoint with extension lines, which are not witnessed")
-    times = tuple(sorted((line.vkey.type, line.timestamp_ms) for line in opened.verified if line.timestamp_ms))
-    if any(time > MAX_TIME_MS for _, time in times):
-        raise Malformed("a signed time beyond all times")
-    head = Head(
-        origin=checkpoint.origin,
-        size=checkpoint.size,
-        root=checkpoint.root,
-        times=times,
-        note=opened.reduced().encode(),
-        raw=raw,
-        complete=owed(followed) <= {line.vkey.type for line in opened.verified},
-    )
-    return head, opened
+    """Read a note as a head of this log; `Malformed` or `BadSignature` when it is none."""
+    return heads.read_head(raw, followed.origin, followed.vkeys)

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from log.client.witness import Answer, decide
 from log.crypto.notes import NoteSigner, cosign, cosign_all
 from log.errors import StateRefused, Unavailable
+from log.evidence.heads import Head
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import Note, Signature, VKey
 from log.formats.witness_request import AddCheckpoint
-from monitor.judge import Head
 from monitor.logs import FollowedLog
 from monitor.store import Store
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from log.evidence.heads import Kind
 from log.formats.family import GOVERNANCE
 from monitor.governed import Governed
-from monitor.judge import Kind
 from monitor.logs import FollowedLog
 from monitor.store import Store
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from log.client import LogReader
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
 from monitor.follower import Follower
-from monitor.judge import Head
 from monitor.ledger import Ledger
 from monitor.logs import FollowedLog, Witness
 from monitor.outcome import Finding, Outcome

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from monitor.judge import Head
+from log.evidence.heads import Head
 from monitor.store.database import Database
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from log.errors import StateRefused
+from log.evidence.heads import Head, Kind
 from log.formats.note import KeyType
-from monitor.judge import Head, Kind
 from monitor.store.database import Database
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
@@ -44,7 +44,7 @@ class Evidence:
     id: bytes  # SHA-256 of `object`
     kind: Kind
     origin: str  # of the log; of governance `chain <name> seq <seq>`
-    object: bytes  # monitor.evidence
+    object: bytes  # log.evidence
     found_ms: int
 
 

@@ -26,6 +26,8 @@ from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.notes import verify_note
 from log.crypto.sm2 import SPKI_PREFIX, Sm2Key, sm2_available
 from log.errors import BadProof, BadSignature, LogError, Malformed, Refused, SuiteUnavailable, VerificationError
+from log.evidence import objects as evidence
+from log.evidence.heads import Head
 from log.formats import text, tile_leaf
 from log.formats.action_list import ActionSummary, parse_next_seq, parse_rows
 from log.formats.checkpoint import parse_signed
@@ -37,8 +39,7 @@ from log.formats.tree_head import signed_tree_head
 from log.governance.chains import Signed
 from log.merkle import tiles
 from log.merkle.frontier import Frontier
-from monitor import evidence, feeder, guard
-from monitor.judge import Head
+from monitor import feeder, guard
 from tests.formats.catalogue import FORMATS, Format
 from tests.support import authorities
 

@@ -19,13 +19,13 @@ from log.checking.messages import Check, frame
 from log.client.events import Opened
 from log.client.held import Held
 from log.demo.ca import Key, Tree
+from log.evidence import objects as evidence
+from log.evidence.heads import Kind
 from log.formats.action import JOINT
 from log.formats.sct import SCT, digitally_signed
 from log.formats.text import b64encode
 from log.governance.chains import arrange
 from log.merkle import tiles
-from monitor import evidence
-from monitor.judge import Kind
 from tests.formats import strategies as s
 from tests.formats.catalogue import FORMATS
 from tests.fuzz.parsers import _KEY, CORPUS, PARSERS, _head, seed_name

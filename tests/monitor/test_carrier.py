@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from log.errors import BadProof, BadSignature, PolicyNotMet, SettingsError
+from log.evidence import objects as evidence
+from log.evidence.heads import Kind
 from log.formats import jcs
 from log.formats.action import JOINT
 from log.formats.event import Entry
@@ -14,8 +16,7 @@ from log.formats.text import b64decode
 from log.formats.tlog_proof import TlogProof
 from log.governance import fold
 from log.governance.chains import Signed, arrange
-from monitor import evidence, main, settings, status
-from monitor.judge import Kind
+from monitor import main, settings, status
 from monitor.outcome import Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor

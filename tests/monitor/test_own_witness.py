@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from log.crypto.ed25519 import Ed25519Signer
 from log.crypto.notes import NoteSigner, open_note, sign_note
 from log.errors import Unavailable
+from log.evidence.heads import Head
 from log.formats.checkpoint import Checkpoint
 from log.formats.note import KeyType
-from monitor.judge import Head
 from monitor.own_witness import OwnWitness
 from monitor.store import Store
 

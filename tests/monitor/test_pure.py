@@ -8,15 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log.errors import BadProof, Malformed
+from log.evidence import objects as evidence
+from log.evidence import prefix
+from log.evidence.heads import Head, Kind, contradiction
+from log.evidence.prefix import Prefix
 from log.formats import jcs
 from log.formats.note import KeyType
 from log.merkle import proof
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
-from monitor import evidence, judge, prefix
-from monitor.judge import Head, Kind, Place
+from monitor import judge
+from monitor.judge import Place
 from monitor.outcome import Outcome, worst
-from monitor.prefix import Prefix
 from monitor.rebuild import Rebuild
 from tests.support.rfc6962 import mth
 
@@ -53,8 +56,8 @@ def frontier(entries: list[bytes]) -> Frontier:
     ],
 )
 def test_what_two_heads_prove_by_their_signatures_alone(one: Head, two: Head, kind: Kind | None) -> None:
-    assert judge.contradiction(one, two) is kind
-    assert judge.contradiction(two, one) is kind
+    assert contradiction(one, two) is kind
+    assert contradiction(two, one) is kind
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 2500)), min_size=2, max_size=30))
@@ -64,7 +67,7 @@ def test_an_honest_log_never_contradicts_itself_at_whatever_speed(steps: list[tu
         size, time_ms = size + grown, time_ms + passed
         times = ((KeyType.COSIGNATURE, time_ms // 1000 * 1000), (KeyType.TREE_HEAD, time_ms))
         heads.append(Head("o", size, sha256(b"%d" % size).digest(), times, b"", b""))
-    assert all(judge.contradiction(one, two) is None for one in heads for two in heads)
+    assert all(contradiction(one, two) is None for one in heads for two in heads)
 
 
 def test_where_a_head_stands_against_the_one_we_hold() -> None:

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from log.crypto.notes import open_note
+from log.evidence import objects as evidence
 from log.formats.checkpoint import Checkpoint, parse_signed
-from monitor import evidence
 from monitor.logs import read_head
 from monitor.outcome import Finding, Outcome
 from tests.monitor.conftest import Monitor

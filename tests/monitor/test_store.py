@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from log.errors import StateRefused, StoreFailed, StoreLocked
+from log.evidence import heads
+from log.evidence.heads import Head
 from log.formats.note import KeyType
-from monitor import judge
-from monitor.judge import Head
 from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Evidence, Holding, KeptAction, Store, Vouched
 from monitor.store.schema import MIGRATIONS
 
@@ -196,7 +196,7 @@ def test_the_largest_and_latest_cosignature_of_a_witness_is_kept(store: Store) -
 
 def test_evidence_is_kept_once_and_up_to_a_limit(store: Store) -> None:
     store.observe(head(3), "log", 1)
-    one = Evidence(b"1", judge.Kind.ROLLBACK, "o", b"{}", 5)
+    one = Evidence(b"1", heads.Kind.ROLLBACK, "o", b"{}", 5)
     assert store.convict(one, head(3), CONVICTED, 2)
     assert not store.convict(one, head(3), CONVICTED, 2)
     assert store.state("o", 3, b"r") == CONVICTED
@@ -209,12 +209,12 @@ def test_evidence_is_kept_once_and_up_to_a_limit(store: Store) -> None:
 def test_a_conviction_by_times_takes_nothing_from_a_settled_tree(store: Store) -> None:
     store.observe(head(3), "log", 1)
     store.settle(head(3), AGREED)
-    store.convict(Evidence(b"1", judge.Kind.ROLLBACK, "o", b"{}", 5), head(3), CONVICTED, 2)
+    store.convict(Evidence(b"1", heads.Kind.ROLLBACK, "o", b"{}", 5), head(3), CONVICTED, 2)
     assert store.state("o", 3, b"r") == AGREED
 
 
-def kinds(new: Head, others: list[Head]) -> set[judge.Kind]:
-    return {kind for other in others if (kind := judge.contradiction(new, other))}
+def kinds(new: Head, others: list[Head]) -> set[heads.Kind]:
+    return {kind for other in others if (kind := heads.contradiction(new, other))}
 
 
 @given(
@@ -289,12 +289,12 @@ def test_an_action_is_kept_once_as_it_came_first_and_by_its_genesis(path: Path, 
 
 
 def test_an_action_and_what_it_proves_are_kept_together_or_not_at_all(store: Store) -> None:
-    proof = Evidence(b"1", judge.Kind.SAME_SEQ, "chain hk seq 1", bytes(1 << 20), 5)
+    proof = Evidence(b"1", heads.Kind.SAME_SEQ, "chain hk seq 1", bytes(1 << 20), 5)
     store._database.execute("PRAGMA max_page_count = 100")
     with pytest.raises(StoreFailed):
         store.keep_actions(b"g", [ACTION], [proof], 1)
     assert store.actions(b"g") == []
-    assert store.evidence_of(judge.Kind.SAME_SEQ) == []
+    assert store.evidence_of(heads.Kind.SAME_SEQ) == []
 
 
 def test_what_a_log_holds_is_the_last_word_and_what_was_carried_is_counted_once(store: Store) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
+from log.evidence import objects as evidence
+from log.evidence.heads import Kind
 from log.governance.chains import Signed
-from monitor import evidence
 from monitor import main as monitor_main
 from monitor import settings as monitor_settings
-from monitor.judge import Kind
 from monitor.store import Store
 from tests.monitor.test_process import call
 from tests.processes.test_governed import brings, state

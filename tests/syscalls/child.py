@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from log import state
 from log.client.audit import audit, audit_index
 from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
+from log.evidence.heads import Head
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import FAMILIES
 from log.formats.note import KeyType
@@ -43,7 +44,6 @@ from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore, Index, Swap
 from log.storage.leveldb import LevelData
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
-from monitor.judge import Head
 from monitor.store import KeptAction, Store
 from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
 from tests.support.side import PEER, PEER_SIGNERS, WITNESS, Side

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from log.errors import BadProof, Malformed
+from log.evidence import prefix
+from log.evidence.heads import Head, Kind, contradiction
 from log.formats import jcs
 from log.formats.action import JOINT
 from log.formats.genesis import Genesis
@@ -27,8 +29,6 @@ from log.formats.note import VKey
 from log.formats.text import b64decode, b64encode
 from log.governance import chains as governance
 from log.governance.chains import AUTHORITY_KEYS, Chains, Signed
-from monitor import judge, prefix
-from monitor.judge import Head, Kind
 
 Read = Callable[[bytes], Head]  # a note into a head by pinned keys; raises `Malformed` or `BadSignature`
 
@@ -81,7 +81,7 @@ def check(data: bytes, read: Read) -> Kind:
         raise Malformed("evidence of an unknown kind") from e
     one, two = read(b64decode(first)), read(b64decode(second))
     if kind is not Kind.CROSS_SIZE:
-        if proof is not None or judge.contradiction(one, two) is not kind:
+        if proof is not None or contradiction(one, two) is not kind:
             raise BadProof(f"the two heads do not contradict each other as {kind.value}")
         return kind
     match proof:
