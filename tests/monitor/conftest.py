@@ -76,7 +76,7 @@ class Monitor:
 async def monitor(tmp_path: Path) -> AsyncIterator[Monitor]:
     world = World()
     await world.begin()
-    path = world.write(tmp_path, {"hk": "http://hk", "gd": "http://gd"}, limits="request_s = 0.3\n")
+    path = world.write(tmp_path, {"hk": "http://hk", "gd": "http://gd"}, limits="request_s = 60\n")
     main.create_state(settings.load(path))
     async with world.client() as client:
         monitor = Monitor(world, path, client)

@@ -44,7 +44,7 @@ async def monitor(tmp_path: Path, world: GovernedWorld) -> AsyncIterator[Monitor
 
 async def monitors(folder: Path, world: GovernedWorld, limits: str = "") -> AsyncIterator[Monitor]:
     urls = {node.name: f"http://{node.name}" for node in world.reachable}
-    path = world.write(folder, urls, limits=f"request_s = 0.3\n{limits}")
+    path = world.write(folder, urls, limits=f"request_s = 60\n{limits}")
     main.create_state(settings.load(path))
     async with world.client() as client:
         made = Monitor(world, path, client)

@@ -60,6 +60,16 @@ class Fault(Enum):
     LONG = "answers without end"
 
 
+IN_PROCESS = ("in this process", 0)  # how a request says that no socket carries it
+
+
+async def silence(scope: Scope) -> None:
+    """Never answer. In this process the deadline is over at once: how long it is, is tried over sockets."""
+    if tuple(scope["client"]) == IN_PROCESS:
+        raise httpx.ReadTimeout("never answers")
+    await asyncio.Event().wait()
+
+
 def ed25519(seed: str) -> Ed25519Signer:
     """Return the same key for the same word."""
     return Ed25519Signer(Ed25519PrivateKey.from_private_bytes(sha256(seed.encode()).digest()))
@@ -305,7 +315,7 @@ class LyingNode:
         if self.on_request is not None:
             self.on_request(len(self.seen))
         if self.fault is Fault.SILENT:
-            await asyncio.Event().wait()
+            await silence(scope)
         body = b""
         while True:
             message = await receive()
@@ -314,6 +324,9 @@ class LyingNode:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
+        followed = self.logs.get(scope["path"].split("/")[1])
+        if scope["method"] == "GET" and followed is not None and followed.fault is Fault.SILENT:
+            await silence(scope)
         status, kind, answer = await self._answer(scope["method"], scope["path"], body)
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(answer))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -346,8 +359,6 @@ class LyingNode:
                     return posted
             case "GET", [name, rest] if name in self.logs:
                 followed = self.logs[name]
-                if followed.fault is Fault.SILENT:
-                    await asyncio.Event().wait()
                 found = await followed.get(rest)
                 if found is not None:
                     return 200, "application/octet-stream", found
@@ -440,8 +451,8 @@ class World:
 
     def client(self) -> httpx.AsyncClient:
         """Return a client that reaches the nodes at http://hk and http://gd, in this process, and http://out."""
-        mounts = {f"http://{node.name}": httpx.ASGITransport(app=node) for node in self.reachable}
-        return httpx.AsyncClient(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out)})
+        mounts = {f"http://{node.name}": httpx.ASGITransport(app=node, client=IN_PROCESS) for node in self.reachable}
+        return httpx.AsyncClient(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out, client=IN_PROCESS)})
 
     async def _out(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.outside is not None, "nobody is there"
