@@ -66,7 +66,6 @@ YEARS_TO_COME = 10  # for which a refusal can say from when on their shard takes
 FROZEN_RETRY_S = 60  # what is frozen stays so for longer than a full pool
 
 EXIT_STOPPED = 0
-EXIT_SETTINGS = 2
 EXIT_STATE = 3
 EXIT_STORE = 4
 

@@ -1,25 +1,21 @@
-"""Commands of whoever uses a log: submit, get, prove, verify, upgrade, audit."""
+"""Commands of whoever uses a log: get, prove, verify, upgrade."""
 
 import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import httpx
 import typer
 
-from log import state
 from log.certs.certificate import parse as certificate_of
 from log.cli import events
-from log.cli.submit import submit
+from log.cli.options import FamilyName, PolicyFile, TokenFile, Url, connect
 from log.client import pem
-from log.client.audit import Report, audit, audit_index
-from log.client.bearer import BearerTokens, read_token
 from log.client.event_verifier import verify_event, verify_receipt
 from log.client.http import HttpLog
 from log.client.proofs import ProofSource
@@ -33,36 +29,15 @@ from log.errors import LogError, NotFound, SettingsError
 from log.folders import write_private
 from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.family import EVENTS, FAMILIES, X509
-from log.formats.note import Note, VKey
+from log.formats.note import Note
 from log.formats.policy import Policy
 from log.formats.text import b64decode
 from log.formats.tlog_proof import TlogProof
-from log.settings import NodeSettings
 
-Url = Annotated[str, typer.Argument(help="The log's URL, with its name: https://hk.example/x509")]
-PolicyFile = Annotated[
-    Path, typer.Option("--policy", "-p", help="A tlog-policy file: the logs and witnesses you rely on.")
-]
-TokenFile = Annotated[
-    Path | None, typer.Option("--token-file", help="A file (0600) with a bearer token, where entries are for members.")
-]
-FamilyName = Annotated[
-    Literal["x509", "events", "governance", "tlog-tiles"], typer.Option("--family", help="What the log holds.")
-]
+app = typer.Typer()
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in (submit, get, prove, verify, upgrade):
-        app.command()(command)
-    app.command("audit")(audit_log)
-
-
-def _http(url: str = "", token_file: Path | None = None) -> AbstractAsyncContextManager[httpx.AsyncClient]:
-    auth = None if token_file is None else BearerTokens({url: read_token(token_file)})
-    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64), auth=auth)
-
-
+@app.command()
 def get(
     url: Url,
     what: Annotated[str, typer.Argument(help="checkpoint, witnessed, roots, or the index of an entry")] = "checkpoint",
@@ -72,7 +47,7 @@ def get(
     """Print a head, the number of roots, or an entry (hex) of a log. Nothing is verified here."""
 
     async def work() -> None:
-        async with _http(url, token_file) as client:
+        async with connect(url, token_file) as client:
             reader = HttpLog(url, FAMILIES[family], client)
             if what == "checkpoint":
                 sys.stdout.write((await reader.checkpoint()).decode())
@@ -93,6 +68,7 @@ def get(
     asyncio.run(work())
 
 
+@app.command()
 def prove(
     url: Url,
     certificate: Annotated[Path, typer.Argument(help="The certificate, DER or PEM.")],
@@ -104,7 +80,7 @@ def prove(
 
     async def work() -> None:
         der = pem.read(certificate)[0]
-        async with _http() as client:
+        async with connect() as client:
             proof = await ProofSource(url, client).by_certificate(der, newest=newest, patience_s=wait_s)
         target = out or certificate.with_suffix(".tlog-proof")
         target.write_bytes(proof)
@@ -113,6 +89,7 @@ def prove(
     asyncio.run(work())
 
 
+@app.command()
 def verify(
     first: Annotated[Path, typer.Argument(metavar="DOCUMENT|PROOF", help="A signed document; or a .tlog-proof.")],
     second: Annotated[
@@ -203,6 +180,7 @@ def _of_side(said: Said) -> str:
     return f"{said.side}: {issuer}, {types or 'no type'}"
 
 
+@app.command()
 def upgrade(
     files: Annotated[
         list[Path],
@@ -246,7 +224,7 @@ def upgrade(
 
     async def work() -> int:
         failed = 0
-        async with _http() as client:
+        async with connect() as client:
             for file in chain.from_iterable(map(walk, files)):
                 try:
                     print(f"{file}: {await one(client, file)}")
@@ -256,40 +234,6 @@ def upgrade(
         return failed
 
     raise typer.Exit(asyncio.run(work()))
-
-
-def audit_log(
-    url: Annotated[str, typer.Argument(help="The log's URL; leave out with --data.")] = "",
-    vkey: Annotated[list[str] | None, typer.Option(help="A key of the log; all that it signs with.")] = None,
-    family: FamilyName = "x509",
-    data: Annotated[
-        Path | None, typer.Option(help="Audit the stores of a stopped node: its settings file, or the folder of one.")
-    ] = None,
-    index: Annotated[bool, typer.Option("--index", help="With --data: check every key of the index too.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Derive each precertificate's TBS again.")] = False,
-    token_file: TokenFile = None,
-) -> None:
-    """Rebuild every leaf hash, tile and head from the entries; name the first wrong byte and exit 1."""
-
-    async def remote() -> None:
-        async with _http(url, token_file) as client:
-            vkeys = [VKey.parse(text) for text in vkey or []]
-            _report(await audit(HttpLog(url, FAMILIES[family], client), FAMILIES[family], vkeys, deep=deep))
-
-    async def local(settings: Path) -> None:
-        loaded = NodeSettings.load(settings / "twinlog.toml" if settings.is_dir() else settings)
-        async for stored in state.stopped_logs(loaded):
-            _report(await audit(stored.reader, stored.family, stored.vkeys, deep=deep))
-            if index:
-                print(f"  {await audit_index(stored.reader, stored.family, stored.index)} index keys")
-
-    if data is None and not url:
-        raise SettingsError("audit takes a URL with --vkey, or --data")
-    asyncio.run(remote() if data is None else local(data))
-
-
-def _report(report: Report) -> None:
-    print(f"{report.origin}: {report.entries} entries, {report.bytes} bytes, root {report.root.hex()}: all in order")
 
 
 def _statement(proven: Proven) -> str:

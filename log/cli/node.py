@@ -19,13 +19,10 @@ from log.settings import NodeSettings
 
 Settings = Annotated[Path, typer.Option("--settings", "-s", help="The node's TOML file.")]
 
-
-def register(app: typer.Typer) -> None:
-    """Add the commands of this file."""
-    for command in (keygen, init, serve, halts, demo):
-        app.command()(command)
+app = typer.Typer()
 
 
+@app.command()
 def keygen(
     settings: Settings = Path("twinlog.toml"),
     mldsa: Annotated[
@@ -41,6 +38,7 @@ def keygen(
     print(json.dumps(state.public_keys(loaded, clock), indent=2))
 
 
+@app.command()
 def init(settings: Settings = Path("twinlog.toml")) -> None:
     """Create a node's stores and sign each log's empty head. Once."""
     loaded = NodeSettings.load(settings)
@@ -48,6 +46,7 @@ def init(settings: Settings = Path("twinlog.toml")) -> None:
     print(f"{loaded.node}: {count} logs created")
 
 
+@app.command()
 def serve(settings: Settings = Path("twinlog.toml")) -> None:
     """Run a node until SIGTERM or Ctrl-C. Exit codes: 0 stopped, 2 settings, 3 state refuses, 4 store failed."""
     loaded = NodeSettings.load(settings)
@@ -66,6 +65,7 @@ def _let_go_of_output() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+@app.command()
 def halts(
     settings: Settings = Path("twinlog.toml"),
     clear: Annotated[str, typer.Option(help="Let this origin sign again. Read both notes first.")] = "",
@@ -89,6 +89,7 @@ def halts(
     asyncio.run(work())
 
 
+@app.command()
 def demo(
     once: Annotated[bool, typer.Option("--once", help="End by itself after the summary.")] = False,
     folder: Annotated[

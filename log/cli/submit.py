@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from log.cli.codes import EXIT_SETTINGS
 from log.cli.meter import Meter
 from log.client import pem
 from log.client.backlog import Backlog
@@ -20,12 +21,14 @@ from log.client.issuers import Issuers
 from log.client.receipts import Receipts, Refusal, Refusals
 from log.client.submit import Outcome, SubmitLimits, Submitter
 from log.errors import LogError, Malformed, SettingsError, Unreachable
-from log.main import EXIT_SETTINGS
 
 MAX_CHAIN = 10  # certificates that are put together; a log may take fewer
 REFUSED = "refused.csv"
 
+app = typer.Typer()
 
+
+@app.command()
 def submit(
     url: Annotated[str, typer.Argument(help="The log's URL, with its name: https://hk.example/x509")],
     paths: Annotated[

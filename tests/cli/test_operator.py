@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from log import state
-from log.cli import app
+from log.cli import app_of
 from log.demo.ca import Tree
 from log.errors import BadSignature, LogError, Mismatch, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
@@ -35,7 +35,7 @@ signers = ["{signer}"]
 
 def twinlog(*arguments: str | Path) -> Result:
     """Run a command; an error of ours comes out as the exception that `main` turns into one line."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app_of(str(arguments[0])), [str(argument) for argument in arguments])
     if isinstance(result.exception, LogError):
         raise result.exception
     return result

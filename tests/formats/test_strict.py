@@ -23,7 +23,7 @@ def test_what_is_written_is_read_back(form: Format, data: st.DataObject) -> None
 
 @each_format
 @given(data=st.data())
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_read_was_written_so_and_all_else_is_malformed(form: Format, data: st.DataObject) -> None:
     raw = data.draw(s.damaged(form.values.map(form.encode)))
     try:
@@ -44,7 +44,7 @@ def test_a_policy_that_is_written_is_read_back(policy: Policy) -> None:
 
 
 @given(s.damaged(s.policies().map(lambda policy: policy.encode().encode())))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_policy_that_is_read_is_the_same_in_its_canonical_form(raw: bytes) -> None:
     try:
         policy = Policy.parse(raw)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from log import state
+from log.cli.codes import EXIT_SETTINGS
 from log.client.audit import audit, audit_index
 from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
 from log.evidence.heads import Head
@@ -33,7 +34,7 @@ from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.formats.text import b64decode, b64encode
 from log.formats.witness_request import AddCheckpoint
-from log.main import EXIT_SETTINGS, EXIT_STATE, EXIT_STOPPED, EXIT_STORE
+from log.main import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
 from log.node.witness import NodeWitness
