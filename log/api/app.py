@@ -1,14 +1,13 @@
 """The HTTP application: the cold routes, FastAPI around them and the hot ones, the edge in front of it all.
 
-Every route, hot or cold, is one `Route` and runs in `Front.answer`. FastAPI finds the cold ones, describes
-all of them, and says 404 and 405 to everything else.
+Every route, hot or cold, is one `Route` and runs in `Front.answer`. FastAPI (`described`) finds the cold ones,
+describes all of them, and says 404 and 405 to everything else.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
-
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
+from typing import TYPE_CHECKING, Any
 
 from log.access import Bodies
 from log.api import handlers_events as events
@@ -18,12 +17,10 @@ from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
 from log.api.auth import Credentials, Doorkeeper
 from log.api.clients import Clients
-from log.api.describe import operation, responses, summary
-from log.api.edge import HOT, Asgi, Edge
+from log.api.edge import HOT, Asgi, Edge, Send
 from log.api.front import Front
-from log.api.limits import HttpLimits
+from log.api.limits import HttpLimits, Receive
 from log.api.metrics import Metrics
-from log.api.reply import Reply
 from log.api.requests import Requests
 from log.api.route import (
     ACTION,
@@ -52,6 +49,9 @@ from log.api.route import (
 from log.api.served import ServedNode
 from log.api.vitals import Vitals
 from log.sequencer.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 COLD = (
     Route("GET", "/", whole.status_page, PAGE),
@@ -91,68 +91,49 @@ class Options:
     slow_request_ms: int = 1000  # a request that took longer is a line in the log
 
 
+class Later:
+    """FastAPI's application, made when it is first needed; whoever comes meanwhile waits for it."""
+
+    def __init__(self, make: "Callable[[], FastAPI]") -> None:
+        self._make = make
+        self._made: FastAPI | None = None
+        self._making = asyncio.Lock()
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve a request, as ASGI has it."""
+        async with self._making:
+            app = await asyncio.to_thread(self.made) if self._made is None else self._made
+        await app(scope, receive, send)
+
+    def made(self) -> "FastAPI":
+        """Return the application, making it when it is the first time."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of all routes."""
+        return self.made().openapi()
+
+
 def create_app(node: ServedNode, options: Options, clock: Clock | None = None, vitals: Vitals | None = None) -> Asgi:
     """Return the ASGI application that serves `node`; `vitals` are of the process around it."""
-    # Documents are routes like all others, and each thing has one URL: nothing is redirected.
-    app = FastAPI(title="Twinlog", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     now_ms = (clock or SystemClock()).wall_ms
     metrics = Metrics(node, vitals or Vitals(now_ms()))
-    site = Site(node, metrics, app.openapi)
 
     def bodies(name: str) -> Bodies:
         """What a log that is not there hides is nothing: the handler says 404 to everybody."""
         hosted = node.logs.get(name)
         return Bodies.PUBLIC if hosted is None else hosted.bodies
 
+    def describe() -> "FastAPI":
+        from log.api import described  # noqa: PLC0415 - FastAPI takes longer to import than a node to start
+
+        return described.describe((*COLD, *HOT), front)
+
+    rest = Later(describe)
+    site = Site(node, metrics, rest.openapi)
     doorkeeper = Doorkeeper(options.credentials, bodies, now_ms)
     clients = Clients(behind_proxy=options.behind_proxy)
     front = Front((*COLD, *HOT), site, doorkeeper, clients, options.limits, Requests(options.slow_request_ms))
-    for route in (*COLD, *HOT):
-        app.add_api_route(
-            route.pattern,
-            _endpoint(front, route),
-            methods=[route.method],
-            summary=summary(route),
-            operation_id=route.handler.__name__,
-            responses=responses(route),
-            openapi_extra=operation(route),
-            response_class=Response,
-        )
-    _answer_the_rest(app, front)
-    return Edge(front, app)
-
-
-def _endpoint(front: Front, route: Route) -> Callable[[Request], Awaitable[Response]]:
-    """Return what FastAPI calls for a route."""
-
-    async def endpoint(request: Request) -> Response:
-        params = tuple(request.path_params.values())
-        return _response(await front.answer(route, params, request.scope, request.receive))
-
-    return endpoint
-
-
-def _answer_the_rest(app: FastAPI, front: Front) -> None:
-    """Give 404 and 405, which Starlette finds, the form of all errors. HEAD and OPTIONS are ours to allow."""
-
-    async def lost(_request: Request, error: Exception) -> Response:
-        if not isinstance(error, HTTPException):
-            raise error
-        allowed = (error.headers or {}).get("Allow")
-        if allowed is None:
-            return _response(front.lost(error.status_code, "nothing is at this path"))
-        methods = ", ".join([*_with_head(allowed.split(", ")), "OPTIONS"])
-        allow = (b"allow", methods.encode("ascii"))
-        return _response(front.lost(error.status_code, f"this path takes {methods}", allow))
-
-    app.add_exception_handler(HTTPException, lost)
-
-
-def _with_head(methods: Sequence[str]) -> list[str]:
-    return [*sorted(methods), *(["HEAD"] if "GET" in methods else [])]
-
-
-def _response(reply: Reply) -> Response:
-    response = Response(reply.body, reply.status)
-    response.raw_headers = reply.head()
-    return response
+    return Edge(front, rest)

@@ -15,7 +15,8 @@ from log.errors import LogError, SettingsError
 # Where each word stands: only what was asked for is read, with what it needs. A relying party who verifies a proof
 # does not wait for a node to be loaded.
 COMMANDS = {  # by module
-    "node": ("keygen", "init", "serve", "halts", "demo"),
+    "node": ("keygen", "init", "serve", "halts"),
+    "demo": ("demo",),
     "submit": ("submit",),
     "client": ("get", "prove", "verify", "upgrade"),
     "audit": ("audit",),

@@ -1,4 +1,4 @@
-"""Commands of whoever runs a node: keygen, init, serve, halts, demo."""
+"""Commands of whoever runs a node: keygen, init, serve, halts."""
 
 import asyncio
 import json
@@ -9,10 +9,8 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.console import Console
 
 from log import journal, main, state
-from log.demo import run as demonstration
 from log.node.halts import Halts
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
@@ -87,14 +85,3 @@ def halts(
             await heads.close()
 
     asyncio.run(work())
-
-
-@app.command()
-def demo(
-    once: Annotated[bool, typer.Option("--once", help="End by itself after the summary.")] = False,
-    folder: Annotated[
-        Path | None, typer.Option("--dir", help="Work here instead of in a fresh temporary folder.")
-    ] = None,
-) -> None:
-    """Two nodes and a monitor on this machine: certificates in, proofs vouched for by both sides out."""
-    raise typer.Exit(asyncio.run(demonstration.run(folder, once=once, console=Console())))

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Match, Route
 
-from log.api.app import COLD, Options, create_app
+from log.api.app import COLD, Later, Options, create_app
 from log.api.describe import names
 from log.api.edge import HOT, MAX_MATCHED_CHARS, Asgi, Edge, Table
 from tests.api.conftest import ask, connect
@@ -19,8 +19,8 @@ def inner(app: Asgi) -> FastAPI:
     """Return the FastAPI application behind an edge."""
     assert isinstance(app, Edge)
     rest = app._rest
-    assert isinstance(rest, FastAPI)
-    return rest
+    assert isinstance(rest, Later)
+    return rest.made()
 
 
 def declared(app: Asgi) -> list[tuple[str, str]]:
