@@ -15,17 +15,16 @@ from hashlib import sha256
 
 from log.certs import certificate as certs
 from log.certs.precert import strip_poison, strip_sct_list
-from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.notes import Opened, open_head, statement_key, verify_note
+from log.crypto.tree_heads import verify_sct
 from log.errors import BadProof, BadSignature, Inconsistent, Malformed, PolicyNotMet, VerificationError
 from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.identity import Identity
 from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
-from log.formats.sct import SCT, extensions, sct_message, split_digitally_signed
+from log.formats.sct import SCT
 from log.formats.tile_leaf import PRECERT_ENTRY, TileLeaf
 from log.formats.tlog_proof import TlogProof, X509Extra
-from log.formats.wire import u64
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
 from log.merkle.proof import verify_consistency, verify_inclusion
 
@@ -214,24 +213,6 @@ def verify_identity(raw: bytes, pinned: Sequence[VKey] = ()) -> Identity:
 
 
 # --- one certificate --------------------------------------------------------------------------------------
-
-
-def verify_sct(sct: bytes, leaf: bytes, vkey: VKey) -> SCT:
-    """Verify an SCT for a MerkleTreeLeaf by the log's 0x05 key, and return it.
-
-    Raises `Malformed`, and `BadSignature` when it is another log's, speaks of another time or index than the
-    leaf does, or does not verify.
-    """
-    if vkey.type is not KeyType.TREE_HEAD:
-        raise AssertionError("SCTs are signed by a 0x05 key")
-    parsed = SCT.parse(sct)
-    if parsed.log_id != sha256(vkey.key).digest():
-        raise BadSignature(f"the SCT is not by {vkey.name}")
-    # The signature covers the leaf alone: what the SCT says beside it must be what the leaf says.
-    if leaf[2:10] != u64(parsed.timestamp_ms) or not leaf.endswith(extensions(parsed.index)):
-        raise BadSignature("the SCT speaks of another leaf")
-    EcdsaVerifier(vkey.key).verify(sct_message(leaf), split_digitally_signed(parsed.signature))
-    return parsed
 
 
 @dataclass(frozen=True, slots=True)

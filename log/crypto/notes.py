@@ -20,7 +20,7 @@ verify: one that does not spoils the note, also beside a good one of the same ke
 first counts.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
@@ -29,6 +29,7 @@ from log.crypto import KeyVerifier, Signer
 from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.ed25519 import Ed25519Verifier
 from log.crypto.mldsa import MldsaVerifier
+from log.crypto.tree_heads import TreeHeadVerifier
 from log.errors import BadSignature, Malformed
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.cosignature import (
@@ -40,19 +41,16 @@ from log.formats.cosignature import (
     subtree_message,
 )
 from log.formats.note import KeyType, Note, Signature, VKey
-from log.formats.tree_head import (
-    decode_tree_head_signature,
-    encode_tree_head_signature,
-    tree_head_message,
-)
+from log.formats.sct import digitally_signed
+from log.formats.tree_head import decode_tree_head_signature, encode_tree_head_signature, tree_head_message
 
 CACHED_VERIFIERS = 512  # parsed public keys, under 1 kB each, of ML-DSA some 20 kB
 
-_VERIFIERS: dict[KeyType, type[Ed25519Verifier] | type[EcdsaVerifier] | type[MldsaVerifier]] = {
+_VERIFIERS: dict[KeyType, Callable[[bytes], KeyVerifier]] = {
     KeyType.ED25519: Ed25519Verifier,
     KeyType.ECDSA: EcdsaVerifier,
     KeyType.COSIGNATURE: Ed25519Verifier,
-    KeyType.TREE_HEAD: EcdsaVerifier,
+    KeyType.TREE_HEAD: TreeHeadVerifier,
     KeyType.MLDSA: MldsaVerifier,
 }
 
@@ -126,7 +124,7 @@ async def _sign_line(text: bytes, timestamp_ms: int, signer: NoteSigner) -> Sign
             data = encode_timestamped(timestamp_s, signature)
         case KeyType.TREE_HEAD:
             [der] = await signer.signer.sign([_tree_head(timestamp_ms, text)])
-            data = encode_tree_head_signature(timestamp_ms, der)
+            data = encode_tree_head_signature(timestamp_ms, digitally_signed(der))
         case KeyType.MLDSA:
             timestamp_s = timestamp_ms // 1000
             [signature] = await signer.signer.sign([_cosigned(vkey, timestamp_s, text)])
@@ -246,11 +244,11 @@ def verify_line(text: bytes, signature: Signature, vkey: VKey) -> int | None:
                 verifier.verify(cosignature_message(timestamp_s, text), raw)
                 return timestamp_s * 1000
             case KeyType.TREE_HEAD:
-                timestamp_ms, der = decode_tree_head_signature(signature.data)
+                timestamp_ms, signed = decode_tree_head_signature(signature.data)
                 checkpoint = Checkpoint.parse(text)
                 if checkpoint.extensions:
                     raise BadSignature(f"{vkey.name}: a 0x05 line does not cover extension lines")
-                verifier.verify(tree_head_message(timestamp_ms, checkpoint.size, checkpoint.root), der)
+                verifier.verify(tree_head_message(timestamp_ms, checkpoint.size, checkpoint.root), signed)
                 return timestamp_ms
             case KeyType.MLDSA:
                 timestamp_s, raw = decode_timestamped(signature.data, MLDSA44_SIZE)

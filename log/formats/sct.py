@@ -17,7 +17,8 @@ from log.formats.wire import Reader, opaque16, u8, u40, u64
 
 _VERSION = 0  # v1(0)
 _LOG_ID_SIZE = 32
-_ALGORITHM = b"\x04\x03"  # RFC 5246 section 7.4.1.4.1: sha256(4), ecdsa(3)
+_ECDSA = b"\x04\x03"  # RFC 5246 section 7.4.1.4.1: sha256(4), ecdsa(3)
+_RSA = b"\x04\x01"  # sha256(4), rsa(1): RFC 6962 section 2.1.4 allows logs of others either
 _LEAF_INDEX = b"\x00\x00\x05"  # extension type leaf_index(0), u16 length of a u40
 
 
@@ -43,19 +44,22 @@ def sct_message(leaf: bytes) -> bytes:
 
 def digitally_signed(der: bytes) -> bytes:
     """Write a TLS DigitallySigned that holds an ECDSA signature over SHA-256, in DER."""
-    return _ALGORITHM + opaque16(der)
+    return _ECDSA + opaque16(der)
 
 
-def split_digitally_signed(data: bytes) -> bytes:
-    """Return the DER signature of a DigitallySigned, or raise `Malformed`, also for any other algorithm."""
+def split_digitally_signed(data: bytes, *, rsa: bool = False) -> bytes:
+    """Return the signature of a DigitallySigned: ECDSA in DER, or RSA where that is asked for.
+
+    `Malformed` for any other algorithm.
+    """
     reader = Reader(data)
-    if reader.take(len(_ALGORITHM)) != _ALGORITHM:
-        raise Malformed("DigitallySigned with another algorithm than ECDSA with SHA-256")
-    der = reader.opaque16()
+    if reader.take(len(_ECDSA)) != (_RSA if rsa else _ECDSA):
+        raise Malformed(f"DigitallySigned with another algorithm than {'RSA' if rsa else 'ECDSA'} with SHA-256")
+    signature = reader.opaque16()
     reader.done()
-    if not der:
+    if not signature:
         raise Malformed("DigitallySigned without a signature")
-    return der
+    return signature
 
 
 @dataclass(frozen=True, slots=True)

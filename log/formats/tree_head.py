@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from log.errors import Malformed
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
-from log.formats.sct import digitally_signed, split_digitally_signed
 from log.formats.text import b64encode
 from log.formats.wire import Reader, u64
 
@@ -21,16 +20,18 @@ def tree_head_message(timestamp_ms: int, size: int, root: bytes) -> bytes:
     return _TREE_HASH + u64(timestamp_ms) + u64(size) + root
 
 
-def encode_tree_head_signature(timestamp_ms: int, der: bytes) -> bytes:
-    """Write an `RFC6962NoteSignature`: what follows the key id. `der` is an ECDSA signature over SHA-256."""
-    return u64(timestamp_ms) + digitally_signed(der)
+def encode_tree_head_signature(timestamp_ms: int, signed: bytes) -> bytes:
+    """Write an `RFC6962NoteSignature`: what follows the key id. `signed` is a DigitallySigned (`formats.sct`)."""
+    return u64(timestamp_ms) + signed
 
 
 def decode_tree_head_signature(data: bytes) -> tuple[int, bytes]:
-    """Read an `RFC6962NoteSignature` as (timestamp_ms, DER signature), or raise `Malformed`."""
+    """Read an `RFC6962NoteSignature` as (timestamp_ms, DigitallySigned), or raise `Malformed`.
+
+    Which algorithm the DigitallySigned must name, its key decides (`log.crypto.tree_heads`).
+    """
     reader = Reader(data)
-    timestamp_ms = reader.u64()
-    return timestamp_ms, split_digitally_signed(reader.rest())
+    return reader.u64(), reader.rest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,6 @@ def signed_tree_head(raw: bytes, vkey: VKey) -> SignedTreeHead:
         raise Malformed("checkpoint with extension lines, which a 0x05 line does not sign")
     for line in note.signatures:
         if vkey.owns(line):
-            timestamp_ms, der = decode_tree_head_signature(line.data)
-            return SignedTreeHead(checkpoint.size, timestamp_ms, checkpoint.root, digitally_signed(der))
+            timestamp_ms, signed = decode_tree_head_signature(line.data)
+            return SignedTreeHead(checkpoint.size, timestamp_ms, checkpoint.root, signed)
     raise Malformed("checkpoint without a 0x05 line of this key")

@@ -22,10 +22,10 @@ from log.client.verifier import (
     verify_identity,
     verify_leaf,
     verify_proof,
-    verify_sct,
 )
 from log.crypto.ecdsa import EcdsaSigner
 from log.crypto.notes import NoteSigner, cosign, sign_note, sign_statement
+from log.crypto.tree_heads import verify_sct
 from log.errors import BadProof, BadSignature, Inconsistent, Malformed, PolicyNotMet, VerificationError
 from log.formats.checkpoint import Checkpoint
 from log.formats.identity import Identity

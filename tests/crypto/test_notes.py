@@ -211,7 +211,7 @@ async def test_a_0x05_line_with_another_algorithm_is_a_bad_signature() -> None:
     [line] = note.signatures
     rsa = line.data[:9] + b"\x01" + line.data[10:]
     assert line.data[8:10] == b"\x04\x03"
-    assert line.data == encode_tree_head_signature(TIME_MS, line.data[12:])
+    assert line.data == encode_tree_head_signature(TIME_MS, line.data[8:])
     with pytest.raises(BadSignature):
         verify_line(TEXT, Signature(line.name, line.key_id, rsa), TREE_HEAD.vkey)
     with pytest.raises(BadSignature):

@@ -21,7 +21,7 @@ from log.formats.cosignature import (
 )
 from log.formats.family import X509, x509_parts
 from log.formats.note import KeyType, Note, VKey, parse_signature_lines, signature_line
-from log.formats.sct import extensions
+from log.formats.sct import extensions, split_digitally_signed
 from log.formats.tlog_proof import TlogProof
 from log.formats.tree_head import (
     decode_tree_head_signature,
@@ -69,12 +69,13 @@ def test_a_tree_head_of_a_google_log_is_a_checkpoint_with_a_05_line() -> None:
     vkey = VKey.parse(case["vkey"])
     spki = base64.b64decode(case["spki"])
 
-    timestamp_ms, der = decode_tree_head_signature(note.signatures[0].data)
+    timestamp_ms, signed = decode_tree_head_signature(note.signatures[0].data)
 
     assert VKey.make(checkpoint.origin, KeyType.TREE_HEAD, spki) == vkey
     assert vkey.owns(note.signatures[0])
+    der = split_digitally_signed(signed)
     assert (timestamp_ms, der.hex()) == (case["timestamp_ms"], case["der"])
-    assert encode_tree_head_signature(timestamp_ms, der) == note.signatures[0].data
+    assert encode_tree_head_signature(timestamp_ms, signed) == note.signatures[0].data
     key = load_der_public_key(vkey.key)
     assert isinstance(key, EllipticCurvePublicKey)
     message = tree_head_message(timestamp_ms, checkpoint.size, checkpoint.root)
