@@ -21,6 +21,7 @@ In reading order:
     loops        work that goes on until it is no longer wanted
     rounds       who is looked at when
     status       the state in plain sentences
+    export       evidence as a file to hand on
     settings     the TOML file
     pinned       what it pins, read into values
     main, cli

@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 
-from log.errors import LogError
+from log.errors import LogError, NotFound
+from monitor import export
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
 from monitor.outcome import Outcome
-from monitor.store import Store
+from monitor.store import Evidence, Store
 
 app = typer.Typer(
     name="twinlog-monitor",
@@ -83,6 +84,48 @@ def status(settings: SettingsFile) -> None:
             store.close()
 
 
+evidence = typer.Typer(help="What logs, witnesses and authorities are convicted of.", no_args_is_help=True)
+app.add_typer(evidence, name="evidence")
+
+
+@evidence.command("list")
+def list_evidence(settings: SettingsFile) -> None:
+    """Print a line for each object: its id, its kind, whom it is about, when it was found."""
+    with _reading(settings) as store:
+        for each in store.all_evidence():
+            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {state_status.utc(each.found_ms)}")
+
+
+EvidenceId = Annotated[str, typer.Argument(help="Its id, or the beginning of it, as `list` prints it.")]
+
+
+@evidence.command()
+def show(id_: EvidenceId, settings: SettingsFile) -> None:
+    """Print one object and the signed texts in it."""
+    with _reading(settings) as store:
+        found = _find(store, id_)
+        typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}")
+        for number, note in enumerate(export.notes(found), 1):
+            met = store.met(note)
+            where = "" if met is None else f", met first from {met[0]} at {state_status.utc(met[1])}"
+            typer.echo(f"\nsigned text {number}{where}:\n{note.decode('utf-8', 'replace')}")
+        typer.echo(found.object.decode())
+
+
+@evidence.command("export")
+def export_evidence(
+    id_: EvidenceId,
+    settings: SettingsFile,
+    out: Annotated[Path, typer.Option(help="Where to write the zip.")] = Path("evidence.zip"),
+) -> None:
+    """Write a zip that anyone can check offline: the object, the signed texts, a script and how to use it."""
+    with _reading(settings) as store:
+        found = _find(store, id_)
+        places = [store.met(note) for note in export.notes(found)]
+        out.write_bytes(export.bundle(found, [None if place is None else export.Met(*place) for place in places]))
+        typer.echo(f"{out}: {found.kind.value} against {found.origin}")
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -93,6 +136,24 @@ def _print_keys(made: root.Keys) -> None:
     typer.echo(f"push {made.guard.vkey.encode()}")
     if made.mldsa is not None:
         typer.echo(f"mldsa {made.mldsa.vkey.encode()}")
+
+
+def _find(store: Store, text: str) -> Evidence:
+    found = [each for each in store.all_evidence() if each.id.hex().startswith(text.lower())]
+    if len(found) != 1:
+        raise NotFound(f"{len(found)} evidence objects have an id that begins with {text[:64]}")
+    return found[0]
+
+
+@contextmanager
+def _reading(settings: Path) -> Iterator[Store]:
+    """Open the state to look into it, also beside a running monitor."""
+    with _own_errors():
+        store = Store.read(config.load(settings).state)
+        try:
+            yield store
+        finally:
+            store.close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from log.errors import StateRefused
+from log.evidence import actions
 from log.evidence import objects as evidence
 from log.evidence.heads import Kind
 from log.formats.genesis import Genesis
@@ -118,8 +119,8 @@ class Governed:
         subject = f"chain {pair[0].action.chain} seq {pair[0].action.seq}"
         for held in self._store.evidence(subject):
             return held
-        data = evidence.encode_actions(chains, pair)
-        evidence.check_actions(data, self.genesis.hash)
+        data = actions.encode(chains, pair)
+        actions.check(data, self.genesis.hash)
         return Evidence(evidence.identify(data), Kind.SAME_SEQ, subject, data, self._now_ms())
 
     def _finding(self, proof: Evidence) -> Finding:

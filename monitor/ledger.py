@@ -94,7 +94,8 @@ class Ledger:
             if small.size == large.size:
                 same = small.root == large.root
             else:
-                hashes = await prover.read_spans(reader, [*left, *right], large.size)
+                read = await prover.read_spans(reader, [*left, *right], large.size)
+                hashes = prefix.gather(small.size, large.size, read)
                 verdict = prefix.compare(small.size, large.size, small.root, large.root, hashes)
                 same = verdict is prefix.Prefix.SAME
         except Unreachable as e:

@@ -16,7 +16,7 @@ def sentences(store: Store, logs: Iterable[FollowedLog]) -> Iterator[str]:
         yield _sentence(store, followed)
         for evidence in store.evidence(followed.origin):
             yield (
-                f"{followed.origin}: PROVEN {evidence.kind.value} at {_time(evidence.found_ms)},"
+                f"{followed.origin}: PROVEN {evidence.kind.value} at {utc(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
 
@@ -30,11 +30,11 @@ def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) ->
         held = store.holding(followed.origin) if followed.family is GOVERNANCE and followed.node else None
         if held is not None:
             yield (
-                f"{followed.origin}: held {held.count} of {governed.count} actions at {_time(held.seen_ms)};"
+                f"{followed.origin}: held {held.count} of {governed.count} actions at {utc(held.seen_ms)};"
                 f" {held.carried} of them were carried there by us."
             )
     for evidence in store.evidence_of(Kind.SAME_SEQ):
-        yield f"{evidence.origin}: PROVEN E9 at {_time(evidence.found_ms)}, evidence {evidence.id.hex()}."
+        yield f"{evidence.origin}: PROVEN E9 at {utc(evidence.found_ms)}, evidence {evidence.id.hex()}."
 
 
 def _sentence(store: Store, followed: FollowedLog) -> str:
@@ -43,8 +43,8 @@ def _sentence(store: Store, followed: FollowedLog) -> str:
     if verified is None:
         return f"{followed.origin}: nothing verified yet, {counts.observations} signed heads seen."
     head = verified.head
-    signed = f", signed {_time(head.time_ms)}" if head.time_ms is not None else ""
-    parts = [f"verified up to {head.size:,} entries at {_time(verified.verified_ms)}{signed}"]
+    signed = f", signed {utc(head.time_ms)}" if head.time_ms is not None else ""
+    parts = [f"verified up to {head.size:,} entries at {utc(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
     row = store.witness(followed.origin)
@@ -54,7 +54,7 @@ def _sentence(store: Store, followed: FollowedLog) -> str:
         parts.append(
             f"not cosigned by {witness.vkey.name}"
             if vouched is None
-            else f"cosigned by {witness.vkey.name} at {vouched.size:,} ({_time(vouched.time_s * 1000)})"
+            else f"cosigned by {witness.vkey.name} at {vouched.size:,} ({utc(vouched.time_s * 1000)})"
         )
     if followed.closed:
         parts.append("closed")
@@ -63,7 +63,8 @@ def _sentence(store: Store, followed: FollowedLog) -> str:
     return f"{followed.origin}: {'; '.join(parts)}."
 
 
-def _time(time_ms: int) -> str:
+def utc(time_ms: int) -> str:
+    """Return a time for people."""
     try:
         return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (ValueError, OverflowError, OSError):

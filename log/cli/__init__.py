@@ -20,6 +20,7 @@ COMMANDS = {  # by module
     "submit": ("submit",),
     "client": ("get", "prove", "verify", "upgrade"),
     "audit": ("audit",),
+    "evidence": ("verify-evidence",),
 }
 GROUPS = {  # by word
     "trustlist": "trustlists",

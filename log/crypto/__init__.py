@@ -2,8 +2,8 @@
 
 One file a suite: `ecdsa` (P-256), `ed25519`, `mldsa` (ML-DSA-44), `sm2` (the only file that knows libcrypto). On top of
 them stand `suites`, the signatures that issuers make over certificates; `documents`, those that anybody makes over
-documents; `notes`, signature lines of signed notes, and under them `tree_heads`, what RFC 6962 has a log sign; and `keys`, the files in which a node keeps what it signs with.
-`member_keys` and `signed_requests` are what members sign.
+documents; `notes`, signature lines of signed notes, and under them `tree_heads`, what RFC 6962 has a log sign; and
+`keys`, the files in which a node keeps what it signs with. `member_keys` and `signed_requests` are what members sign.
 """
 
 from collections.abc import Sequence

@@ -45,6 +45,11 @@ class Kind(Enum):
     CROSS_SIZE = "E2"
     ROLLBACK = "E3"
     SAME_TIME = "E3b"
+    BROKEN_PROMISE = "E4"  # of an SCT: another leaf stands at its index (`promises`)
+    LATE = "E5"  # of an SCT: its entry was not there in time (`promises`)
+    TIME_LIE = "E6"  # a leaf with a later time than the head over it (`promises`)
+    COSIGNED_BOTH = "E7"  # of a witness (`cosigned`)
+    UNREPRODUCIBLE = "E8"  # what was served does not lead to the signed root (`served`); by itself no proof
     SAME_SEQ = "E9"  # of a chain of governance, not of a log: see `objects`
 
 

@@ -120,6 +120,11 @@ def consistency_spans(old: int, size: int) -> list[Span]:
     return _spans(_subproof(old, size))
 
 
+def consistency_ranges(old: int, size: int) -> list[Span]:
+    """Return which leaves each hash of PROOF(old, D[size]) covers, in its order; 0 < old <= size."""
+    return [Span(start, end) for start, end in _subproof(old, size)]
+
+
 def fold_consistency(old: int, size: int, hashes: Sequence[bytes]) -> list[bytes]:
     """Return PROOF(old, D[size]) from the hashes of `consistency_spans(old, size)`; empty for equal sizes."""
     return _fold(_subproof(old, size), hashes)

@@ -245,6 +245,21 @@ class HeadRows(Database):
             )
             return [Evidence(row[0], kind, row[1], row[2], row[3]) for row in rows]
 
+    def all_evidence(self) -> list[Evidence]:
+        """Return everything that anybody is convicted of, oldest first."""
+        with self._reading() as database:
+            rows = database.execute("SELECT id, kind, origin, object, found_ms FROM evidence ORDER BY found_ms, id")
+            return [Evidence(row[0], Kind(row[1]), row[2], row[3], row[4]) for row in rows]
+
+    def met(self, note: bytes) -> tuple[str, int] | None:
+        """Return where and when (ms) a head was met first, by its log's own lines; None for one that never was."""
+        with self._reading() as database:
+            row: tuple[str, int] | None = database.execute(
+                "SELECT source, received_ms FROM observation WHERE digest = ? ORDER BY seq LIMIT 1",
+                (hashlib.sha256(note).digest(),),
+            ).fetchone()
+            return row
+
     # --- looking -------------------------------------------------------------------------------------------
 
     def counts(self, origin: str) -> Counts:

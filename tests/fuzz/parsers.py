@@ -26,6 +26,7 @@ from log.crypto.ecdsa import EcdsaVerifier
 from log.crypto.notes import verify_note
 from log.crypto.sm2 import SPKI_PREFIX, Sm2Key, sm2_available
 from log.errors import BadProof, BadSignature, LogError, Malformed, Refused, SuiteUnavailable, VerificationError
+from log.evidence import actions
 from log.evidence import objects as evidence
 from log.evidence.heads import Head
 from log.formats import text, tile_leaf
@@ -358,7 +359,7 @@ PARSERS: dict[str, Parser] = {
     "evidence": Parser(_lax(lambda data: evidence.check(data, _head), BadProof, BadSignature)),
     "guard-answer": Parser(_lax(lambda data: guard._states(Answer(200, data)))),
     "named-size": Parser(_lax(lambda data: feeder._named_size(Answer(409, data)))),
-    "action-evidence": Parser(_lax(lambda data: evidence.check_actions(data, _GENESIS_HASH), VerificationError)),
+    "action-evidence": Parser(_lax(lambda data: actions.check(data, _GENESIS_HASH), VerificationError)),
     "action-summary": Parser(_lax(ActionSummary.parse), ("formats.action_list:ActionSummary.parse",)),
     "action-list": Parser(_lax(parse_rows), ("formats.action_list:parse_rows",)),
     "named-seq": Parser(_lax(parse_next_seq), ("formats.action_list:parse_next_seq",)),

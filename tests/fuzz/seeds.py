@@ -19,6 +19,7 @@ from log.checking.messages import Check, frame
 from log.client.events import Opened
 from log.client.held import Held
 from log.demo.ca import Key, Tree
+from log.evidence import actions
 from log.evidence import objects as evidence
 from log.evidence.heads import Kind
 from log.formats.action import JOINT
@@ -100,7 +101,7 @@ def certificates() -> Iterator[tuple[str, bytes]]:
     yield "sm2", der.encode(der.SEQUENCE, der.encode(der.INTEGER, b"\1"), der.encode(der.INTEGER, b"\2"))
 
 
-def actions() -> Iterator[tuple[str, bytes]]:
+def signed_actions() -> Iterator[tuple[str, bytes]]:
     start = authorities.genesis()
     freeze = authorities.Chainer(start, "hk").say("log-freeze", {"origin": "hk.example/x509", "reason": ""})
     policy = authorities.Chainer(start, JOINT).say("policy", {"origin": "*", "policy": "quorum none\n"})
@@ -110,7 +111,7 @@ def actions() -> Iterator[tuple[str, bytes]]:
     yield "genesis", start.encode()
 
     twice = authorities.Chainer(start, "hk").say("log-freeze", {"origin": "hk.example/x509", "reason": "again"})
-    yield "action-evidence", evidence.encode_actions(arrange(start, (freeze, twice)), (freeze, twice))
+    yield "action-evidence", actions.encode(arrange(start, (freeze, twice)), (freeze, twice))
     yield "action-summary", json.dumps({"genesis": b64encode(start.hash), "digest": "0" * 64, "next": {}}).encode()
     yield "action-list", json.dumps([[1, freeze.hash.hex()], [1, twice.hash.hex()]]).encode()
     yield "named-seq", b"4\n"
@@ -141,7 +142,7 @@ def small() -> Iterator[tuple[str, bytes]]:
 
 
 def main() -> None:
-    for parser, data in (*formats(), *certificates(), *actions(), *small()):
+    for parser, data in (*formats(), *certificates(), *signed_actions(), *small()):
         folder = CORPUS / parser
         folder.mkdir(parents=True, exist_ok=True)
         (folder / seed_name(data)).write_bytes(data)

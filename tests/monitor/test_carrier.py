@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from log.errors import BadProof, BadSignature, PolicyNotMet, SettingsError
-from log.evidence import objects as evidence
+from log.evidence import actions
 from log.evidence.heads import Kind
 from log.formats import jcs
 from log.formats.action import JOINT
@@ -374,12 +374,12 @@ async def test_a_seq_signed_twice_is_carried_twice_and_proven_once(monitor: Moni
     assert held(world.hk_governance) == held(world.gd_governance) == {first.hash, one.hash, two.hash}
     assert monitor.store is not None
     [proof] = monitor.store.evidence_of(Kind.SAME_SEQ)
-    assert evidence.check_actions(proof.object, world.hk_governance.genesis.hash) == ("hk", 2)
+    assert actions.check(proof.object, world.hk_governance.genesis.hash) == ("hk", 2)
     value = jcs.parse(proof.object)
     assert isinstance(value, dict)
     assert {Signed.parse(b64decode(text)).hash for text in value["actions"]} == {one.hash, two.hash}  # type: ignore[arg-type,union-attr]
     with pytest.raises(BadProof, match="another genesis"):
-        evidence.check_actions(proof.object, bytes(32))
+        actions.check(proof.object, bytes(32))
 
 
 async def test_evidence_under_keys_that_came_later_brings_the_chain_that_gave_them(
@@ -396,14 +396,14 @@ async def test_evidence_under_keys_that_came_later_brings_the_chain_that_gave_th
     assert monitor.store is not None
     [proof] = monitor.store.evidence_of(Kind.SAME_SEQ)
     genesis = world.hk_governance.genesis
-    assert evidence.check_actions(proof.object, genesis.hash) == ("hk", 1)
+    assert actions.check(proof.object, genesis.hash) == ("hk", 1)
     value = jcs.parse(proof.object)
     assert isinstance(value, dict)
     with pytest.raises((BadSignature, PolicyNotMet)):
-        evidence.check_actions(jcs.encode({**value, "joint": []}), genesis.hash)
+        actions.check(jcs.encode({**value, "joint": []}), genesis.hash)
     same = {**value, "actions": [value["actions"][0], value["actions"][0]]}  # type: ignore[index]
     with pytest.raises(BadProof):
-        evidence.check_actions(jcs.encode(same), genesis.hash)
+        actions.check(jcs.encode(same), genesis.hash)
 
 
 # --- settings and status --------------------------------------------------------------------------------------

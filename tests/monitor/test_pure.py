@@ -94,7 +94,7 @@ def test_the_worst_outcome_counts() -> None:
 
 
 def span_hashes(old: int, entries: list[bytes]) -> list[bytes]:
-    left, right = prefix.spans(old, len(entries))
+    left, right = prefix.cover(old, len(entries))
     return [mth(entries[span.start : span.end]) for span in (*left, *right)]
 
 
@@ -104,6 +104,8 @@ def test_a_prefix_is_told_from_another_tree_and_a_wrong_hash_frames_nobody(data:
     entries = rows(size)
     root, old_root = mth(entries), mth(entries[:old])
     hashes = span_hashes(old, entries)
+    left, right = prefix.spans(old, size)
+    assert prefix.gather(old, size, [mth(entries[span.start : span.end]) for span in (*left, *right)]) == hashes
     assert prefix.compare(old, size, old_root, root, hashes) is Prefix.SAME
     assert prefix.compare(old, size, mth(rows(old, "!")) if old else b"x" * 32, root, hashes) is Prefix.OTHER
     wrong = data.draw(st.integers(0, len(hashes) - 1))

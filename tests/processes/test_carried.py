@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from log.evidence import objects as evidence
+from log.evidence import actions
 from log.evidence.heads import Kind
 from log.governance.chains import Signed
 from monitor import main as monitor_main
@@ -121,4 +121,4 @@ async def test_a_seq_that_is_signed_twice_meets_itself_on_both_nodes_and_is_prov
         store = Store.open(loaded.state, monitor_main.load_keys(loaded).witness.vkey.encode(), 1_000_000)
         [proof] = store.evidence_of(Kind.SAME_SEQ)
         store.close()
-        assert evidence.check_actions(proof.object, one.action.genesis) == ("hk", 1)
+        assert actions.check(proof.object, one.action.genesis) == ("hk", 1)
