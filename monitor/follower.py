@@ -9,7 +9,7 @@ Nothing but step 4 moves the verified position, and it moves only forward.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from log.client import LogReader
@@ -18,11 +18,13 @@ from log.evidence.heads import Head
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
 from log.merkle.tiles import TILE_WIDTH
+from monitor.clock import Clock
+from monitor.freshness import is_future
 from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.store import AGREED, Store
 
@@ -47,14 +49,14 @@ class Follower:
         store: Store,
         ledger: Ledger,
         limits: Limits,
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.log = followed
         self._reader = reader
         self._store = store
         self._ledger = ledger
         self._limits = limits
-        self._now_ms = now_ms
+        self._clock = clock
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
@@ -85,17 +87,21 @@ class Follower:
                 return await self._grow(head, held, frontier)
             case Place.SAME if held is not None:
                 if head.note != held.note and verified is not None:
-                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._now_ms())
+                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._clock.now_ms())
+                return await self._settled(Step((), head, head.size))
+            case Place.OLDER if held is not None and is_future(
+                held.time_ms or 0, self._clock.now_ms(), self._limits
+            ):  # signed before a head of the future, as every true one is
                 return await self._settled(Step((), head, head.size))
             case Place.OLDER if held is not None:
                 return self._stop(
-                    Outcome.UNVERIFIED, "stale", f"serves an older signing of size {head.size} than the one we hold"
+                    Outcome.UNVERIFIED, STALE, f"serves an older signing of size {head.size} than the one we hold"
                 )
             case Place.SMALLER if held is not None:
                 finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
                 stale = f"serves size {head.size}; we hold its head of size {held.size}"
                 return Step(
-                    (Finding(Outcome.UNVERIFIED, self.log.origin, "stale", stale), *([finding] if finding else []))
+                    (Finding(Outcome.UNVERIFIED, self.log.origin, STALE, stale), *([finding] if finding else []))
                 )
             case Place.OTHER if held is not None:  # the ledger found it before, unless evidence was cut off
                 finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
@@ -120,7 +126,7 @@ class Follower:
             for each in waiting
             if grown.roots.get(each.size, EMPTY_ROOT if not each.size else None) == each.root
         ]
-        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._now_ms())
+        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
         old = 0 if held is None else held.size
         return await self._settled(Step((), head, old, grown.proof))
 

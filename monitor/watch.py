@@ -13,11 +13,14 @@ from log.client import LogReader
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
+from monitor import freshness
+from monitor.clock import Clock
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
 from monitor.follower import Follower
 from monitor.ledger import Ledger
+from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import WITNESS_LAGS, Finding, Outcome
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.shelf import Shelf
@@ -48,6 +51,8 @@ class Watch:
         store: Store,
         peer: Peer,
         poll_s: float,
+        limits: Limits,
+        clock: Clock,
         shelf: Shelf | None = None,
     ) -> None:
         self.log = followed
@@ -65,6 +70,10 @@ class Watch:
         self._store = store
         self._peer = peer
         self._shelf = shelf
+        self._limits = limits
+        self._clock = clock
+        self._resumed = False  # whether heads were compared again that a crash may have left uncompared
+        self._served_ms: int | None = None  # signed time of the head that the last look found in order
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
 
     def go_on_as(self, followed: FollowedLog, poll_s: float) -> bool:
@@ -78,7 +87,7 @@ class Watch:
         self.surveyed = self.surveyed and held.keys() >= set(followed.witnesses)
         self.feeders = tuple(held.get(witness) or self._feeder_of(witness) for witness in followed.witnesses)
         self.log, self.poll_s = followed, poll_s
-        known = {"log", "look", *(feeder.witness.vkey.name for feeder in self.feeders)}
+        known = {"log", "look", "our state", *(feeder.witness.vkey.name for feeder in self.feeders)}
         self._contested = {source: lied for source, lied in self._contested.items() if source in known}
         return True
 
@@ -123,11 +132,16 @@ class Watch:
         whether they know better: our state may be an old copy, or the log may show us another tree than them.
         """
         findings = []
+        if not self._resumed:
+            findings = await self._ledger.resume(self.log)
+            self._contest("our state", findings)
+            self._resumed = True
         if not self.surveyed or await self._own.held(self.log.origin) is None:
-            findings = await self.survey()
+            findings += await self.survey()
         step = await self._follower.follow()
         findings += step.findings
         self._contest("look", step.findings)
+        self._served_ms = None if step.head is None else step.head.time_ms
         if step.head is None or any(self._contested.values()):
             self.vouch = None
             return findings
@@ -183,10 +197,35 @@ class Watch:
             return []
         fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
         self._contest(feeder.witness.vkey.name, fed.findings)
+        feeder.well = bool(fed.lines)
         if not fed.lines:
             return list(fed.findings)
         vouch.lines |= fed.lines
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
+
+    async def fresh(self) -> list[Finding]:
+        """Say how old the head is that the log serves, and since when a witness is silent about it.
+
+        Nothing while our own clock is not trusted; nothing about the head where the last look found something else.
+        """
+        if not self._clock.trusted():
+            return []
+        findings = []
+        if self._served_ms is not None:
+            findings.append(freshness.head(self.log.origin, self._served_ms, self._clock.now_ms(), self._limits))
+        for feeder in self.feeders if self.vouch is not None else ():
+            name = feeder.witness.vkey.name
+            cosigned_ms = await asyncio.to_thread(self._cosigned_ms, feeder.witness)
+            found = freshness.witness(self.log.origin, name, cosigned_ms, self._clock.now_ms(), self._limits)
+            if found is not None and (feeder.well or found.code != WITNESS_LAGS):  # else its feeding says what is wrong
+                findings.append(found)
+        return [finding for finding in findings if finding is not None]
+
+    def _cosigned_ms(self, witness: Witness) -> int:
+        """Return when a witness cosigned this log last; when we met the log first, where it never did."""
+        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in witness.vkeys]
+        times_s = [each.time_s for each in kept if each is not None]
+        return max(times_s) * 1000 if times_s else self._store.met_ms(self.log.origin) or self._clock.now_ms()
 
     def verdict(self) -> list[Finding]:
         """Say when the log's own policy is not met by what was collected in this round."""

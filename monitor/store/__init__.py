@@ -26,24 +26,26 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     cosignatures  who cosigned what
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
+    clock         our own clock
 """
 
 from pathlib import Path
 from typing import Self
 
 from monitor.store.actions import ActionRows, Holding, KeptAction
-from monitor.store.alerts import AlertRows, Delivery, Fault, KeptAlert
+from monitor.store.alerts import GIVEN_UP, SENT, WAITING, Delivery, Fault, KeptAlert
+from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
 
 __all__ = [
-    "AGREED", "CONVICTED", "OPEN", "REFUTED",
+    "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
     "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows, ActionRows, AlertRows):
+class Store(HeadRows, CosignatureRows, ActionRows, ClockRows):
     """The open state."""
 
     @classmethod

@@ -39,6 +39,8 @@ from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
 from tests.support.grease import greased
 
+HEARTBEAT_MS = 10_000  # an unchanged head is signed anew after this time
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -95,6 +97,7 @@ class LyingLog:
         self.handed: list[bytes] = []  # every note that came to add-cosignatures
         self.refused: list[str] = []  # why add-cosignatures said no
         self.fault: Fault | None = None
+        self.frozen = False  # whether the head is left as it is, however old it gets
         self.grows_by = 0  # entries that every request for the checkpoint adds
         self.grease = 0  # lines on every head that is served, unknown ones among them; 0 for none of those
         self._served = 0
@@ -171,6 +174,8 @@ class LyingLog:
             case ["checkpoint"]:
                 if self.grows_by:
                     self.add(self.grows_by)
+                    await self.sign()
+                elif not self.frozen and self.fault is None and self._clock() - self._time_ms >= HEARTBEAT_MS:
                     await self.sign()
                 return self._greased(self._checkpoint())
             case ["checkpoint", "witnessed"]:
