@@ -41,6 +41,12 @@ class Clock:
         """Say whether a verdict may rest on `now_ms`."""
         return self.monotonic_s() >= self._settled_s and self.parted_ms() is None and self.offset_ms() is None
 
+    def fit_to_sign(self) -> bool:
+        """Say whether a signature may bear `now_ms`: nobody speaks against it, and after a jump most speak for it."""
+        if self.offset_ms() is not None or self.parted_ms() is not None:
+            return False
+        return self.monotonic_s() >= self._settled_s or len(self._voices()) >= 2
+
     # --- jumps -----------------------------------------------------------------------------------------------
 
     def parted_ms(self) -> int | None:
@@ -82,8 +88,11 @@ class Clock:
 
     def offset_ms(self) -> int | None:
         """Return by how much most others' clocks are ahead of ours, if that is too much; None while all is well."""
+        return offset(self._voices(), self._limits.clock_offset_s)
+
+    def _voices(self) -> list[float]:
         since = self.monotonic_s() - HEARD_S
-        return offset([each for each, at in list(self._heard.values()) if at >= since], self._limits.clock_offset_s)
+        return [each for each, at in list(self._heard.values()) if at >= since]
 
 
 def offset(offsets_ms: Iterable[float], limit_s: float) -> int | None:

@@ -74,7 +74,9 @@ class Feeder:
         ledger: Ledger,
         limits: Limits,
         clock: Clock,
+        own: VKey,
     ) -> None:
+        """`own` is our key: a head under it that a witness shows may be news to a state that is an old copy."""
         self.log = followed
         self.witness = witness
         self.well = True  # whether the last feeding, if there was one, brought a cosignature
@@ -86,6 +88,8 @@ class Feeder:
         self._store = store
         self._ledger = ledger
         self._clock = clock
+        self._own = own
+        self.heard = asyncio.Event()  # set when the witness has answered, whatever it was
 
     # --- survey --------------------------------------------------------------------------------------------
 
@@ -100,6 +104,7 @@ class Feeder:
             reply = await self._peer.get(f"{self.witness.url}/{self.log.origin_hash}/checkpoint")
         except Unreachable as e:
             return None, [self._finding(Outcome.UNREACHED, SILENT, str(e))]
+        self.heard.set()
         if reply.status in _SHOWS_NONE:
             return None, []
         if reply.status != 200:
@@ -107,6 +112,7 @@ class Feeder:
         try:
             head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
             await keep_lines(self._store, self.log, opened, self.witness.vkeys, required=True)
+            await keep_lines(self._store, self.log, opened, [self._own], required=False)
         except (Malformed, BadSignature) as e:
             return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
         return head, findings

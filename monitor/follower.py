@@ -12,11 +12,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from log.client import LogReader
+from log.client import LogReader, prover
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
+from log.merkle.proof import root_spans
 from log.merkle.tiles import TILE_WIDTH
 from monitor.clock import Clock
 from monitor.freshness import is_future
@@ -130,6 +131,30 @@ class Follower:
         old = 0 if held is None else held.size
         return await self._settled(Step((), head, old, grown.proof))
 
+    async def audit(self, size: int, root: bytes, head: Head) -> list[Finding]:
+        """Read again all between a signed tree and a larger verified head: does the log still serve what it served?
+
+        The way there begins with the perfect subtrees of the smaller tree, which must fold to its root. Nothing moves.
+        """
+        try:
+            spans = await prover.read_spans(self._reader, root_spans(size), head.size)
+            frontier = Frontier.decode(size, b"".join(spans))
+            if frontier.root() != root:
+                return [
+                    self._found(Outcome.UNVERIFIED, "data", f"hash tiles no longer lead to its root of size {size}")
+                ]
+            grown = await self._rebuild(head, frontier, ())
+        except Unreachable as e:
+            return [self._found(Outcome.UNREACHED, "entries", str(e))]
+        except StorageError:
+            raise
+        except LogError as e:
+            return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
+        if grown.root != head.root:
+            text = f"audited again, the entries from {size} on no longer lead to its root of size {head.size}"
+            return [self._found(Outcome.UNVERIFIED, "data", text)]
+        return []
+
     async def _rebuild(self, head: Head, frontier: Frontier, milestones: Sequence[int]) -> Grown:
         rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input)
         at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
@@ -170,4 +195,7 @@ class Follower:
         return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
-        return Step((Finding(outcome, self.log.origin, code, text),))
+        return Step((self._found(outcome, code, text),))
+
+    def _found(self, outcome: Outcome, code: str, text: str) -> Finding:
+        return Finding(outcome, self.log.origin, code, text)

@@ -120,7 +120,7 @@ class Parts:
         self._shelf = shelf
         self._governed = governed
         self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
-        self._own = OwnWitness(signing.cosigners, store, clock.now_ms)
+        self._own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign)
         self._ledger = Ledger(store, limits, clock.now_ms)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
@@ -130,7 +130,17 @@ class Parts:
         follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
-            return Feeder(followed, witness, reader, self._peer, self._store, self._ledger, self._limits, self._clock)
+            return Feeder(
+                followed,
+                witness,
+                reader,
+                self._peer,
+                self._store,
+                self._ledger,
+                self._limits,
+                self._clock,
+                self._own.vkey,
+            )
 
         return Watch(
             followed,

@@ -78,7 +78,6 @@ _BY_CODE: Mapping[str, Class] = {
     WITNESS_LAGS: Class.OPERATIONAL,
     RETIRED_KEY: Class.OPERATIONAL,
     NOT_CROSS_WITNESSED: Class.DEGRADED,
-    "unvouched": Class.DEGRADED,
     "unfollowed": Class.DEGRADED,
 }
 _SEVERITY: Mapping[Class, str] = {

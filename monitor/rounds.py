@@ -152,8 +152,10 @@ class Rounds:
             found = [(source, f) for source, f in found if f.code not in {"behind", "unreconciled"}]
             found += await self._pass(guard=False)
         found += [(look_of(watch), finding) for watch in self.watches for finding in watch.verdict()]
+        found += await _all(*((audit_of(watch), watch.audit_again()) for watch in self.watches))
         found += await _all(*((fresh_of(watch), watch.fresh()) for watch in self.watches))
         found += await _all(*((carry_of(carrier), carrier.push()) for carrier in self.carriers))
+        found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is
         for source in dict.fromkeys([*(source for source, _ in found), *self._sources()]):
             await self._desk.report(source, [finding for each, finding in found if each == source])
         await self._desk.keep_only(self._sources())
@@ -229,7 +231,7 @@ class Rounds:
         sources = {ROSTER, OWN, *map(channel_of, self._outbox.names)}
         sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers)}
         for watch in self.watches:
-            sources |= {look_of(watch), survey_of(watch), fresh_of(watch)}
+            sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch)}
             sources |= {feed_of(watch, feeder) for feeder in watch.feeders}
         return sources
 
@@ -239,6 +241,7 @@ class Rounds:
         for watch in self.watches:
             wanted[look_of(watch), watch] = partial(self._look_loop, watch)
             wanted[survey_of(watch), watch] = partial(self._survey_loop, watch)
+            wanted[audit_of(watch), watch] = partial(self._audit_loop, watch)
             wanted[fresh_of(watch), watch] = partial(self._fresh_loop, watch)
             for feeder in watch.feeders:
                 wanted[feed_of(watch, feeder), feeder] = partial(
@@ -261,6 +264,9 @@ class Rounds:
     async def _survey_loop(self, watch: Watch, stop: Stop) -> None:
         await pause(self._limits.survey_s, stop)  # `look` does the first one
         await every(self._limits.survey_s, lambda: self._report(survey_of(watch), watch.survey()), stop)
+
+    async def _audit_loop(self, watch: Watch, stop: Stop) -> None:
+        await every(self._limits.survey_s, lambda: self._report(audit_of(watch), watch.audit_again()), stop)
 
     async def _fresh_loop(self, watch: Watch, stop: Stop) -> None:
         await every(FRESH_S, lambda: self._report(fresh_of(watch), watch.fresh()), stop)
@@ -291,13 +297,16 @@ class Rounds:
                 seconds = watch.poll_s + random.uniform(0, longest)  # noqa: S311 - spreads load, guards nothing
             if feeder.retry_after_s:
                 await pause(feeder.retry_after_s, stop)  # also when there is another head to feed
+            elif failures:
+                await pause(seconds, stop, feeder.heard)
             else:
-                await self._wait(watch, fed if not failures else watch.vouch, seconds)
+                await self._wait(watch, fed, seconds)
             if stop.is_set():
                 return
             fed = watch.vouch
             findings = await self._report(source, watch.feed(feeder))
             failures = failures + 1 if findings else 0
+            feeder.heard.clear()  # what it answered to the feeding itself is no news
 
     async def _wait(self, watch: Watch, fed: Vouch | None, pause_s: float) -> None:
         """Return when there is another head to feed than `fed`, or after a time."""
@@ -330,6 +339,11 @@ def look_of(watch: Watch) -> str:
 def survey_of(watch: Watch) -> str:
     """Return the name of asking the witnesses of a log."""
     return f"survey {watch.log.origin}"
+
+
+def audit_of(watch: Watch) -> str:
+    """Return the name of auditing again what a witness of a log missed."""
+    return f"audit {watch.log.origin}"
 
 
 def fresh_of(watch: Watch) -> str:

@@ -46,7 +46,7 @@ class Timekeeper:
         if off is None:
             return []
         text = f"our clock is {abs(off) / 1000:.0f} s {'behind' if off > 0 else 'ahead of'} most others'"
-        return [Finding(Outcome.OWN, "clock", CLOCK, f"{text}: no verdict rests on time until it is set")]
+        return [Finding(Outcome.OWN, CLOCK, CLOCK, f"{text}: no verdict rests on time until it is set")]
 
     def _since_last_time(self) -> int | None:
         """Return by how much the clocks have parted since they were last on record, if it is a jump."""

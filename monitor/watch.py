@@ -6,11 +6,12 @@ feeds     that head to each witness; after each answer the lines so far are hand
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from log.client import LogReader
-from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.errors import BadSignature, LogError, Malformed, StorageError, Unavailable, Unreachable
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
 from monitor import freshness
@@ -20,11 +21,13 @@ from monitor.follower import Follower
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import WITNESS_LAGS, Finding, Outcome
+from monitor.outcome import CLOCK, WITNESS_LAGS, Finding, Outcome
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.shelf import Shelf
-from monitor.store import Store
+from monitor.store import Store, Vouched
+
+logger = logging.getLogger("monitor")
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class Watch:
         self._clock = clock
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
+        self._window: tuple[Vouched, Head] | None = None  # what a witness missed, and is to be audited again
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
 
     def go_on_as(self, followed: FollowedLog, poll_s: float) -> bool:
@@ -98,7 +102,7 @@ class Watch:
         for source, findings in zip(["log", *(f.witness.vkey.name for f in feeders)], results, strict=True):
             self._contest(source, findings)
         self.surveyed = set(feeders) >= set(self.feeders)
-        return [finding for findings in results for finding in findings]
+        return [finding for findings in results for finding in findings] + await self._restored()
 
     async def _witnessed(self) -> list[Finding]:
         """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
@@ -108,9 +112,9 @@ class Watch:
             raw = await self._reader.witnessed()
             if raw is None:
                 return []
-            head, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
+            _, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
             vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
-            lines = await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
+            await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
         except (Malformed, BadSignature) as e:
@@ -119,11 +123,21 @@ class Watch:
             raise
         except LogError as e:
             return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", str(e))]
-        held = await self._own.held(self.log.origin)
-        if self._own.vkey in lines and (held is None or held.size < head.size):
-            text = f"we cosigned size {head.size}, but our state says {0 if held is None else held.size}: restored?"
-            findings.append(Finding(Outcome.OWN, self.log.origin, "restored", text))
         return findings
+
+    async def _restored(self) -> list[Finding]:
+        """Say when somebody has shown us a head under our own line that our state does not know: it is an old copy.
+
+        That head is kept like any other, and as long as no data lead from our verified tree to it, or show that it is
+        a prefix of it, nothing of this log is signed; once they do, it is what we go on from.
+        """
+        shown = await asyncio.to_thread(self._store.cosigned, self.log.origin, self._own.vkey.encode())
+        held = await self._own.held(self.log.origin)
+        size = 0 if held is None else held.size
+        if shown is None or (shown.size, shown.root) == (size, held and held.root) or shown.size < size:
+            return []
+        text = f"we cosigned size {shown.size}, but our state says {size}: restored from a copy?"
+        return [Finding(Outcome.OWN, self.log.origin, "restored", text)]
 
     async def look(self) -> list[Finding]:
         """Follow once; cosign what verified, unless somebody's last word about this log was a proven lie.
@@ -165,7 +179,11 @@ class Watch:
             self.vouch = None
             return []
         vouch = Vouch(head, old, proof)
-        vouch.lines |= await self._own.advance(self.log, head, size, path)
+        try:
+            vouch.lines |= await self._own.advance(self.log, head, size, path)
+        except Unavailable as e:
+            self.vouch = None
+            return [Finding(Outcome.OWN, CLOCK, CLOCK, str(e))]
         findings = await self._show(vouch)
         self.vouch = vouch
         async with self.changed:
@@ -195,12 +213,14 @@ class Watch:
         vouch = self.vouch
         if vouch is None:
             return []
+        before = await asyncio.to_thread(self._last_cosigned, feeder.witness)
         fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
         self._contest(feeder.witness.vkey.name, fed.findings)
         feeder.well = bool(fed.lines)
         if not fed.lines:
             return list(fed.findings)
         vouch.lines |= fed.lines
+        self._heal(before, vouch.head)
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
 
     async def fresh(self) -> list[Finding]:
@@ -221,11 +241,39 @@ class Watch:
                 findings.append(found)
         return [finding for finding in findings if finding is not None]
 
+    def _last_cosigned(self, witness: Witness) -> Vouched | None:
+        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in witness.vkeys]
+        return max((each for each in kept if each is not None), key=lambda each: each.time_s, default=None)
+
     def _cosigned_ms(self, witness: Witness) -> int:
         """Return when a witness cosigned this log last; when we met the log first, where it never did."""
-        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in witness.vkeys]
-        times_s = [each.time_s for each in kept if each is not None]
-        return max(times_s) * 1000 if times_s else self._store.met_ms(self.log.origin) or self._clock.now_ms()
+        last = self._last_cosigned(witness)
+        met_ms = self._store.met_ms(self.log.origin)
+        return last.time_s * 1000 if last is not None else met_ms or self._clock.now_ms()
+
+    def _heal(self, before: Vouched | None, head: Head) -> None:
+        """Note a window to be audited again, when a witness is back that has not vouched for long."""
+        if before is None or not self._clock.trusted():
+            return
+        if self._clock.now_ms() - before.time_s * 1000 <= self._limits.degraded_s * 1000 or before.size > head.size:
+            return
+        if self._window is None or before.size < self._window[0].size:
+            self._window = before, head
+
+    async def audit_again(self) -> list[Finding]:
+        """Audit the window that a witness missed from its entries, if there is one: is it still what we verified?
+
+        It is asked for again until it could be read.
+        """
+        if self._window is None:
+            return []
+        before, head = self._window
+        findings = await self._follower.audit(before.size, before.root, head)
+        if not findings:
+            self._window = None
+            fields = {"event": "audited-again", "subject": self.log.origin, "from": before.size, "to": head.size}
+            logger.info("the window that a witness missed was audited again", extra={"fields": fields})
+        return findings
 
     def verdict(self) -> list[Finding]:
         """Say when the log's own policy is not met by what was collected in this round."""

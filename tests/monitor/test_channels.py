@@ -269,17 +269,18 @@ async def test_a_clock_set_back_does_not_put_alerts_off(post: Post) -> None:
     assert post.one.told == ["a"]
 
 
-async def test_an_alert_told_before_a_crash_is_told_again_and_not_forgotten(post: Post) -> None:
+async def test_an_alert_told_before_a_crash_is_told_again_and_not_forgotten(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
     post.raise_alert("a")
-    keep = post.store.keep_delivery
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    post.store.keep_delivery = crash  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        await post.outbox.deliver("one")
-    post.store.keep_delivery = keep  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "keep_delivery", crash)
+        with pytest.raises(KeyboardInterrupt):
+            await post.outbox.deliver("one")
     post.begin()
     await post.outbox.deliver("one")
     assert post.one.told == ["a", "a"]

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
@@ -321,6 +322,7 @@ class LyingNode:
                 break
         status, kind, answer = await self._answer(scope["method"], scope["path"], body)
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(answer))]
+        headers.append((b"date", formatdate(self.witness.clock() / 1000, usegmt=True).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
@@ -461,7 +463,9 @@ def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         urls[node.name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        config = uvicorn.Config(node, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            node, log_config=None, lifespan="off", ws="none", date_header=False, timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
