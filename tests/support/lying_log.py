@@ -46,6 +46,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Listen = Callable[[], tuple[socket.socket, str]]  # a bound socket, and its URL
 
 
 class Fault(Enum):
@@ -456,13 +457,14 @@ class World:
 
 
 @contextmanager
-def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
-    """Serve nodes on real sockets, in a thread with a loop of its own; yield their URLs by name."""
+def served(nodes: Sequence[LyingNode], listen: Mapping[str, Listen] | None = None) -> Iterator[dict[str, str]]:
+    """Serve nodes on real sockets, in a thread with a loop of its own; yield their URLs by name.
+
+    `listen` gives the socket of a node, and its URL, by the node's name.
+    """
     servers, threads, urls = [], [], {}
     for node in nodes:
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        urls[node.name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        sock, urls[node.name] = (listen or {}).get(node.name, _listen)()
         config = uvicorn.Config(
             node, log_config=None, lifespan="off", ws="none", date_header=False, timeout_graceful_shutdown=1
         )
@@ -480,3 +482,9 @@ def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
             server.should_exit = True
         for thread in threads:
             thread.join(5)
+
+
+def _listen() -> tuple[socket.socket, str]:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock, f"http://127.0.0.1:{sock.getsockname()[1]}"
