@@ -19,7 +19,7 @@ from log.evidence import prefix
 from log.evidence.heads import Head, Kind, contradiction
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
-from monitor.outcome import Finding, Outcome, alert_of
+from monitor.outcome import AFTER_FINAL, Finding, Outcome, alert_of
 from monitor.store import AGREED, CONVICTED, REFUTED, Evidence, Store
 
 
@@ -34,7 +34,8 @@ class Ledger:
     async def take(self, followed: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
         """Keep a note and compare it. `Malformed` or `BadSignature` when it is no head of this log.
 
-        The findings are contradictions only: whether the head is large enough or old is for others to say.
+        The findings are contradictions only, with another head or with the closing of the log: whether the head is
+        large enough or old is for others to say.
         """
         head, opened = read_head(raw, followed)
         return head, opened, await asyncio.to_thread(self._take, followed, head, source)
@@ -59,6 +60,9 @@ class Ledger:
             text = f"serves again a head of size {head.size} that its own signatures refute (from {source})"
             return [Finding(Outcome.PROVEN, followed.origin, "fork", text)]
         findings = []
+        if followed.final is not None and followed.final.excludes(head):
+            text = f"signed size {head.size} after governance had closed it with size {followed.final.size}"
+            findings.append(Finding(Outcome.UNVERIFIED, followed.origin, AFTER_FINAL, text))
         for rival in self._store.rivals(head, self._limits.rivals):
             kind = contradiction(head, rival)
             rival_state = self._store.state(rival.origin, rival.size, rival.root)

@@ -27,6 +27,20 @@ class Witness:
 
 
 @dataclass(frozen=True, slots=True)
+class Final:
+    """The head with which governance closed a log, and from when on that holds."""
+
+    size: int
+    root: bytes
+    closed_ms: int
+
+    def excludes(self, head: Head) -> bool:
+        """Say whether a head was signed after the closing on another tree than this, or on more of it."""
+        late = head.time_ms is not None and head.time_ms > self.closed_ms
+        return late and (head.size > self.size or (head.size == self.size and head.root != self.root))
+
+
+@dataclass(frozen=True, slots=True)
 class FollowedLog:
     """One log under its pinned keys."""
 
@@ -38,7 +52,8 @@ class FollowedLog:
     vkeys: tuple[VKey, ...]
     policy: Policy
     witnesses: tuple[Witness, ...]  # whom its heads are fed to: never its own node, never this monitor
-    closed: bool = False  # by governance, and followed to its end: only its node's guard still speaks of it
+    closed: bool = False  # by governance, and followed to its end: it is only asked whether it signs on
+    final: Final | None = None  # where governance has closed it
 
     @property
     def origin_hash(self) -> str:

@@ -33,6 +33,7 @@ from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
+from monitor.coda import Coda
 from monitor.desk import Desk
 from monitor.feeder import Feeder
 from monitor.follower import Follower
@@ -125,8 +126,7 @@ class Parts:
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
-        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
-        reader = HttpLog(followed.url, followed.family, self._client, bounds)
+        reader = self._reader(followed)
         follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
@@ -157,9 +157,17 @@ class Parts:
             self._shelf,
         )
 
+    def coda(self, followed: FollowedLog) -> Coda:
+        """Return what asks a closed log whether it signs on."""
+        return Coda(followed, self._reader(followed), self._ledger)
+
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""
         return Guard(node, foreign, self._signing.guard, self._own, self._store, self._peer, self._clock.now_ms)
+
+    def _reader(self, followed: FollowedLog) -> HttpLog:
+        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        return HttpLog(followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""

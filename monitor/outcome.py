@@ -57,8 +57,8 @@ SPLIT = "split"  # a witness says that it was shown another tree than we were
 STALE = "stale"  # a true prefix of what we hold, signed before it
 HEAD_SLOW, HEAD_OLD, FUTURE_HEAD = "head-slow", "head-old", "future-head"
 WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
+AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 CLOCK, CHANNEL = "clock", "channel"
-RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that was to be retired
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
     Outcome.VOUCHED: Class.OPERATIONAL,
@@ -76,7 +76,6 @@ _BY_CODE: Mapping[str, Class] = {
     HEAD_SLOW: Class.OPERATIONAL,
     HEAD_OLD: Class.OPERATIONAL,
     WITNESS_LAGS: Class.OPERATIONAL,
-    RETIRED_KEY: Class.OPERATIONAL,
     NOT_CROSS_WITNESSED: Class.DEGRADED,
     "unfollowed": Class.DEGRADED,
 }
@@ -87,7 +86,9 @@ _SEVERITY: Mapping[Class, str] = {
     Class.DEGRADED: "error",
     Class.OWN: "error",
 }
-_ALARMS = frozenset({SPLIT, HEAD_OLD, FUTURE_HEAD, "unreconciled", "checkpoint"})  # not proven, not to be slept over
+_ALARMS = frozenset(
+    {SPLIT, AFTER_FINAL, HEAD_OLD, FUTURE_HEAD, "unreconciled", "checkpoint"}
+)  # not proven, not to be slept over
 
 
 def class_of(outcome: Outcome, code: str) -> Class:

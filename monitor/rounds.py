@@ -18,6 +18,7 @@ from typing import Protocol
 
 from log.formats.family import GOVERNANCE
 from monitor.carrier import Carrier
+from monitor.coda import Coda
 from monitor.desk import Desk
 from monitor.feeder import Feeder
 from monitor.guard import Guard
@@ -49,6 +50,9 @@ class Workshop(Protocol):
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
 
+    def coda(self, followed: FollowedLog) -> Coda:
+        """Return what asks a closed log whether it signs on."""
+
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""
 
@@ -77,6 +81,7 @@ class Rounds:
         self._outbox = outbox
         self._nodes: tuple[WatchedNode, ...] = ()
         self._watches: dict[str, Watch] = {}  # by origin
+        self._codas: dict[str, Coda] = {}  # by origin
         self._guards: dict[str, Guard] = {}  # by name of the node
         self._carriers: dict[str, tuple[Carrier, float]] = {}  # by origin, and how often each is asked
         self._offered: dict[str, asyncio.Event] = {}  # by name of the node: whether it was offered a guard push
@@ -115,6 +120,8 @@ class Rounds:
         at = {followed.origin: (followed, node) for node in nodes for followed in node.logs}
         there = {origin: pair for origin, pair in at.items() if not pair[0].closed}
         self._watches = {origin: self._watch(followed, node.poll_s) for origin, (followed, node) in there.items()}
+        ended = [followed for followed, _ in at.values() if followed.closed]
+        self._codas = {each.origin: self._coda(each) for each in ended}
         self._guards = {node.name: self._guard_of(node) for node in nodes if node.guarded}
         for name in self._offered.keys() - self._guards.keys():
             self._offered.pop(name).set()  # nobody need wait for it
@@ -129,6 +136,10 @@ class Rounds:
     def _watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         held = self._watches.get(followed.origin)
         return held if held is not None and held.go_on_as(followed, poll_s) else self._workshop.watch(followed, poll_s)
+
+    def _coda(self, followed: FollowedLog) -> Coda:
+        held = self._codas.get(followed.origin)
+        return held if held is not None and held.log == followed else self._workshop.coda(followed)
 
     def _guard_of(self, node: WatchedNode) -> Guard:
         foreign = [followed for other in self._nodes if other is not node for followed in other.logs]
@@ -146,6 +157,7 @@ class Rounds:
         found = await _all((OWN, self._keeper.check()))
         found += await self._learn()
         found += await _all(*((survey_of(watch), watch.survey()) for watch in self.watches))
+        found += await _all(*((coda_of(coda), coda.look()) for coda in self._codas.values()))
         found += await self._pass(guard=True)
         if any(finding.code in {"behind", "unreconciled"} for _, finding in found):
             # A log that grew while we looked at it has done nothing wrong: look again.
@@ -229,7 +241,7 @@ class Rounds:
     def _sources(self) -> set[str]:
         """Return everyone who reports."""
         sources = {ROSTER, OWN, *map(channel_of, self._outbox.names)}
-        sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers)}
+        sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers), *map(coda_of, self._codas.values())}
         for watch in self.watches:
             sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch)}
             sources |= {feed_of(watch, feeder) for feeder in watch.feeders}
@@ -249,6 +261,8 @@ class Rounds:
                 )
         for name, guard in self._guards.items():
             wanted[guard_of(guard), guard] = partial(self._guard_loop, guard, self._offered[name])
+        for coda in self._codas.values():
+            wanted[coda_of(coda), coda] = partial(self._coda_loop, coda)
         for carrier, poll_s in self._carriers.values():
             wanted[carry_of(carrier), carrier] = partial(self._carry_loop, carrier, poll_s)
         return wanted
@@ -267,6 +281,9 @@ class Rounds:
 
     async def _audit_loop(self, watch: Watch, stop: Stop) -> None:
         await every(self._limits.survey_s, lambda: self._report(audit_of(watch), watch.audit_again()), stop)
+
+    async def _coda_loop(self, coda: Coda, stop: Stop) -> None:
+        await every(self._limits.survey_s, lambda: self._report(coda_of(coda), coda.look()), stop)
 
     async def _fresh_loop(self, watch: Watch, stop: Stop) -> None:
         await every(FRESH_S, lambda: self._report(fresh_of(watch), watch.fresh()), stop)
@@ -344,6 +361,11 @@ def survey_of(watch: Watch) -> str:
 def audit_of(watch: Watch) -> str:
     """Return the name of auditing again what a witness of a log missed."""
     return f"audit {watch.log.origin}"
+
+
+def coda_of(coda: Coda) -> str:
+    """Return the name of asking a closed log whether it signs on."""
+    return f"coda {coda.log.origin}"
 
 
 def fresh_of(watch: Watch) -> str:
