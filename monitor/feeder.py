@@ -23,10 +23,11 @@ from log.formats.text import decimal
 from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.proof import verify_consistency
 from monitor.clock import DATE_MS, Clock
+from monitor.freshness import date
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import SPLIT, Finding, Outcome
+from monitor.outcome import RETIRED_KEY, SPLIT, Finding, Outcome
 from monitor.peer import Peer, severity
 from monitor.store import Store, Vouched
 
@@ -111,7 +112,7 @@ class Feeder:
             return None, [self._finding(severity(reply), REFUSES, f"shows no last head: {reply.reason}")]
         try:
             head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
-            await keep_lines(self._store, self.log, opened, self.witness.vkeys, required=True)
+            await keep_lines(self._store, self.log, opened, self.witness.every, required=True)
             await keep_lines(self._store, self.log, opened, [self._own], required=False)
         except (Malformed, BadSignature) as e:
             return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
@@ -160,7 +161,7 @@ class Feeder:
 
     async def _known(self) -> Vouched | None:
         """Return the largest head known to bear a cosignature of this witness, by whichever of its keys."""
-        keys = [vkey.encode() for vkey in self.witness.vkeys]
+        keys = [vkey.encode() for vkey in self.witness.every]
         found = [await asyncio.to_thread(self._store.cosigned, self.log.origin, key) for key in keys]
         return max((each for each in found if each is not None), key=lambda each: each.size, default=None)
 
@@ -188,7 +189,7 @@ class Feeder:
         """Verify and keep the lines of an answer. Every line by a key of this witness must verify and tell a time."""
         note, lines = Note.parse(head.note), {}
         for line in parse_signature_lines(body):
-            for vkey in self.witness.vkeys:
+            for vkey in self.witness.counting(self._clock.now_ms()):
                 if not vkey.owns(line) or vkey in lines:
                     continue
                 time_s = (verify_line(note.text, line, vkey) or 0) // 1000
@@ -199,6 +200,9 @@ class Feeder:
                 await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
                 lines[vkey] = line
                 self._clock.heard(f"witness {vkey.name}", time_s * 1000 + DATE_MS / 2)
+        if not lines and any(vkey.owns(line) for vkey in self.witness.every for line in parse_signature_lines(body)):
+            until = date(self.witness.until_ms)
+            return self._fed(Outcome.UNREACHED, RETIRED_KEY, f"cosigns with no key but the one retired since {until}")
         if not lines:
             return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
         return Fed(lines=lines)

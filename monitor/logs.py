@@ -19,6 +19,19 @@ class Witness:
     name: str  # as the settings call it
     vkeys: tuple[VKey, ...]  # one name, each type once, 0x04 before 0x06
     url: str  # submission and monitoring prefix, without slash at the end
+    retiring: VKey | None = None  # an earlier 0x04 key under the same name, which counts beside them until `until_ms`
+    until_ms: int = 0
+
+    def counting(self, now_ms: int) -> tuple[VKey, ...]:
+        """Return the keys by which its cosignatures count now."""
+        if self.retiring is None or now_ms >= self.until_ms:
+            return self.vkeys
+        return (*self.vkeys, self.retiring)
+
+    @property
+    def every(self) -> tuple[VKey, ...]:
+        """Return every key by which it is known, also one that counts no more."""
+        return self.vkeys if self.retiring is None else (*self.vkeys, self.retiring)
 
     @property
     def vkey(self) -> VKey:

@@ -57,6 +57,7 @@ SPLIT = "split"  # a witness says that it was shown another tree than we were
 STALE = "stale"  # a true prefix of what we hold, signed before it
 HEAD_SLOW, HEAD_OLD, FUTURE_HEAD = "head-slow", "head-old", "future-head"
 WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
+RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 CLOCK, CHANNEL = "clock", "channel"
 

@@ -57,7 +57,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -90,6 +90,8 @@ class WitnessTable(_Table):
     name: str
     vkey: str  # 0x04
     mldsa: str | None = None  # vkey of type 0x06, where the witness has one
+    retiring: str | None = None  # its 0x04 key before `vkey`, under the same name
+    until: AwareDatetime | None = None  # from then on `retiring` counts no more
     url: Url
 
 

@@ -113,7 +113,7 @@ class Watch:
             if raw is None:
                 return []
             _, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
-            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
+            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.counting(self._clock.now_ms())]
             await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
@@ -242,7 +242,8 @@ class Watch:
         return [finding for finding in findings if finding is not None]
 
     def _last_cosigned(self, witness: Witness) -> Vouched | None:
-        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in witness.vkeys]
+        counting = witness.counting(self._clock.now_ms())
+        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in counting]
         return max((each for each in kept if each is not None), key=lambda each: each.time_s, default=None)
 
     def _cosigned_ms(self, witness: Witness) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from log.client.witness import Answer
+from log.crypto.notes import NoteSigner
 from log.formats.note import Note
+from log.formats.policy import Policy
 from monitor import main, settings
 from monitor.alert import Class
 from monitor.clock import Clock
@@ -15,7 +17,7 @@ from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
 from monitor.store import KeptAlert, Store
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import Fault, LyingLog, LyingWitness
+from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
 
 HOUR_MS = 3_600_000
 
@@ -255,6 +257,41 @@ async def test_a_silent_side_is_silent_and_the_other_goes_on(monitor: Monitor) -
     assert set(codes.values()) == {Class.OPERATIONAL}
     assert {"silent", "witness-silent", "guard"} <= codes.keys()
     monitor.world.gd.fault = None
+    await well(monitor)
+
+
+# --- keys of witnesses ----------------------------------------------------------------------------------------
+
+
+async def test_a_witness_that_rotates_its_key_is_heard_by_both_until_the_date(monitor: Monitor) -> None:
+    """The settings name a new key; the witness goes on with the old one."""
+    await well(monitor)
+    world, followed = monitor.world, monitor.world.hk_x509
+    old = world.gd.witness.signer
+    new = NoteSigner.make(old.vkey.name, old.vkey.type, ed25519("witness gd, new"))
+    text = monitor.path.read_text().replace(
+        f'vkey = "{old.vkey.encode()}"',
+        f'vkey = "{new.vkey.encode()}"\nretiring = "{old.vkey.encode()}"\nuntil = 2027-01-15T08:10:00Z',
+    )
+    monitor.path.write_text(text)
+    await grow(followed)
+    await well(monitor)
+    assert followed.witnessed is not None, "the log's policy still names the old key"
+
+    world.time_ms += 600_000
+    await grow(followed)
+    codes = {each.code for each in await rounds(monitor, 3) if each.subject == followed.origin}
+    assert "retired-key" in codes
+    assert lasting(monitor)["retired-key"] is Class.OPERATIONAL
+
+    world.gd.witness.signer = new
+    names = [path for path in monitor.path.parent.glob("*.policy") if path.name.startswith("hk-")]
+    for path in names:
+        path.write_text(path.read_text().replace(old.vkey.encode(), new.vkey.encode()))
+    for each in (followed, world.hk_governance):
+        each.policy = Policy.parse((monitor.path.parent / f"hk-{each.name}.policy").read_bytes())
+        await grow(each)
+    await rounds(monitor, 2)
     await well(monitor)
 
 

@@ -126,9 +126,7 @@ def test_every_limit_is_positive_and_has_a_name_in_the_settings(path: Path) -> N
 # --- channels -----------------------------------------------------------------------------------------------------
 
 HOOK = '[[channels]]\nname = "a"\nkind = "webhook"\nurl = "https://pager.example/x"\nsecret = "a.secret"\n'
-MAIL = (
-    '[[channels]]\nname = "b"\nkind = "smtp"\nhost = "mail.example"\nsender = "m@x.example"\nto = ["o@x.example"]\n'
-)
+MAIL = '[[channels]]\nname = "b"\nkind = "smtp"\nhost = "mail.example"\nsender = "m@x.example"\nto = ["o@x.example"]\n'
 LINES = '[[channels]]\nname = "c"\nkind = "stdout"\nleast = "error"\nclasses = ["proven", "own"]\n'
 COMMAND = '[[channels]]\nname = "d"\nkind = "command"\ncommand = ["/bin/true"]\n'
 
