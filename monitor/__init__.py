@@ -2,8 +2,11 @@
 
 In reading order:
 
+    alert        PURE: what somebody is told, and how sure it is
     outcome      what a look came to, and the exit codes
     limits       every bound, with its unit
+    clock        what time it is, and whether that may be believed
+    freshness    PURE: how old heads and cosignatures are
     judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)
     rebuild      PURE: a tree grown from its entries
     logs         what is known of nodes, logs, witnesses, keys
@@ -14,11 +17,16 @@ In reading order:
     own_witness  what we cosign, and never anything smaller
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed
+    coda         a closed log, asked whether it signs on
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
     carrier      those actions, from and to one governance log
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted
+    timekeeper   our clock, watched
+    desk         findings come in, and become alerts
+    channels     ways to tell people, one file a kind
+    outbox       every alert to every channel that takes it
     rounds       who is looked at when
     status       the state in plain sentences
     export       evidence as a file to hand on

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from uuid import uuid4
 
 import httpx
 
@@ -20,10 +22,19 @@ from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
-from log.errors import StateRefused, StorageError
+from log.errors import SettingsError, StateRefused, StorageError
 from log.governance.draft import Closing
 from monitor import pinned
+from monitor.alert import Alert, Class, Route
 from monitor.carrier import Carrier
+from monitor.channels.channel import Channel
+from monitor.channels.command import Command
+from monitor.channels.lines import Lines
+from monitor.channels.mail import Mail, Relay
+from monitor.channels.webhook import Webhook
+from monitor.clock import Clock
+from monitor.coda import Coda
+from monitor.desk import Desk
 from monitor.feeder import Feeder
 from monitor.follower import Follower
 from monitor.governed import Governed
@@ -31,14 +42,16 @@ from monitor.guard import Guard
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, WatchedNode, Witness
+from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
-from monitor.settings import Settings
+from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
 from monitor.shelf import Shelf
-from monitor.store import Store
+from monitor.store import KeptAlert, Store
+from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 
 logger = logging.getLogger("monitor")
@@ -96,7 +109,7 @@ class Parts:
         store: Store,
         client: httpx.AsyncClient,
         limits: Limits,
-        clock: Callable[[], int],
+        clock: Clock,
         shelf: Shelf | None,
         governed: Governed | None,
     ) -> None:
@@ -107,32 +120,61 @@ class Parts:
         self._clock = clock
         self._shelf = shelf
         self._governed = governed
-        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes)
-        self._own = OwnWitness(signing.cosigners, store, clock)
-        self._ledger = Ledger(store, limits, clock)
+        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
+        self._own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign)
+        self._ledger = Ledger(store, limits, clock.now_ms)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
-        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
-        reader = HttpLog(followed.url, followed.family, self._client, bounds)
+        reader = self._reader(followed)
         follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
-            return Feeder(followed, witness, reader, self._peer, self._store, self._ledger, self._limits)
+            return Feeder(
+                followed,
+                witness,
+                reader,
+                self._peer,
+                self._store,
+                self._ledger,
+                self._limits,
+                self._clock,
+                self._own.vkey,
+            )
 
         return Watch(
-            followed, reader, follower, feeder, self._own, self._ledger, self._store, self._peer, poll_s, self._shelf
+            followed,
+            reader,
+            follower,
+            feeder,
+            self._own,
+            self._ledger,
+            self._store,
+            self._peer,
+            poll_s,
+            self._limits,
+            self._clock,
+            self._shelf,
         )
+
+    def coda(self, followed: FollowedLog) -> Coda:
+        """Return what asks a closed log whether it signs on."""
+        return Coda(followed, self._reader(followed), self._ledger)
 
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""
-        return Guard(node, foreign, self._signing.guard, self._own, self._store, self._peer, self._clock)
+        return Guard(node, foreign, self._signing.guard, self._own, self._store, self._peer, self._clock.now_ms)
+
+    def _reader(self, followed: FollowedLog) -> HttpLog:
+        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        return HttpLog(followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
         if self._governed is None:
             return None
-        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, self._clock)
+        now = self._clock.now_ms
+        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, now)
 
 
 def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now_ms) -> Governed | None:
@@ -165,12 +207,62 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
 
 
 def assemble(
-    settings: Settings, signing: Keys, store: Store, client: httpx.AsyncClient, clock: Callable[[], int] = now_ms
+    settings: Settings,
+    signing: Keys,
+    store: Store,
+    client: httpx.AsyncClient,
+    wall: Callable[[], int] = now_ms,
+    monotonic: Callable[[], float] | None = None,
 ) -> Rounds:
-    """Put a monitor together around an open store and an HTTP client."""
-    governed, limits = governed_of(settings, store, clock), settings.bounds()
+    """Put a monitor together around an open store and an HTTP client.
+
+    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
+    """
+    governed, limits = governed_of(settings, store, wall), settings.bounds()
+    if monotonic is None:
+        monotonic = time.monotonic if wall is now_ms else lambda: wall() / 1000
+    clock = Clock(limits, wall, monotonic)
     parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed)
-    return Rounds(parts, look_of(settings, signing, store, governed), limits)
+    store.routes = routes_of(settings)
+    desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
+    outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
+    return Rounds(parts, look_of(settings, signing, store, governed), limits, desk, keeper, outbox)
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others; where the kernel does not say, none is like another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid4().hex
+
+
+def channels_of(settings: Settings, client: httpx.AsyncClient) -> list[Channel]:
+    """Return whom alerts are told to; raise `SettingsError` for a file that holds no secret."""
+    limit_s = settings.bounds().channel_s
+
+    def secret(file: Path | None) -> str:
+        return "" if file is None else read_token(file)
+
+    def made(table: ChannelTable) -> Channel:
+        match table:
+            case WebhookTable():
+                return Webhook(table.name, table.url, client, limit_s, secret(table.secret), secret(table.token))
+            case MailTable():
+                authorities = None if table.authorities is None else str(table.authorities)
+                relay = Relay(table.host, table.port, table.tls, table.user, secret(table.password), authorities)
+                return Mail(table.name, relay, table.sender, table.to, limit_s)
+            case CommandTable():
+                return Command(table.name, table.command)
+            case LinesTable():
+                return Lines(table.name)
+
+    return [made(table) for table in settings.channels]
+
+
+def routes_of(settings: Settings) -> tuple[Route, ...]:
+    """Return which alerts go to which channel."""
+    return tuple(Route(table.name, frozenset(table.classes), table.least) for table in settings.channels)
 
 
 def shelf_of(settings: Settings) -> Shelf | None:
@@ -212,6 +304,17 @@ async def once(settings: Settings) -> Outcome:
         return worst(finding.outcome for finding in await rounds.once())
 
 
+async def try_channel(settings: Settings, name: str) -> str:
+    """Send a test alert to a channel; return what went wrong, or "". Raise `SettingsError` when there is none."""
+    limits, alert = settings.bounds(), Alert("test", Class.OWN, "info", settings.name, "test", "this is a test")
+    async with http_client(limits) as client:
+        found = [channel for channel in channels_of(settings, client) if channel.name == name]
+        if not found:
+            raise SettingsError(f"no channel is called {name}")
+        kept = KeptAlert(0, alert, now_ms(), None, None)
+        return await attempt(found[0], kept, settings.name, limits.channel_s)
+
+
 async def run(settings: Settings) -> None:
     """Go round until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
@@ -243,7 +346,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # --- what is written to stdout -----------------------------------------------------------------------------
 
 
-class Lines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, message, and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -260,7 +363,7 @@ class Lines(logging.Formatter):
 def write_lines() -> None:
     """Send this monitor's log lines to stdout."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonLines())
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -24,10 +24,18 @@ CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged with the last t
 class OwnWitness:
     """Our witness keys, 0x04 first. One head at a time is decided and signed for each origin."""
 
-    def __init__(self, signers: Sequence[NoteSigner], store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        signers: Sequence[NoteSigner],
+        store: Store,
+        now_ms: Callable[[], int],
+        fit: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`fit` says whether our clock may be signed with."""
         self._signers = tuple(signers)
         self._store = store
         self._now_ms = now_ms
+        self._fit = fit
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -47,7 +55,7 @@ class OwnWitness:
 
         Return our line by each of our keys.
 
-        `StateRefused` when our own state does not bear that out: somebody else changed it.
+        `StateRefused` when our own state does not bear that out: somebody else changed it. `Unavailable` by our clock.
         """
         async with self._locks[followed.origin]:
             row = await asyncio.to_thread(self._store.witness, followed.origin)
@@ -77,8 +85,10 @@ class OwnWitness:
     async def _time_s(self, origin: str) -> int:
         """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us.
 
-        `Unavailable` while our clock is more than a second behind our last cosignature.
+        `Unavailable` while our clock is more than a second behind our last cosignature, or not fit to sign with.
         """
+        if not self._fit():
+            raise Unavailable("our clock has jumped, or is off: nothing is signed with it", reason="clock")
         now_s = self._now_ms() // 1000
         time_s = await asyncio.to_thread(self._store.own_time, origin, now_s)
         if time_s - now_s > CLOCK_BACK_S:

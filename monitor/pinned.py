@@ -120,9 +120,13 @@ def _witness(table: WitnessTable) -> Witness:
     vkeys = [_cosigner(where, table.vkey, KeyType.COSIGNATURE)]
     if table.mldsa is not None:
         vkeys.append(_cosigner(where, table.mldsa, KeyType.MLDSA))
-    if len({vkey.name for vkey in vkeys}) > 1:
+    if (table.retiring is None) != (table.until is None):
+        raise SettingsError(f"{where}: retiring and until go together")
+    retiring = None if table.retiring is None else _cosigner(where, table.retiring, KeyType.COSIGNATURE)
+    if len({vkey.name for vkey in (*vkeys, *([retiring] if retiring else []))}) > 1:
         raise SettingsError(f"{where}: its keys have two names")
-    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"))
+    until_ms = 0 if table.until is None else round(table.until.timestamp() * 1000)
+    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"), retiring, until_ms)
 
 
 def _cosigner(where: str, text: str, key_type: KeyType) -> VKey:

@@ -2,13 +2,14 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from log.errors import StateRefused
 from log.evidence.heads import Head, Kind
 from log.formats.note import KeyType
-from monitor.store.database import Database
+from monitor.alert import Alert
+from monitor.store.alerts import AlertRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
 
@@ -58,7 +59,7 @@ class Counts:
     evidence: int
 
 
-class HeadRows(Database):
+class HeadRows(AlertRows):
     """The rows about heads of logs."""
 
     def check_chain(self, rows: int) -> None:
@@ -120,6 +121,12 @@ class HeadRows(Database):
                 [(head.origin, kind, time, head.size, seq) for kind, time in head.times],
             )
             return True
+
+    def newest(self, origin: str, limit: int) -> list[Head]:
+        """Return the heads of a log that were observed last, in the order in which they came."""
+        with self._reading():
+            seqs = self._seqs("SELECT seq FROM observation WHERE origin = ? ORDER BY seq DESC LIMIT ?", origin, limit)
+            return [self._head(seq) for seq in reversed(seqs)]
 
     def rivals(self, head: Head, limit: int) -> list[Head]:
         """Return heads observed before this one that may contradict it: `judge.contradiction` says whether they do.
@@ -212,10 +219,10 @@ class HeadRows(Database):
 
     # --- evidence ------------------------------------------------------------------------------------------
 
-    def convict(self, evidence: Evidence, head: Head, verdict: str, limit: int) -> bool:
-        """Keep evidence and what it makes of `head`: REFUTED, or CONVICTED while its tree is not settled.
+    def convict(self, evidence: Evidence, head: Head, verdict: str, limit: int, alerts: Sequence[Alert] = ()) -> bool:
+        """Keep evidence, what it makes of `head` (REFUTED, or CONVICTED while its tree is not settled), and alerts.
 
-        False when it was there already.
+        All in one transaction: what is proven is told, whatever happens next. False when it was there already.
         """
         with self._transaction() as database:
             if verdict == REFUTED or self.state(head.origin, head.size, head.root) == OPEN:
@@ -227,6 +234,8 @@ class HeadRows(Database):
                 "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
                 (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
             )
+            if made.rowcount == 1:
+                self.raise_alerts(alerts, evidence.found_ms)
             return made.rowcount == 1
 
     def evidence(self, origin: str) -> list[Evidence]:
@@ -273,6 +282,14 @@ class HeadRows(Database):
             ).fetchone()
             (evidence,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
             return Counts(observations, largest, waiting, evidence)
+
+    def met_ms(self, origin: str) -> int | None:
+        """Return when the first head of a log came to us, or None."""
+        with self._reading() as database:
+            (met_ms,) = database.execute(
+                "SELECT received_ms FROM observation WHERE origin = ? ORDER BY seq LIMIT 1", (origin,)
+            ).fetchone() or (None,)
+            return met_ms
 
     def raw_notes(self, origin: str) -> list[bytes]:
         """Return every head of a log as it came, in the order in which it came."""
