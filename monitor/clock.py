@@ -13,6 +13,7 @@ While it is not trusted no verdict rests on time: no head is stale, no promise l
 from collections.abc import Callable, Iterable
 from email.utils import parsedate_to_datetime
 from statistics import median
+from urllib.parse import urlsplit
 
 from monitor.limits import Limits
 
@@ -45,7 +46,9 @@ class Clock:
         """Say whether a signature may bear `now_ms`: nobody speaks against it, and after a jump most speak for it."""
         if self.offset_ms() is not None or self.parted_ms() is not None:
             return False
-        return self.monotonic_s() >= self._settled_s or len(self._voices()) >= 2
+        voices = self._voices()
+        near = [each for each in voices if abs(each) <= self._limits.clock_offset_s * 1000]
+        return self.monotonic_s() >= self._settled_s or (len(near) >= 2 and 2 * len(near) > len(voices))
 
     # --- jumps -----------------------------------------------------------------------------------------------
 
@@ -70,21 +73,22 @@ class Clock:
 
     # --- what others say -------------------------------------------------------------------------------------
 
-    def heard(self, who: str, theirs_ms: float) -> None:
-        """Take in what somebody's clock shows just now."""
+    def heard(self, url: str, theirs_ms: float) -> None:
+        """Take in what somebody's clock shows just now. A host is one voice, whatever it says and by what signature."""
+        who = urlsplit(url).netloc
         now = self.monotonic_s()
         if who not in self._heard and len(self._heard) >= MAX_HEARD:
             return
         self._heard[who] = (theirs_ms - self._wall(), now)
 
-    def heard_date(self, who: str, header: str) -> None:
+    def heard_date(self, url: str, header: str) -> None:
         """Take in a Date header field (RFC 9110 §6.6.1); one that cannot be read says nothing."""
         try:
             date = parsedate_to_datetime(header)
         except (ValueError, TypeError, OverflowError):
             return
         if date.tzinfo is not None:
-            self.heard(who, date.timestamp() * 1000 + DATE_MS / 2)
+            self.heard(url, date.timestamp() * 1000 + DATE_MS / 2)
 
     def offset_ms(self) -> int | None:
         """Return by how much most others' clocks are ahead of ours, if that is too much; None while all is well."""

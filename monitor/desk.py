@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from monitor.clock import Clock
 from monitor.limits import Limits
-from monitor.outcome import Finding, alert_of, patience, severity_of
+from monitor.outcome import Finding, alert_of, class_of, patience, severity_of
 from monitor.store import Fault, Store
 
 logger = logging.getLogger("monitor")
@@ -103,7 +103,8 @@ class Desk:
 def _line(finding: Finding) -> None:
     fields = {
         "event": "finding",
-        "class": finding.outcome.name.lower(),
+        "class": class_of(finding.outcome, finding.code).value,
+        "outcome": finding.outcome.name.lower(),
         "code": finding.code,
         "subject": finding.subject,
     }

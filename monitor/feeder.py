@@ -199,7 +199,7 @@ class Feeder:
                 vouched = Vouched(head.size, head.root, time_s, signed)
                 await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
                 lines[vkey] = line
-                self._clock.heard(f"witness {vkey.name}", time_s * 1000 + DATE_MS / 2)
+                self._clock.heard(self.witness.url, time_s * 1000 + DATE_MS / 2)
         if not lines and any(vkey.owns(line) for vkey in self.witness.every for line in parse_signature_lines(body)):
             until = date(self.witness.until_ms)
             return self._fed(Outcome.UNREACHED, RETIRED_KEY, f"cosigns with no key but the one retired since {until}")

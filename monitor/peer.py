@@ -1,7 +1,5 @@
 """Requests to others, bounded: one deadline for the whole exchange, a limit on the body, no redirects."""
 
-from urllib.parse import urlsplit
-
 import httpx
 
 from log.client.exchange import Answer, exchange
@@ -45,7 +43,7 @@ class Peer:
         except Malformed as e:
             raise Unreachable(str(e)) from e
         if self._clock is not None and (date := answer.fields.get("date")) is not None:
-            self._clock.heard_date(f"host {urlsplit(url).netloc}", date)
+            self._clock.heard_date(url, date)
         return answer
 
 

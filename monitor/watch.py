@@ -76,6 +76,7 @@ class Watch:
         self._limits = limits
         self._clock = clock
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
+        self._said: list[Finding] = []  # what was said of time when our clock was trusted last
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
         self._window: tuple[Vouched, Head] | None = None  # what a witness missed, and is to be audited again
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
@@ -226,10 +227,10 @@ class Watch:
     async def fresh(self) -> list[Finding]:
         """Say how old the head is that the log serves, and since when a witness is silent about it.
 
-        Nothing while our own clock is not trusted; nothing about the head where the last look found something else.
+        Nothing new while our own clock is not trusted; nothing about the head where the last look found something else.
         """
         if not self._clock.trusted():
-            return []
+            return self._said  # nothing new, and nothing is over
         findings = []
         if self._served_ms is not None:
             findings.append(freshness.head(self.log.origin, self._served_ms, self._clock.now_ms(), self._limits))
@@ -239,7 +240,8 @@ class Watch:
             found = freshness.witness(self.log.origin, name, cosigned_ms, self._clock.now_ms(), self._limits)
             if found is not None and (feeder.well or found.code != WITNESS_LAGS):  # else its feeding says what is wrong
                 findings.append(found)
-        return [finding for finding in findings if finding is not None]
+        self._said = [finding for finding in findings if finding is not None]
+        return self._said
 
     def _last_cosigned(self, witness: Witness) -> Vouched | None:
         counting = witness.counting(self._clock.now_ms())

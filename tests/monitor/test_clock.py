@@ -57,23 +57,23 @@ def test_a_leap_second_is_no_jump(leap_ms: int) -> None:
 
 def test_most_others_are_believed_and_one_is_not() -> None:
     hands = Hands()
-    hands.clock.heard("hk", hands.wall_ms + HOUR_MS)
+    hands.clock.heard("http://hk/x", hands.wall_ms + HOUR_MS)
     assert hands.clock.trusted()
-    hands.clock.heard("gd", hands.wall_ms + 100)
+    hands.clock.heard("http://gd/x", hands.wall_ms + 100)
     assert hands.clock.trusted()
-    hands.clock.heard("witness", hands.wall_ms + HOUR_MS + 10)
+    hands.clock.heard("http://witness/x", hands.wall_ms + HOUR_MS + 10)
     assert not hands.clock.trusted()
     assert hands.clock.offset_ms() == HOUR_MS + 5
-    hands.clock.heard("hk", hands.wall_ms - HOUR_MS)
+    hands.clock.heard("http://hk/x", hands.wall_ms - HOUR_MS)
     assert hands.clock.trusted(), "they do not agree to which side"
-    hands.clock.heard("hk", hands.wall_ms + HOUR_MS)
+    hands.clock.heard("http://hk/x", hands.wall_ms + HOUR_MS)
     hands.go(400)
     assert hands.clock.trusted(), "that was long ago"
 
 
 def test_a_date_header_is_a_voice_and_rubbish_is_none() -> None:
     hands = Hands()
-    for who in ("a", "b"):
+    for who in ("http://a", "http://b"):
         for rubbish in ("", "yesterday", "Fri, 99 Jan 2027 08:00:00 GMT", "x" * 10_000):
             hands.clock.heard_date(who, rubbish)
         assert hands.clock.trusted()
@@ -81,10 +81,34 @@ def test_a_date_header_is_a_voice_and_rubbish_is_none() -> None:
     assert hands.clock.offset_ms() == HOUR_MS + 500
 
 
+def test_a_host_has_one_voice() -> None:
+    hands = Hands()
+    for path in ("", "/witness", "/guard"):
+        hands.clock.heard(f"http://hk{path}", hands.wall_ms + HOUR_MS)
+    assert hands.clock.trusted()
+
+
+def test_after_a_jump_two_who_agree_with_us_let_us_sign_before_the_clock_has_settled() -> None:
+    hands = Hands()
+    assert hands.clock.fit_to_sign()
+    hands.wall_ms += 8 * HOUR_MS  # the machine slept
+    assert not hands.clock.fit_to_sign()
+    hands.clock.tick()
+    hands.clock.heard("http://hk", hands.wall_ms)
+    assert not hands.clock.fit_to_sign()
+    hands.clock.heard("http://gd", hands.wall_ms - HOUR_MS)
+    assert not hands.clock.fit_to_sign(), "one agrees, and one does not"
+    hands.clock.heard("http://out", hands.wall_ms + 400)
+    assert hands.clock.fit_to_sign()
+    assert not hands.clock.trusted()
+    hands.clock.heard("http://out", hands.wall_ms - HOUR_MS)
+    assert not hands.clock.fit_to_sign()
+
+
 def test_strangers_cannot_fill_our_memory() -> None:
     hands = Hands()
     for number in range(10_000):
-        hands.clock.heard(str(number), hands.wall_ms)
+        hands.clock.heard(f"http://{number}", hands.wall_ms)
     assert len(hands.clock._heard) <= 256
 
 
@@ -140,7 +164,7 @@ async def test_after_another_boot_only_a_clock_behind_the_last_one_is_a_jump(sto
 async def test_that_we_are_off_is_a_finding_about_ourselves(store: Store) -> None:
     hands = Hands()
     keeper = Timekeeper(hands.clock, store, LIMITS, "boot")
-    for who in ("hk", "gd"):
+    for who in ("http://hk", "http://gd"):
         hands.clock.heard(who, hands.wall_ms - 6_000)
     [finding] = await keeper.check()
     assert (finding.outcome, finding.code) == (Outcome.OWN, "clock")

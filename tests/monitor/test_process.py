@@ -70,7 +70,7 @@ def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
 
     asked = call("run", "--once", "--settings", str(path))
     assert asked.returncode == 2, asked.stdout + asked.stderr
-    assert {json.loads(line)["class"] for line in asked.stdout.splitlines()} == {"unreached"}
+    assert {json.loads(line)["outcome"] for line in asked.stdout.splitlines()} == {"unreached"}
 
     shown = call("status", "--settings", str(path))
     assert shown.returncode == 0
