@@ -12,6 +12,7 @@ In reading order:
     logs         what is known of nodes, logs, witnesses, keys
     store        what is remembered; one SQLite database
     peer         bounded requests to others
+    observation  PURE: what a monitor has seen, as a chain
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     own_witness  what we cosign, and never anything smaller
@@ -20,6 +21,7 @@ In reading order:
     coda         a closed log, asked whether it signs on
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
+    gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted

@@ -23,7 +23,7 @@ from log.formats.checkpoint import parse_signed
 from log.formats.guard_push import GuardPush
 from monitor.logs import FollowedLog, WatchedNode
 from monitor.outcome import CLOCK, Finding, Outcome
-from monitor.own_witness import OwnWitness
+from monitor.own_witness import HELD_BACK, OwnWitness
 from monitor.peer import Peer
 from monitor.store import Store
 
@@ -66,7 +66,8 @@ class Guard:
         try:
             push = await self._push(asked)
         except Unavailable as e:
-            return Guarded((Finding(Outcome.OWN, CLOCK, CLOCK, str(e)),), settled=True)
+            findings = () if e.reason == HELD_BACK else (Finding(Outcome.OWN, CLOCK, CLOCK, str(e)),)
+            return Guarded(findings, settled=True)
         return await self._offer(push)
 
     async def _offer(self, push: GuardPush) -> Guarded:

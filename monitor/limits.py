@@ -38,3 +38,10 @@ class Limits:
     deliver_tries: int = 300  # attempts to tell an alert to a channel before it is given up
     deliver_pause_s: float = 300.0  # longest pause between two of them
     recompared: int = 1_000  # newest heads of a log that are compared again at start, should a crash have come between
+    gossip_s: float = 60.0  # how often another monitor is asked what it has seen
+    gossip_pages: int = 16  # pages of observations read from one monitor at a time
+    gossip_rows: int = 256  # observations on a page that we serve
+    gossip_bytes: int = 524_288  # bytes of raw notes on such a page
+    gossip_evidence: int = 64  # evidence objects given to, and taken from, one monitor at a time
+    evidence_bytes: int = 1 << 20  # body of an evidence object that is brought to us
+    clients: int = 256  # requests that we answer at a time

@@ -90,6 +90,15 @@ class WatchedNode:
     poll_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class OtherMonitor:
+    """A monitor with which we exchange what we saw."""
+
+    name: str  # as the settings call it
+    url: str  # without slash at the end
+    vkey: VKey  # the 0x04 key under which it cosigns: by it we know whose chain it is
+
+
 def fed_to(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:
     """Return whom heads are fed to: known witnesses, and those of the policy that have a URL.
 

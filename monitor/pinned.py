@@ -14,7 +14,7 @@ from log.formats.genesis import Genesis
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
 from log.governance.fold import check_genesis
-from monitor.logs import FollowedLog, WatchedNode, Witness, fed_to
+from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
 from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable
 
 
@@ -47,6 +47,21 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
         foreign = tuple(_foreign(followed, witnesses, own) for followed in settings.logs)
         watched.append(WatchedNode("", "", None, foreign, guarded=False, poll_s=settings.far_poll_s))
     return tuple(watched)
+
+
+def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
+    """Return the other monitors with which we exchange; `SettingsError` for a key that is none."""
+    _distinct((table.name for table in settings.peers), "name of another monitor")
+    found = []
+    for table in settings.peers:
+        try:
+            vkey = VKey.parse(table.vkey)
+        except Malformed as e:
+            raise SettingsError(f"monitor {table.name}: {e}") from e
+        if vkey.type is not KeyType.COSIGNATURE:
+            raise SettingsError(f"monitor {table.name}: the key under which a monitor cosigns is of type 0x04")
+        found.append(OtherMonitor(table.name, table.url.rstrip("/"), vkey))
+    return tuple(found)
 
 
 def poll_s(settings: Settings, node: str) -> float:

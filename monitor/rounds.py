@@ -21,6 +21,7 @@ from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.desk import Desk
 from monitor.feeder import Feeder
+from monitor.gossip import Gossip
 from monitor.guard import Guard
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, WatchedNode
@@ -71,6 +72,7 @@ class Rounds:
         desk: Desk,
         keeper: Timekeeper,
         outbox: Outbox,
+        gossips: Sequence[Gossip] = (),
     ) -> None:
         """Begin with whom `look` names; it is asked again and again, in a thread, and must not change anything."""
         self._workshop = workshop
@@ -79,6 +81,7 @@ class Rounds:
         self._desk = desk
         self._keeper = keeper
         self._outbox = outbox
+        self._gossips = tuple(gossips)
         self._nodes: tuple[WatchedNode, ...] = ()
         self._watches: dict[str, Watch] = {}  # by origin
         self._codas: dict[str, Coda] = {}  # by origin
@@ -91,6 +94,11 @@ class Rounds:
     def watches(self) -> tuple[Watch, ...]:
         """One for each log that is followed."""
         return tuple(self._watches.values())
+
+    @property
+    def logs(self) -> tuple[FollowedLog, ...]:
+        """Every log that we know now, closed ones too."""
+        return tuple(followed for node in self._nodes for followed in node.logs)
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -155,6 +163,7 @@ class Rounds:
     async def once(self) -> list[Finding]:
         """Do one whole round and return everything that was found."""
         found = await _all((OWN, self._keeper.check()))
+        found += await _all(*((gossip_of(gossip), gossip.look()) for gossip in self._gossips))
         found += await self._learn()
         found += await _all(*((survey_of(watch), watch.survey()) for watch in self.watches))
         found += await _all(*((coda_of(coda), coda.look()) for coda in self._codas.values()))
@@ -227,10 +236,15 @@ class Rounds:
             group.create_task(every(ROSTER_S, lambda: self._report(ROSTER, look()), Stop()), name=ROSTER)
             for name in self._outbox.names:
                 group.create_task(self._channel_loop(name), name=channel_of(name))
+            for gossip in self._gossips:
+                group.create_task(self._gossip_loop(gossip), name=gossip_of(gossip))
             group.create_task(every(TICK_S, lambda: self._report(OWN, self._own()), Stop()), name=OWN)
 
     async def _channel_loop(self, name: str) -> None:
         await every(OUTBOX_S, lambda: self._report(channel_of(name), self._outbox.deliver(name)), Stop())
+
+    async def _gossip_loop(self, gossip: Gossip) -> None:
+        await every(self._limits.gossip_s, lambda: self._report(gossip_of(gossip), gossip.look()), Stop())
 
     async def _own(self) -> list[Finding]:
         findings = await self._keeper.check()
@@ -240,7 +254,7 @@ class Rounds:
 
     def _sources(self) -> set[str]:
         """Return everyone who reports."""
-        sources = {ROSTER, OWN, *map(channel_of, self._outbox.names)}
+        sources = {ROSTER, OWN, *map(channel_of, self._outbox.names), *map(gossip_of, self._gossips)}
         sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers), *map(coda_of, self._codas.values())}
         for watch in self.watches:
             sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch)}
@@ -346,6 +360,11 @@ class Rounds:
 def channel_of(name: str) -> str:
     """Return the name of telling a channel."""
     return f"channel {name}"
+
+
+def gossip_of(gossip: Gossip) -> str:
+    """Return the name of exchanging with another monitor."""
+    return f"monitor {gossip.other.name}"
 
 
 def look_of(watch: Watch) -> str:

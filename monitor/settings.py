@@ -55,7 +55,7 @@ import os
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -78,6 +78,9 @@ _LimitsTable = create_model(  # type: ignore[call-overload]
     __config__=ConfigDict(extra="forbid"),
     **{field.name: (Annotated[field.type, Field(gt=0)], field.default) for field in fields(Limits)},
 )
+
+
+_Some = TypeVar("_Some", bound=BaseModel)
 
 
 class _Table(BaseModel):
@@ -133,6 +136,22 @@ class TokenTable(_Table):
 
     url: Url
     file: Path
+
+
+class PeerTable(_Table):
+    """Another monitor, with which we exchange what we saw."""
+
+    name: str
+    url: Url
+    vkey: str  # the 0x04 key under which it cosigns
+
+
+class ServeTable(_Table):
+    """Where we answer."""
+
+    listen: str  # host:port
+    certificate: Path | None = None  # PEM with its chain; needed where other machines reach us
+    key: Path | None = None
 
 
 class _Channel(_Table):
@@ -203,6 +222,8 @@ class Settings(BaseSettings):
     publish: Path | None = None
     tokens: list[TokenTable] = []
     channels: list[ChannelTable] = []
+    peers: list[PeerTable] = []
+    serve: ServeTable | None = None
     governance: GovernanceTable | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
@@ -273,12 +294,13 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "nodes": nodes,
             "logs": logs,
             "tokens": [table.model_copy(update={"file": folder / table.file}) for table in settings.tokens],
-            "channels": [_absolute_channel(table, folder) for table in settings.channels],
+            "channels": [_absolute_files(table, folder) for table in settings.channels],
             "publish": settings.publish and folder / settings.publish,
+            "serve": settings.serve and _absolute_files(settings.serve, folder),
         }
     )
 
 
-def _absolute_channel(table: ChannelTable, folder: Path) -> ChannelTable:
+def _absolute_files(table: _Some, folder: Path) -> _Some:
     files = {name: value for name, value in table if isinstance(value, Path)}
     return table.model_copy(update={name: folder / value for name, value in files.items()})

@@ -22,7 +22,7 @@ from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
 from monitor.outcome import CLOCK, WITNESS_LAGS, Finding, Outcome
-from monitor.own_witness import OwnWitness
+from monitor.own_witness import HELD_BACK, OwnWitness
 from monitor.peer import Peer
 from monitor.shelf import Shelf
 from monitor.store import Store, Vouched
@@ -184,7 +184,7 @@ class Watch:
             vouch.lines |= await self._own.advance(self.log, head, size, path)
         except Unavailable as e:
             self.vouch = None
-            return [Finding(Outcome.OWN, CLOCK, CLOCK, str(e))]
+            return [] if e.reason == HELD_BACK else [Finding(Outcome.OWN, CLOCK, CLOCK, str(e))]
         findings = await self._show(vouch)
         self.vouch = vouch
         async with self.changed:

@@ -24,6 +24,8 @@ from monitor.settings import (
     LinesTable,
     MailTable,
     NodeTable,
+    PeerTable,
+    ServeTable,
     Settings,
     WebhookTable,
     WitnessTable,
@@ -126,6 +128,10 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
             assert f"`{key}`" in rows["nodes"], key
     for key in GovernanceTable.model_fields:
         assert f"`{key}`" in rows["governance"], key
+    for key in PeerTable.model_fields:
+        assert f"`{key}`" in rows["peers"], key
+    for key in ServeTable.model_fields:
+        assert f"`{key}`" in rows["serve"], key
     for key in TokenTableOfMonitor.model_fields:
         assert f"`{key}`" in rows["tokens"], key
     for key in ForeignTable.model_fields:

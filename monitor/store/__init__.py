@@ -12,6 +12,8 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     carried       per governance log: which actions we brought there
+    peer          per other monitor: how far its chain of observations was read
+    relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet
     fault         what sources find now, since when: an alert lasts while one of them finds it
@@ -24,6 +26,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     database      the file: made once, held by one process, written in one way
     heads         what logs have signed, and what became of it
     cosignatures  who cosigned what
+    gossip        other monitors
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
     clock         our own clock
@@ -37,6 +40,7 @@ from monitor.store.alerts import GIVEN_UP, SENT, WAITING, Delivery, Fault, KeptA
 from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
+from monitor.store.gossip import GossipRows
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
 
 __all__ = [
@@ -45,7 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows, ActionRows, ClockRows):
+class Store(GossipRows, HeadRows, CosignatureRows, ActionRows, ClockRows):
     """The open state."""
 
     @classmethod

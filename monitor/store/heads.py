@@ -9,6 +9,7 @@ from log.errors import StateRefused
 from log.evidence.heads import Head, Kind
 from log.formats.note import KeyType
 from monitor.alert import Alert
+from monitor.observation import GENESIS, Observation
 from monitor.store.alerts import AlertRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
@@ -25,8 +26,6 @@ _EARLIER_LARGER = (
     "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND size > ? AND time_ms < ? AND seq < ? LIMIT ?"
 )
 _SAME_TIME = "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND time_ms = ? AND size != ? AND seq < ? LIMIT ?"
-
-_GENESIS = bytes(32)  # what the first observation names as the row before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +70,11 @@ class HeadRows(AlertRows):
         expected, count = None, 0
         for seq, origin, source, received_ms, raw, previous, digest in chained:
             count += 1
-            if (expected is not None and digest != expected) or digest != _link(
-                previous, seq, origin, source, received_ms, raw
-            ):
+            link = Observation(seq, origin, source, received_ms, raw, previous, digest)
+            if (expected is not None and digest != expected) or not link.holds:
                 raise StateRefused(f"the chain of observations is broken at {seq}")
             expected = previous
-        if 0 < count < rows and expected != _GENESIS:
+        if 0 < count < rows and expected != GENESIS:
             raise StateRefused("the chain of observations does not begin at its beginning")
 
     # --- observations --------------------------------------------------------------------------------------
@@ -94,8 +92,8 @@ class HeadRows(AlertRows):
             if known:
                 return False
             last = database.execute("SELECT seq, hash FROM observation ORDER BY seq DESC LIMIT 1").fetchone()
-            seq, previous = (last[0] + 1, last[1]) if last else (1, _GENESIS)
-            link = _link(previous, seq, head.origin, source, now_ms, head.raw)
+            seq, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
+            link = Observation.make(previous, seq, head.origin, source, now_ms, head.raw)
             database.execute(
                 "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -110,7 +108,7 @@ class HeadRows(AlertRows):
                     source,
                     now_ms,
                     previous,
-                    link,
+                    link.hash,
                 ),
             )
             database.execute(
@@ -227,6 +225,11 @@ class HeadRows(AlertRows):
         with self._transaction() as database:
             if verdict == REFUTED or self.state(head.origin, head.size, head.root) == OPEN:
                 self._settle(database, [(head, verdict)])
+            return self.keep_evidence(evidence, limit, alerts)
+
+    def keep_evidence(self, evidence: Evidence, limit: int, alerts: Sequence[Alert] = ()) -> bool:
+        """Keep evidence and what is to be told of it. False when it was there already, or there is too much."""
+        with self._transaction() as database:
             (count,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (evidence.origin,)).fetchone()
             if count >= limit:
                 return False
@@ -296,10 +299,3 @@ class HeadRows(AlertRows):
         with self._reading() as database:
             rows = database.execute("SELECT raw FROM observation WHERE origin = ? ORDER BY seq", (origin,))
             return [row[0] for row in rows]
-
-
-def _link(previous: bytes, seq: int, origin: str, source: str, received_ms: int, raw: bytes) -> bytes:
-    """Return the hash of one observation: over the one before it and every field, each with its length."""
-    fields = [origin.encode(), source.encode(), raw]
-    body = b"".join(len(field).to_bytes(8) + field for field in fields)
-    return hashlib.sha256(previous + seq.to_bytes(8) + received_ms.to_bytes(8) + body).digest()

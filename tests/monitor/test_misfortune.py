@@ -311,7 +311,7 @@ async def test_no_verdict_rests_on_a_clock_that_jumped(monitor: Monitor, jump_ms
         monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         wall: Callable[[], int] = lambda: world.time_ms + off_ms[0]  # noqa: E731
         monotonic: Callable[[], float] = lambda: world.time_ms / 1000  # noqa: E731
-        monitor.rounds = main.assemble(loaded, signing, monitor.store, monitor.client, wall, monotonic)
+        monitor.rounds = main.assemble(loaded, signing, monitor.store, monitor.client, wall, monotonic).rounds
         return monitor.rounds
 
     monitor.start = start  # type: ignore[method-assign, assignment]
