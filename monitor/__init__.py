@@ -21,6 +21,7 @@ In reading order:
     coda         a closed log, asked whether it signs on
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
+    egress       the same logs seen another way
     gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
     roster       PURE: whom to follow, by settings and governance

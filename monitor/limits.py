@@ -45,3 +45,4 @@ class Limits:
     gossip_evidence: int = 64  # evidence objects given to, and taken from, one monitor at a time
     evidence_bytes: int = 1 << 20  # body of an evidence object that is brought to us
     clients: int = 256  # requests that we answer at a time
+    egress_s: float = 10.0  # how often each log is asked for its head through each egress, a fifth more or less

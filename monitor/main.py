@@ -7,11 +7,12 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
@@ -38,6 +39,7 @@ from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.desk import Desk
+from monitor.egress import Egress, Way
 from monitor.feeder import Feeder
 from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
@@ -182,6 +184,12 @@ class Parts:
         own = self._signing.witness.vkey
         return Gossip(other, own, self._peer, self._store, self._ledger, archive, known, self._limits)
 
+    def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
+        """Return what asks every log another way."""
+        peer = Peer(client, self._limits.request_s, self._limits.max_answer_bytes, self._clock)
+        others = [Way("the usual one"), *(each for each in ways if each is not way)]
+        return Egress(way, peer, self._ledger, self._store, others)
+
     def _reader(self, followed: FollowedLog) -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
         return HttpLog(followed.url, followed.family, self._client, bounds)
@@ -238,8 +246,9 @@ def assemble(
     client: httpx.AsyncClient,
     wall: Callable[[], int] = now_ms,
     monotonic: Callable[[], float] | None = None,
+    outside: Mapping[str, httpx.AsyncClient] = MappingProxyType({}),
 ) -> Monitor:
-    """Put a monitor together around an open store and an HTTP client.
+    """Put a monitor together around an open store, an HTTP client, and one for each egress in `outside`.
 
     A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
     """
@@ -261,10 +270,12 @@ def assemble(
     parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
+    ways = pinned.ways(settings)
+    egresses = [parts.egress(way, outside[way.name], ways) for way in ways if way.name in outside]
     store.routes = routes_of(settings)
     desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
-    rounds = Rounds(parts, look_of(settings, signing, store, governed), limits, desk, keeper, outbox, gossips)
+    rounds = Rounds(parts, look_of(settings, signing, store, governed), limits, desk, keeper, outbox, gossips, egresses)
 
     def origins() -> dict[str, str]:
         return {followed.origin_hash: followed.origin for followed in rounds.logs}
@@ -323,15 +334,18 @@ def shelf_of(settings: Settings) -> Shelf | None:
     return None if settings.publish is None else Shelf(settings.publish)
 
 
-def http_client(limits: Limits, tokens: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+def http_client(limits: Limits, tokens: Mapping[str, str] | None = None, way: Way = Way("")) -> httpx.AsyncClient:  # noqa: B008
     """Return the client for all peers. It keeps nothing that a peer tells it to keep: a jar of cookies only grows.
 
     The route to a peer is what the settings say, not what the environment says of proxies. `tokens` are by URL.
     """
+    bounds = httpx.Limits(max_connections=limits.connections)
     return httpx.AsyncClient(
         auth=BearerTokens(tokens) if tokens else None,
         timeout=limits.request_s,
-        limits=httpx.Limits(max_connections=limits.connections),
+        transport=httpx.AsyncHTTPTransport(
+            limits=bounds, trust_env=False, proxy=way.proxy or None, local_address=way.local_address or None
+        ),
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )
@@ -345,8 +359,12 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     try:
         tokens = {table.url: read_token(table.file) for table in settings.tokens}
-        async with http_client(limits, tokens) as client:
-            yield assemble(settings, signing, store, client)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(http_client(limits, tokens))
+            outside = {
+                way.name: await stack.enter_async_context(http_client(limits, way=way)) for way in pinned.ways(settings)
+            }
+            yield assemble(settings, signing, store, client, outside=outside)
     finally:
         store.close()
 

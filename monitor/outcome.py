@@ -59,6 +59,7 @@ HEAD_SLOW, HEAD_OLD, FUTURE_HEAD = "head-slow", "head-old", "future-head"
 WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
+ONE_PATH = "one-path"  # two egresses leave by one way
 CLOCK, CHANNEL = "clock", "channel"
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
@@ -78,6 +79,7 @@ _BY_CODE: Mapping[str, Class] = {
     HEAD_OLD: Class.OPERATIONAL,
     WITNESS_LAGS: Class.OPERATIONAL,
     NOT_CROSS_WITNESSED: Class.DEGRADED,
+    ONE_PATH: Class.DEGRADED,
     "unfollowed": Class.DEGRADED,
 }
 _SEVERITY: Mapping[Class, str] = {

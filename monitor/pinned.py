@@ -14,6 +14,7 @@ from log.formats.genesis import Genesis
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
 from log.governance.fold import check_genesis
+from monitor.egress import Way
 from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
 from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable
 
@@ -62,6 +63,12 @@ def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
             raise SettingsError(f"monitor {table.name}: the key under which a monitor cosigns is of type 0x04")
         found.append(OtherMonitor(table.name, table.url.rstrip("/"), vkey))
     return tuple(found)
+
+
+def ways(settings: Settings) -> tuple[Way, ...]:
+    """Return the egresses."""
+    _distinct((table.name for table in settings.egresses), "name of an egress")
+    return tuple(Way(table.name, table.proxy or "", table.local_address or "") for table in settings.egresses)
 
 
 def poll_s(settings: Settings, node: str) -> float:

@@ -20,6 +20,7 @@ from log.formats.family import GOVERNANCE
 from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.desk import Desk
+from monitor.egress import Egress
 from monitor.feeder import Feeder
 from monitor.gossip import Gossip
 from monitor.guard import Guard
@@ -73,6 +74,7 @@ class Rounds:
         keeper: Timekeeper,
         outbox: Outbox,
         gossips: Sequence[Gossip] = (),
+        egresses: Sequence[Egress] = (),
     ) -> None:
         """Begin with whom `look` names; it is asked again and again, in a thread, and must not change anything."""
         self._workshop = workshop
@@ -82,6 +84,7 @@ class Rounds:
         self._keeper = keeper
         self._outbox = outbox
         self._gossips = tuple(gossips)
+        self._egresses = tuple(egresses)
         self._nodes: tuple[WatchedNode, ...] = ()
         self._watches: dict[str, Watch] = {}  # by origin
         self._codas: dict[str, Coda] = {}  # by origin
@@ -172,6 +175,7 @@ class Rounds:
             # A log that grew while we looked at it has done nothing wrong: look again.
             found = [(source, f) for source, f in found if f.code not in {"behind", "unreconciled"}]
             found += await self._pass(guard=False)
+        found += await _all(*((egress_of(egress), egress.look(self.logs)) for egress in self._egresses))
         found += [(look_of(watch), finding) for watch in self.watches for finding in watch.verdict()]
         found += await _all(*((audit_of(watch), watch.audit_again()) for watch in self.watches))
         found += await _all(*((fresh_of(watch), watch.fresh()) for watch in self.watches))
@@ -236,12 +240,19 @@ class Rounds:
             group.create_task(every(ROSTER_S, lambda: self._report(ROSTER, look()), Stop()), name=ROSTER)
             for name in self._outbox.names:
                 group.create_task(self._channel_loop(name), name=channel_of(name))
+            for egress in self._egresses:
+                group.create_task(self._egress_loop(egress), name=egress_of(egress))
             for gossip in self._gossips:
                 group.create_task(self._gossip_loop(gossip), name=gossip_of(gossip))
             group.create_task(every(TICK_S, lambda: self._report(OWN, self._own()), Stop()), name=OWN)
 
     async def _channel_loop(self, name: str) -> None:
         await every(OUTBOX_S, lambda: self._report(channel_of(name), self._outbox.deliver(name)), Stop())
+
+    async def _egress_loop(self, egress: Egress) -> None:
+        while True:
+            await self._report(egress_of(egress), egress.look(self.logs))
+            await asyncio.sleep(self._limits.egress_s * random.uniform(0.8, 1.2))  # noqa: S311 - spreads load
 
     async def _gossip_loop(self, gossip: Gossip) -> None:
         await every(self._limits.gossip_s, lambda: self._report(gossip_of(gossip), gossip.look()), Stop())
@@ -255,6 +266,7 @@ class Rounds:
     def _sources(self) -> set[str]:
         """Return everyone who reports."""
         sources = {ROSTER, OWN, *map(channel_of, self._outbox.names), *map(gossip_of, self._gossips)}
+        sources |= set(map(egress_of, self._egresses))
         sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers), *map(coda_of, self._codas.values())}
         for watch in self.watches:
             sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch)}
@@ -360,6 +372,11 @@ class Rounds:
 def channel_of(name: str) -> str:
     """Return the name of telling a channel."""
     return f"channel {name}"
+
+
+def egress_of(egress: Egress) -> str:
+    """Return the name of asking through an egress."""
+    return f"egress {egress.way.name}"
 
 
 def gossip_of(gossip: Gossip) -> str:

@@ -146,6 +146,14 @@ class PeerTable(_Table):
     vkey: str  # the 0x04 key under which it cosigns
 
 
+class EgressTable(_Table):
+    """Another way out."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    proxy: Url | None = None
+    local_address: str | None = None  # an address of this machine to ask from
+
+
 class ServeTable(_Table):
     """Where we answer."""
 
@@ -223,6 +231,7 @@ class Settings(BaseSettings):
     tokens: list[TokenTable] = []
     channels: list[ChannelTable] = []
     peers: list[PeerTable] = []
+    egresses: list[EgressTable] = []
     serve: ServeTable | None = None
     governance: GovernanceTable | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]

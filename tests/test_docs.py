@@ -19,6 +19,7 @@ from log.settings import (
 from monitor.limits import Limits
 from monitor.settings import (
     CommandTable,
+    EgressTable,
     ForeignTable,
     GovernanceTable,
     LinesTable,
@@ -130,6 +131,8 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
         assert f"`{key}`" in rows["governance"], key
     for key in PeerTable.model_fields:
         assert f"`{key}`" in rows["peers"], key
+    for key in EgressTable.model_fields:
+        assert f"`{key}`" in rows["egresses"], key
     for key in ServeTable.model_fields:
         assert f"`{key}`" in rows["serve"], key
     for key in TokenTableOfMonitor.model_fields:
