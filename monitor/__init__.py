@@ -12,6 +12,8 @@ In reading order:
     logs         what is known of nodes, logs, witnesses, keys
     store        what is remembered; one SQLite database
     peer         bounded requests to others
+    sources      several who may have a log's data
+    charges      evidence about a leaf, a witness, or what was served
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     own_witness  what we cosign, and never anything smaller

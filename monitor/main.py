@@ -32,6 +32,7 @@ from monitor.channels.command import Command
 from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
+from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.desk import Desk
@@ -50,6 +51,7 @@ from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
 from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
 from monitor.shelf import Shelf
+from monitor.sources import Further, nobody
 from monitor.store import KeptAlert, Store
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
@@ -112,7 +114,9 @@ class Parts:
         clock: Clock,
         shelf: Shelf | None,
         governed: Governed | None,
+        further: Further = nobody,
     ) -> None:
+        """`further` are others than a log itself that may have its hash tiles."""
         self._signing = signing
         self._store = store
         self._client = client
@@ -122,12 +126,13 @@ class Parts:
         self._governed = governed
         self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
         self._own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign)
-        self._ledger = Ledger(store, limits, clock.now_ms)
+        self._ledger = Ledger(store, limits, clock.now_ms, further)
+        self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
+        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -149,6 +154,7 @@ class Parts:
             feeder,
             self._own,
             self._ledger,
+            self._charges,
             self._store,
             self._peer,
             poll_s,
@@ -213,8 +219,9 @@ def assemble(
     client: httpx.AsyncClient,
     wall: Callable[[], int] = now_ms,
     monotonic: Callable[[], float] | None = None,
+    further: Further = nobody,
 ) -> Rounds:
-    """Put a monitor together around an open store and an HTTP client.
+    """Put a monitor together around an open store and an HTTP client. `further` may have logs' hash tiles.
 
     A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
     """
@@ -222,7 +229,7 @@ def assemble(
     if monotonic is None:
         monotonic = time.monotonic if wall is now_ms else lambda: wall() / 1000
     clock = Clock(limits, wall, monotonic)
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed)
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, further)
     store.routes = routes_of(settings)
     desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)

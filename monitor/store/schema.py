@@ -64,4 +64,14 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE clock (boot_id TEXT PRIMARY KEY, wall_ms INTEGER NOT NULL, monotonic_ms INTEGER NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE charge (
+        origin TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL, evidence BLOB NOT NULL,
+        PRIMARY KEY (origin, kind, about)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE vouching (
+        origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+        time_s INTEGER NOT NULL, note BLOB NOT NULL, PRIMARY KEY (origin, witness, size, root)
+    ) STRICT;
+    """,
 )
