@@ -13,6 +13,8 @@ In reading order:
     store        what is remembered; one SQLite database
     peer         bounded requests to others
     observation  PURE: what a monitor has seen, as a chain
+    sources      several who may have a log's data
+    charges      evidence about a leaf, a witness, or what was served
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     own_witness  what we cosign, and never anything smaller

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from log.client import LogReader, prover
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
+from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
 from log.merkle.proof import root_spans
 from log.merkle.tiles import TILE_WIDTH
+from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.freshness import is_future
 from monitor.judge import Place, place
@@ -27,6 +29,7 @@ from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
+from monitor.sources import UNREAD
 from monitor.store import AGREED, Store
 
 
@@ -49,6 +52,7 @@ class Follower:
         reader: LogReader,
         store: Store,
         ledger: Ledger,
+        charges: Charges,
         limits: Limits,
         clock: Clock,
     ) -> None:
@@ -56,6 +60,7 @@ class Follower:
         self._reader = reader
         self._store = store
         self._ledger = ledger
+        self._charges = charges
         self._limits = limits
         self._clock = clock
 
@@ -122,12 +127,28 @@ class Follower:
             return await self._refuse(head, held, f"entries: {e}")
         if grown.root != head.root:
             return await self._refuse(head, held, f"entries do not lead to the signed root of size {head.size}")
+        return await self._rebuilt(head, held, grown, waiting)
+
+    async def _rebuilt(self, head: Head, held: Head | None, grown: Grown, waiting: Sequence[Head]) -> Step:
+        """Record what the entries have led to. A head over a later leaf is told as a lie before anything moves."""
         agreed = [
             (each, AGREED)
             for each in waiting
             if grown.roots.get(each.size, EMPTY_ROOT if not each.size else None) == each.root
         ]
+        try:
+            lies = [
+                await self._charges.time_lie(self.log, self._reader, each, late)
+                for each in [head, *(other for other, _ in agreed)]
+                if (late := grown.latest.get(each.size)) is not None and is_later(late.time_ms, each)
+            ]
+        except Unreachable as e:
+            return self._stop(Outcome.UNREACHED, "tiles", str(e))
+        except UNREAD as e:
+            return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
         await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
+        if lies:
+            return Step(tuple(lies))
         old = 0 if held is None else held.size
         return await self._settled(Step((), head, old, grown.proof))
 
@@ -156,7 +177,7 @@ class Follower:
         return []
 
     async def _rebuild(self, head: Head, frontier: Frontier, milestones: Sequence[int]) -> Grown:
-        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input)
+        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input, self.log.leaf_time_ms)
         at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
         while rebuild.missing:
             end = min(head.size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
@@ -168,13 +189,17 @@ class Follower:
         return rebuild.finish()
 
     async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
-        """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell."""
-        if held is None:
-            return self._stop(Outcome.UNVERIFIED, "data", why)
-        finding = await self._ledger.relate_larger(self.log, self._reader, head, held)
-        if finding.outcome is Outcome.PROVEN:
-            return Step((finding,))
-        return self._stop(Outcome.UNVERIFIED, "data", why)
+        """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""
+        if held is not None:
+            finding = await self._ledger.relate_larger(self.log, self._reader, head, held)
+            if finding.outcome is Outcome.PROVEN:
+                return Step((finding,))
+        begin = 0 if held is None else held.size
+        kept = await self._charges.unreproducible(self.log, self._reader, head, begin)
+        if kept is not None:
+            why = f"{why} (E8, evidence {kept.hex()[:16]})"
+        found = Finding(Outcome.UNVERIFIED, self.log.origin, "data", why, evidence="" if kept is None else kept.hex())
+        return Step((found,))
 
     async def _settled(self, step: Step) -> Step:
         """Look again at the heads that no data have settled; while one is left, nothing is cosigned."""
@@ -185,8 +210,8 @@ class Follower:
         blocked = len(waiting) == self._limits.open_heads  # there may be more: the next look goes on with them
         for each in waiting:
             if each.size > step.head.size:
-                text = f"serves size {step.head.size}, but has signed size {each.size}, whose entries nobody serves"
-                findings.append(Finding(Outcome.UNVERIFIED, self.log.origin, "unreconciled", text))
+                finding = await self._ledger.reach(self.log, self._reader, each, step.head)
+                findings += [finding] if finding else []
                 blocked = True
                 continue
             finding, settled = await self._ledger.reconcile(self.log, self._reader, each, step.head)

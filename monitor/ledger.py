@@ -5,7 +5,8 @@
 
 A contradiction between signatures becomes evidence at once. A tree that no data have settled stays `open`, and
 `reconcile` settles it by hash tiles once our own verified tree is at least as large: a prefix of it, or proof (E2)
-that the log has signed both. Time alone never closes it.
+that the log has signed both; for one that is larger `reach` looks for that proof. The tiles may come from anybody.
+Time alone never closes it.
 """
 
 import asyncio
@@ -17,19 +18,23 @@ from log.errors import BadProof, Malformed, NotFound, Unreachable
 from log.evidence import objects as evidence
 from log.evidence import prefix
 from log.evidence.heads import Head, Kind, contradiction
+from monitor.charges import TIME_LIE, note_digest
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
 from monitor.outcome import AFTER_FINAL, Finding, Outcome, alert_of
+from monitor.sources import Further, first, nobody
 from monitor.store import AGREED, CONVICTED, REFUTED, Evidence, Store
 
 
 class Ledger:
     """The one way for a signed head into the store. Shared by all who meet heads."""
 
-    def __init__(self, store: Store, limits: Limits, now_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, limits: Limits, now_ms: Callable[[], int], further: Further = nobody) -> None:
+        """`further` are others than a log itself that may have its hash tiles."""
         self._store = store
         self._limits = limits
         self._now_ms = now_ms
+        self._further = further
 
     async def take(self, followed: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
         """Keep a note and compare it. `Malformed` or `BadSignature` when it is no head of this log.
@@ -52,7 +57,11 @@ class Ledger:
 
     def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         self._store.observe(head, source, self._now_ms())
-        return self._compare(followed, head, source)
+        findings = self._compare(followed, head, source)
+        if self._store.charged(followed.origin, Kind.TIME_LIE, note_digest(head)):
+            text = f"serves again a head of size {head.size} over a leaf that is later (from {source})"
+            findings.append(Finding(Outcome.PROVEN, followed.origin, TIME_LIE, text))
+        return findings
 
     def _compare(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         state = self._store.state(head.origin, head.size, head.root)
@@ -88,6 +97,19 @@ class Ledger:
         finding, settled = await self._relate(followed, reader, head, held, suspect=head)
         return (None if settled and before == CONVICTED else finding), settled
 
+    async def reach(self, followed: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding | None:
+        """Say what is known of an open head beyond our verified one, `held`, which is what the log serves.
+
+        It stays open until its entries are served, or its hash tiles, by whomever, prove that the log has signed both.
+        None where its signatures have proven as much before.
+        """
+        before = await asyncio.to_thread(self._store.state, head.origin, head.size, head.root)
+        finding, settled = await self._relate(followed, reader, held, head, suspect=head)
+        if settled and finding is not None:
+            return None if before == CONVICTED else finding
+        text = f"serves size {held.size}, but has signed size {head.size}, whose entries nobody serves"
+        return Finding(Outcome.UNVERIFIED, followed.origin, "unreconciled", text)
+
     async def relate_larger(self, followed: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding:
         """Say why the entries of a larger head do not lead to its root: a fork, or bad data."""
         finding, agreed = await self._relate(followed, reader, held, head, suspect=head)
@@ -106,15 +128,19 @@ class Ledger:
         Return (what is wrong, whether that settles it).
         """
         left, right = prefix.spans(small.size, large.size)
+
+        async def compare(source: LogReader) -> tuple[bool, list[bytes]]:
+            read = await prover.read_spans(source, [*left, *right], large.size)
+            found = prefix.gather(small.size, large.size, read)
+            verdict = prefix.compare(small.size, large.size, small.root, large.root, found)
+            return verdict is prefix.Prefix.SAME, found
+
         hashes: list[bytes] = []
         try:
             if small.size == large.size:
                 same = small.root == large.root
             else:
-                read = await prover.read_spans(reader, [*left, *right], large.size)
-                hashes = prefix.gather(small.size, large.size, read)
-                verdict = prefix.compare(small.size, large.size, small.root, large.root, hashes)
-                same = verdict is prefix.Prefix.SAME
+                same, hashes = await first([reader, *self._further(followed.origin)], compare)
         except Unreachable as e:
             return Finding(Outcome.UNREACHED, followed.origin, "tiles", str(e)), False
         except (BadProof, Malformed, NotFound) as e:

@@ -15,6 +15,7 @@ class Limits:
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log
     evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept
+    unproven_per_log: int = 100  # objects of kind E8 kept per log: whoever spoils answers on the way makes them
     rivals: int = 4  # earlier heads that one new head is shown to contradict
     chain_rows: int = 10_000  # newest observations whose hash chain is checked at start
     actions_per_round: int = 64  # governance actions fetched from one log in one round, and as many brought there

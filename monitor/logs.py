@@ -1,13 +1,15 @@
 """What is known of the world: nodes, their logs, logs of others, the witnesses of each. Frozen values."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from log.crypto.notes import Opened
+from log.errors import Malformed
 from log.evidence import heads
 from log.evidence.heads import Head
-from log.formats.family import Family
+from log.evidence.promises import leaf_time_ms
+from log.formats.family import TILES, Family
 from log.formats.note import VKey
 from log.formats.policy import Policy
 
@@ -73,6 +75,11 @@ class FollowedLog:
         """The path segment by which a witness serves this log (C2SP tlog-witness)."""
         return sha256(self.origin.encode()).hexdigest()
 
+    @property
+    def leaf_time_ms(self) -> Callable[[bytes], int] | None:
+        """What reads the time of a leaf; None for entries of any bytes, which only look as if they had one."""
+        return None if self.family is TILES else _leaf_time_ms
+
     def is_same(self, other: "FollowedLog") -> bool:
         """Say whether both are the log of the same keys at the same place, whoever is to cosign it."""
         return replace(other, policy=self.policy, witnesses=self.witnesses) == self
@@ -97,6 +104,13 @@ class OtherMonitor:
     name: str  # as the settings call it
     url: str  # without slash at the end
     vkey: VKey  # the 0x04 key under which it cosigns: by it we know whose chain it is
+
+
+def _leaf_time_ms(leaf: bytes) -> int:
+    try:
+        return leaf_time_ms(leaf)
+    except Malformed:
+        return 0  # one that tells none is later than no head
 
 
 def fed_to(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:

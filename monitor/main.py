@@ -36,6 +36,7 @@ from monitor.channels.command import Command
 from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
+from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.desk import Desk
@@ -56,6 +57,7 @@ from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
 from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
 from monitor.shelf import Shelf
+from monitor.sources import Further, nobody
 from monitor.store import KeptAlert, Store
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
@@ -121,8 +123,10 @@ class Parts:
         clock: Clock,
         shelf: Shelf | None,
         governed: Governed | None,
-        held_back: Callable[[], str],
+        held_back: Callable[[], str] = lambda: "",
+        further: Further = nobody,
     ) -> None:
+        """`further` are others than a log itself that may have its hash tiles."""
         self._signing = signing
         self._store = store
         self._client = client
@@ -132,12 +136,13 @@ class Parts:
         self._governed = governed
         self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
         self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
-        self._ledger = Ledger(store, limits, clock.now_ms)
+        self._ledger = Ledger(store, limits, clock.now_ms, further)
+        self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
+        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -159,6 +164,7 @@ class Parts:
             feeder,
             self.own,
             self._ledger,
+            self._charges,
             self._store,
             self._peer,
             poll_s,
@@ -247,8 +253,11 @@ def assemble(
     wall: Callable[[], int] = now_ms,
     monotonic: Callable[[], float] | None = None,
     outside: Mapping[str, httpx.AsyncClient] = MappingProxyType({}),
+    further: Further = nobody,
 ) -> Monitor:
     """Put a monitor together around an open store, an HTTP client, and one for each egress in `outside`.
+
+    `further` may have logs' hash tiles.
 
     A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
     """
@@ -267,7 +276,7 @@ def assemble(
     def known() -> Known:
         return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
 
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back)
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
     ways = pinned.ways(settings)

@@ -1,18 +1,27 @@
 """A tree grown from its entries, chunk by chunk, from a verified frontier.
 
 On the way it notes what is needed later and costs nothing to note: the roots at sizes at which other signed heads
-wait for a verdict, and the hashes of the consistency proof from the old size to the new, so that a witness that
-stands where we stood is fed without asking the log for a single tile.
+wait for a verdict, the latest leaf below each of them, and the hashes of the consistency proof from the old size to the
+new, so that a witness that stands where we stood is fed without asking the log for a single tile.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from log.errors import BadProof
 from log.merkle import proof
 from log.merkle.frontier import Frontier
 from log.merkle.proof import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """A leaf of the latest time, the first of those."""
+
+    index: int
+    time_ms: int
+    leaf: bytes  # as it is hashed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +32,27 @@ class Grown:
     root: bytes
     roots: dict[int, bytes]  # at the sizes asked for
     proof: tuple[bytes, ...]  # RFC 6962 consistency proof from the old size; empty from size 0
+    latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
 
 
 class Rebuild:
     """Feed it rows in order until `missing` is 0; then `finish`."""
 
     def __init__(
-        self, frontier: Frontier, size: int, milestones: Iterable[int], leaf_input: Callable[[bytes], bytes]
+        self,
+        frontier: Frontier,
+        size: int,
+        milestones: Iterable[int],
+        leaf_input: Callable[[bytes], bytes],
+        time_of: Callable[[bytes], int] | None = None,
     ) -> None:
+        """`time_of` returns the time in ms of a leaf; None where leaves tell none."""
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
         self._leaf_input = leaf_input
+        self._time_of = time_of
+        self._last: Latest | None = None
+        self._latest: dict[int, Latest] = {}
         self._stops = sorted({stop for stop in milestones if self._old < stop <= size}, reverse=True)
         self._roots: dict[int, bytes] = {}
         plan = proof.consistency_spans(self._old, size) if 0 < self._old < size else []
@@ -56,19 +75,34 @@ class Rebuild:
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
         leaf_input, sha256 = self._leaf_input, hashlib.sha256
-        leaves = [sha256(b"\x00" + leaf_input(row)).digest() for row in rows]
+        inputs = [leaf_input(row) for row in rows]
+        leaves = [sha256(b"\x00" + each).digest() for each in inputs]
         known = self._frontier.size - start
         if known:
             self._hold(start, leaves[:known])
-            leaves = leaves[known:]
+            leaves, inputs = leaves[known:], inputs[known:]
         self._collect(leaves)
         while self._stops and self._stops[-1] <= self._frontier.size + len(leaves):
             stop = self._stops.pop()
             count = stop - self._frontier.size
+            self._note(inputs[:count])
             self._frontier.extend(leaves[:count])
-            leaves = leaves[count:]
+            leaves, inputs = leaves[count:], inputs[count:]
             self._roots[stop] = self._frontier.root()
+            if self._last is not None:
+                self._latest[stop] = self._last
+        self._note(inputs)
         self._frontier.extend(leaves)
+
+    def _note(self, inputs: Sequence[bytes]) -> None:
+        """Keep the latest of these leaves, which follow the frontier."""
+        if self._time_of is None or not inputs:
+            return
+        times = list(map(self._time_of, inputs))
+        latest = max(times)
+        if self._last is None or latest > self._last.time_ms:
+            at = times.index(latest)
+            self._last = Latest(self._frontier.size + at, latest, inputs[at])
 
     def _hold(self, start: int, leaves: Sequence[bytes]) -> None:
         """Grow the frontier's last part again. `start` is a multiple of a power of two above what follows it."""
@@ -89,7 +123,9 @@ class Rebuild:
             if self._plan
             else []
         )
-        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path))
+        if self._last is not None:
+            self._latest[self._size] = self._last
+        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path), self._latest)
 
     def _collect(self, leaves: Sequence[bytes]) -> None:
         """Hash the spans of the consistency proof as their leaves pass by: they follow one another."""

@@ -19,9 +19,15 @@ def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms:
         yield _sentence(store, followed, limits, now_ms)
         for evidence in store.evidence(followed.origin):
             yield (
-                f"{followed.origin}: PROVEN {evidence.kind.value} at {date(evidence.found_ms)},"
+                f"{followed.origin}: {_word(evidence.kind)} {evidence.kind.value} at {date(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
+    for evidence in store.evidence_of(Kind.COSIGNED_BOTH):
+        yield f"{evidence.origin}: PROVEN E7 at {date(evidence.found_ms)}, evidence {evidence.id.hex()}."
+
+
+def _word(kind: Kind) -> str:
+    return "SUSPECTED" if kind is Kind.UNREPRODUCIBLE else "PROVEN"
 
 
 def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from log.errors import BadSignature, LogError, Malformed, StorageError, Unavaila
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
 from monitor import freshness
+from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
 from monitor.follower import Follower
@@ -51,6 +52,7 @@ class Watch:
         feeder_of: Callable[[Witness], Feeder],
         own: OwnWitness,
         ledger: Ledger,
+        charges: Charges,
         store: Store,
         peer: Peer,
         poll_s: float,
@@ -70,6 +72,7 @@ class Watch:
         self._follower = follower
         self._own = own
         self._ledger = ledger
+        self._charges = charges
         self._store = store
         self._peer = peer
         self._shelf = shelf
@@ -145,7 +148,12 @@ class Watch:
 
         Before the first signature of a process, and until a log was cosigned for the first time, everybody is asked
         whether they know better: our state may be an old copy, or the log may show us another tree than them.
+        What they have shown may prove that one of them vouched for two histories.
         """
+        findings = await self._look()
+        return findings + await self._charges.witnesses(self.log, self._reader)
+
+    async def _look(self) -> list[Finding]:
         findings = []
         if not self._resumed:
             findings = await self._ledger.resume(self.log)

@@ -8,7 +8,9 @@
     verified      per log: how far its root was rebuilt from its entries, with the frontier to go on from
     witness       per log: the head that *we* cosigned last; only a compare-and-swap changes it
     cosigned      per log and witness: the largest head that bears this witness's cosignature
+    vouching      per log and witness: the heads by which it may yet be proven to have vouched for two histories
     evidence      contradictions, as objects that anyone can check
+    charge        about what else than two heads evidence was made
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     carried       per governance log: which actions we brought there
@@ -25,6 +27,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     schema        the tables
     database      the file: made once, held by one process, written in one way
     heads         what logs have signed, and what became of it
+    charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
     gossip        other monitors
     actions       governance, and who holds how much of it
@@ -37,19 +40,21 @@ from typing import Self
 
 from monitor.store.actions import ActionRows, Holding, KeptAction
 from monitor.store.alerts import GIVEN_UP, SENT, WAITING, Delivery, Fault, KeptAlert
+from monitor.store.charges import ChargeRows
 from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.gossip import GossipRows
-from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
+from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Unsettled, Verified
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Verified", "Vouched",
+    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Unsettled", "Verified",
+    "Vouched",
 ]  # fmt: skip
 
 
-class Store(GossipRows, HeadRows, CosignatureRows, ActionRows, ClockRows):
+class Store(GossipRows, ChargeRows, CosignatureRows, ActionRows, ClockRows):
     """The open state."""
 
     @classmethod

@@ -1,9 +1,17 @@
-"""Cosignatures: the head that we cosigned last of each log, and the largest that every other witness did."""
+"""Cosignatures: the head that we cosigned last of each log, the largest that every other witness did, and what else a
+witness vouched for as long as that may prove it a liar.
+"""
 
 from dataclasses import dataclass
 
 from log.evidence.heads import Head
 from monitor.store.database import Database
+
+# What a witness vouched for and our own tree bears out says nothing more than the largest such tree.
+_BORNE_OUT = (
+    "EXISTS (SELECT 1 FROM head WHERE head.origin = vouching.origin AND head.size = vouching.size"
+    " AND head.root = vouching.root AND state = 'agreed')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,30 @@ class CosignatureRows(Database):
                 " WHERE (excluded.size, excluded.time_s) > (size, time_s)",
                 (origin, witness, vouched.size, vouched.root, vouched.time_s, vouched.note),
             )
+            if not vouched.time_s:
+                return  # such a line vouches for nothing
+            database.execute(
+                "INSERT OR IGNORE INTO vouching VALUES (?, ?, ?, ?, ?, ?)",
+                (origin, witness, vouched.size, vouched.root, vouched.time_s, vouched.note),
+            )
+            database.execute(
+                f"DELETE FROM vouching WHERE origin = ?1 AND witness = ?2 AND {_BORNE_OUT} AND size <"  # noqa: S608
+                f" (SELECT max(size) FROM vouching WHERE origin = ?1 AND witness = ?2 AND {_BORNE_OUT})",
+                (origin, witness),
+            )
+
+    def vouchings(self, origin: str) -> list[tuple[str, Vouched, str]]:
+        """Return (witness, what it vouched for, what became of that tree) of all that is kept of a log, by size.
+
+        Of the trees that our own bears out only the largest of each witness is.
+        """
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT witness, vouching.size, vouching.root, time_s, note, state FROM vouching"
+                " JOIN head USING (origin, size, root) WHERE origin = ? ORDER BY witness, vouching.size, vouching.root",
+                (origin,),
+            )
+            return [(row[0], Vouched(*row[1:5]), row[5]) for row in rows]
 
     def cosigned(self, origin: str, witness: str) -> Vouched | None:
         """Return the largest head known to bear a witness's cosignature, or None."""

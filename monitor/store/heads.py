@@ -38,6 +38,15 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A signed tree that no data have settled yet: what a peer may be asked for."""
+
+    head: Head
+    source: str  # who showed it first
+    since_ms: int  # when, by our clock
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A contradiction, kept for ever."""
 
@@ -146,11 +155,17 @@ class HeadRows(AlertRows):
 
     def open_heads(self, origin: str, limit: int) -> list[Head]:
         """Return the signed trees that no data have settled yet, smallest first."""
-        with self._reading():
-            query = (
-                "SELECT first_seq FROM head WHERE origin = ? AND state IN ('open', 'convicted') ORDER BY size LIMIT ?"
-            )
-            return [self._head(seq) for seq in self._seqs(query, origin, limit)]
+        return [each.head for each in self.unsettled(origin, limit)]
+
+    def unsettled(self, origin: str, limit: int) -> list[Unsettled]:
+        """Return the same trees with who showed each first, and when. Time alone settles none."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT first_seq, source, received_ms FROM head JOIN observation ON seq = first_seq"
+                " WHERE head.origin = ? AND state IN ('open', 'convicted') ORDER BY head.size LIMIT ?",
+                (origin, limit),
+            ).fetchall()
+            return [Unsettled(self._head(seq), source, since_ms) for seq, source, since_ms in rows]
 
     def beyond(self, origin: str, size: int) -> bool:
         """Say whether the log has signed a larger tree than `size` that is not refuted."""
@@ -230,7 +245,8 @@ class HeadRows(AlertRows):
     def keep_evidence(self, evidence: Evidence, limit: int, alerts: Sequence[Alert] = ()) -> bool:
         """Keep evidence and what is to be told of it. False when it was there already, or there is too much."""
         with self._transaction() as database:
-            (count,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (evidence.origin,)).fetchone()
+            query = "SELECT count(*) FROM evidence WHERE origin = ? AND kind != ?"
+            (count,) = database.execute(query, (evidence.origin, Kind.UNREPRODUCIBLE.value)).fetchone()
             if count >= limit:
                 return False
             made = database.execute(

@@ -68,4 +68,14 @@ MIGRATIONS = (
     CREATE TABLE peer (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
     CREATE TABLE relayed (vkey TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (vkey, id)) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE charge (
+        origin TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL, evidence BLOB NOT NULL,
+        PRIMARY KEY (origin, kind, about)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE vouching (
+        origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+        time_s INTEGER NOT NULL, note BLOB NOT NULL, PRIMARY KEY (origin, witness, size, root)
+    ) STRICT;
+    """,
 )

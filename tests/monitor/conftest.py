@@ -12,6 +12,7 @@ from log.formats.note import VKey
 from monitor import main, settings
 from monitor.outcome import Finding, Outcome, worst
 from monitor.rounds import Rounds
+from monitor.sources import Further, nobody
 from monitor.store import Store
 from monitor.watch import Watch
 from tests.support.lying_log import LyingLog, World
@@ -25,6 +26,7 @@ class Monitor:
     path: Path  # of the settings
     client: httpx.AsyncClient
     limits: str = ""
+    further: Further = nobody
     store: Store | None = None
     rounds: Rounds | None = None
 
@@ -36,7 +38,8 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock).rounds
+        client, clock = self.client, self.world.clock
+        self.rounds = main.assemble(loaded, signing, self.store, client, clock, further=self.further).rounds
         return self.rounds
 
     def stop(self) -> None:

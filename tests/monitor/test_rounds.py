@@ -350,7 +350,7 @@ async def test_lying_hash_tiles_frame_nobody(monitor: Monitor) -> None:
     outcome, _ = await monitor.once()
     assert outcome is Outcome.UNVERIFIED
     assert monitor.store is not None
-    assert monitor.store.evidence(followed.origin) == []
+    assert [found.kind.value for found in monitor.store.evidence(followed.origin)] == ["E8"], "suspected, no more"
 
 
 async def test_a_bad_consistency_proof_is_never_sent(monitor: Monitor) -> None:

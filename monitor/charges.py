@@ -1,0 +1,204 @@
+"""Evidence that rests on more than two heads (monitoring.md §5.4): each object is checked here before it is kept.
+
+E6  a leaf of our own rebuilding is later than the head over it
+E7  a witness's lines stand on two trees that exclude each other
+E8  what is served does not lead to a signed root: not proven by it, but on record, with the place and the bytes
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from itertools import groupby, product
+
+from log.client import LogReader, prover
+from log.errors import LogError, Malformed, NotFound, Unreachable
+from log.evidence import cosigned, objects, prefix, promises, served
+from log.evidence.heads import Head, Kind
+from log.formats.note import VKey
+from log.merkle.hashing import HASH_SIZE, leaf_hash
+from log.merkle.proof import verify_inclusion
+from log.merkle.tiles import TILE_WIDTH, numbered
+from monitor.limits import Limits
+from monitor.logs import FollowedLog, read_head
+from monitor.outcome import Finding, Outcome, alert_of
+from monitor.rebuild import Latest
+from monitor.sources import UNREAD, Further, first, nobody
+from monitor.store import AGREED, REFUTED, Evidence, Store, Vouched
+
+TIME_LIE, WITNESS_LIED, DATA = "time-lie", "witness-lied", "data"  # codes of findings
+
+
+class Charges:
+    """Makes and keeps them. Shared by all who follow logs."""
+
+    def __init__(
+        self, store: Store, limits: Limits, now_ms: Callable[[], int], vantage: str, further: Further = nobody
+    ) -> None:
+        """`vantage` is where we look from; `further` are others who may have a log's hash tiles."""
+        self._store = store
+        self._limits = limits
+        self._now_ms = now_ms
+        self._vantage = vantage
+        self._further = further
+        self._borne_out: set[str] = set()  # pairs that were seen to be one history after all
+
+    # --- E6 --------------------------------------------------------------------------------------------------
+
+    async def time_lie(self, followed: FollowedLog, reader: LogReader, head: Head, late: Latest) -> Finding:
+        """Convict a head over a leaf that is later; one of the errors of `sources.UNREAD` when no hash tiles do."""
+
+        async def path(source: LogReader) -> list[bytes]:
+            hashes = await prover.inclusion(source, late.index, head.size)
+            verify_inclusion(late.index, head.size, leaf_hash(late.leaf), hashes, head.root)
+            return hashes
+
+        hashes = await first([reader, *self._further(followed.origin)], path)
+        data = promises.time_lie(followed.origin, followed.vkeys, head, late.leaf, late.index, hashes)
+        promises.check(data, lambda raw: read_head(raw, followed)[0], followed.vkeys)
+        text = f"signed size {head.size} at {head.time_ms}, over entry {late.index} of {late.time_ms} ms"
+        kind, about = Kind.TIME_LIE, note_digest(head)
+        return await self._keep(kind, followed.origin, data, about, Outcome.PROVEN, TIME_LIE, text)
+
+    # --- E7 --------------------------------------------------------------------------------------------------
+
+    async def witnesses(self, followed: FollowedLog, reader: LogReader) -> list[Finding]:
+        """Convict every witness that cosigned two trees which exclude each other. Of each pair it is said once."""
+        findings = []
+        for witness, one, two in await asyncio.to_thread(self._pairs, followed.origin):
+            try:
+                hashes = await self._between(followed, reader, one, two)
+            except UNREAD:
+                continue  # the larger tree's nodes are nowhere now: the lines are kept, and it is tried again
+            if hashes is None:
+                self._borne_out.add(_pair(one, two))
+                continue
+            data = cosigned.witness_lied(witness, (one.note, two.note), hashes)
+            cosigned.check(data, witness)
+            text = f"cosigned two histories of {followed.origin} that exclude each other, sizes {one.size}, {two.size}"
+            kind, about = Kind.COSIGNED_BOTH, _pair(one, two)
+            finding = await self._keep(
+                kind, witness.name, data, about, Outcome.PROVEN, WITNESS_LIED, text, followed.origin
+            )
+            findings.append(finding)
+        return findings
+
+    def _pairs(self, origin: str) -> list[tuple[VKey, Vouched, Vouched]]:
+        """Return, smaller first, what a witness vouched for that may exclude each other and is not charged yet."""
+        found = []
+        for name, kept in groupby(self._store.vouchings(origin), key=lambda row: row[0]):
+            witness = VKey.parse(name)
+            for one, two in _apart([(vouched, state) for _, vouched, state in kept]):
+                about = _pair(one, two)
+                if about in self._borne_out or self._store.charged(witness.name, Kind.COSIGNED_BOTH, about):
+                    continue
+                found.append((witness, one, two))
+        return found[: self._limits.rivals]
+
+    async def _between(
+        self, followed: FollowedLog, reader: LogReader, one: Vouched, two: Vouched
+    ) -> list[bytes] | None:
+        """Return the hashes by which the larger tree is seen to begin otherwise, None where it does not.
+
+        Of one size none are needed.
+        """
+        if one.size == two.size:
+            return []
+
+        async def hashes(source: LogReader) -> list[bytes] | None:
+            left, right = prefix.spans(one.size, two.size)
+            read = await prover.read_spans(source, [*left, *right], two.size)
+            found = prefix.gather(one.size, two.size, read)
+            verdict = prefix.compare(one.size, two.size, one.root, two.root, found)
+            return None if verdict is prefix.Prefix.SAME else found
+
+        return await first([reader, *self._further(followed.origin)], hashes)
+
+    # --- E8 --------------------------------------------------------------------------------------------------
+
+    async def unreproducible(self, followed: FollowedLog, reader: LogReader, head: Head, begin: int) -> bytes | None:
+        """Keep what is served from leaf `begin` on and does not lead to a head; return the id of the object.
+
+        None where it was not found again, or there are too many. Of one head the first place is kept.
+        """
+        known = await asyncio.to_thread(self._store.charged, followed.origin, Kind.UNREPRODUCIBLE, note_digest(head))
+        if known is not None:
+            return known
+        try:
+            place, data = await _spoiled(followed, reader, head, begin)
+        except Unreachable:
+            return None
+        made = served.unreproducible(followed.origin, followed.vkeys, head, place, data, [self._vantage])
+        served.check(made, lambda raw: read_head(raw, followed)[0])
+        kept = Evidence(objects.identify(made), Kind.UNREPRODUCIBLE, followed.origin, made, self._now_ms())
+        about = f"{note_digest(head)} {place}"
+        new = await asyncio.to_thread(self._store.charge, kept, about, self._limits.unproven_per_log)
+        return kept.id if new else None
+
+    async def _keep(
+        self, kind: Kind, subject: str, data: bytes, about: str, outcome: Outcome, code: str, text: str, other: str = ""
+    ) -> Finding:
+        kept = Evidence(objects.identify(data), kind, subject, data, self._now_ms())
+        text = f"{text} ({kind.value}, evidence {kept.id.hex()[:16]})"
+        finding = Finding(outcome, subject, code, text, other, kept.id.hex())
+        limit = self._limits.evidence_per_log
+        await asyncio.to_thread(self._store.charge, kept, about, limit, [alert_of(finding)])
+        return finding
+
+
+def note_digest(head: Head) -> str:
+    """Return what a signing of a tree is known by: SHA-256 of the note, in hex."""
+    return sha256(head.note).hexdigest()
+
+
+def _pair(one: Vouched, two: Vouched) -> str:
+    return f"{one.size}:{one.root.hex()}-{two.size}:{two.root.hex()}"
+
+
+def _apart(kept: Sequence[tuple[Vouched, str]]) -> Iterator[tuple[Vouched, Vouched]]:
+    """Return the pairs, smaller first, of which one is not on our branch: of one size they exclude each other.
+
+    `kept` is in order of size.
+    """
+    for (one, state), (two, other) in product(kept, kept):
+        of_one_size = one.size == two.size and one.root < two.root
+        if of_one_size or (one.size < two.size and {state, other} == {AGREED, REFUTED}):
+            yield one, two
+
+
+async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int) -> tuple[str, bytes]:
+    """Return the first place from leaf `begin` on, and the bytes there, that do not lead to a signed root.
+
+    Which of an entry and its hash is wrong, the way from the hash to the root tells. Where the entries agree with all
+    their hashes, it is the hashes of the first tile that are shown.
+    """
+    family, size = followed.family, head.size
+    shown: tuple[str, bytes] | None = None
+    for n in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        start, end = n * TILE_WIDTH, min(size, (n + 1) * TILE_WIDTH)
+        entries, level0 = (f"tile/{kind}/{numbered(n, end - start)}" for kind in (family.tile, 0))
+        rows: list[bytes] = []
+        try:
+            rows = await reader.entries(start, end, size)
+            leaves = [leaf_hash(family.leaf_input(row)) for row in rows]
+        except (Malformed, NotFound):
+            return entries, b"".join(rows)
+        if len(leaves) != end - start:
+            return entries, b"".join(rows)
+        try:
+            hashes = await reader.hashes(0, start, end, size)
+        except (Malformed, NotFound):
+            return level0, b""
+        shown = shown or (level0, hashes)
+        for i, leaf in enumerate(leaves):
+            said = hashes[HASH_SIZE * i : HASH_SIZE * (i + 1)]
+            if leaf == said:
+                continue
+            try:
+                path = await prover.inclusion(reader, start + i, size)
+                verify_inclusion(start + i, size, said, path, head.root)
+            except Unreachable:
+                raise
+            except LogError:
+                return level0, hashes
+            return f"{entries} entry {start + i}", rows[i]
+    return shown or ("checkpoint", head.raw)

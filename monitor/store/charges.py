@@ -1,0 +1,49 @@
+"""Evidence that rests on more than two heads: a leaf (E6), a witness (E7), what was served (E8). Each is made once.
+
+What is served anybody on the way can spoil, so objects of kind E8 have a bound of their own and crowd out no proof.
+"""
+
+from collections.abc import Sequence
+
+from log.evidence.heads import Kind
+from monitor.alert import Alert
+from monitor.store.heads import Evidence, HeadRows
+
+
+class ChargeRows(HeadRows):
+    """The rows that say of what evidence was made already."""
+
+    def charge(self, evidence: Evidence, about: str, limit: int, alerts: Sequence[Alert] = ()) -> bool:
+        """Keep evidence, of what it was made, and alerts, in one transaction; at most `limit` of a kind for a subject.
+
+        False when there was some about this, or there is no place for it.
+        """
+        with self._transaction() as database:
+            query = "SELECT count(*) FROM evidence WHERE origin = ? AND kind = ?"
+            (count,) = database.execute(query, (evidence.origin, evidence.kind.value)).fetchone()
+            if count >= limit:
+                return False
+            made = database.execute(
+                "INSERT OR IGNORE INTO charge VALUES (?, ?, ?, ?)",
+                (evidence.origin, evidence.kind.value, about, evidence.id),
+            )
+            if made.rowcount != 1:
+                return False
+            database.execute(
+                "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
+                (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
+            )
+            self.raise_alerts(alerts, evidence.found_ms)
+            return True
+
+    def charged(self, subject: str, kind: Kind, about: str) -> bytes | None:
+        """Return the id of the evidence of a kind that was made about this, or None.
+
+        `about` is the whole text, or the first word of it.
+        """
+        with self._reading() as database:
+            row = database.execute(
+                "SELECT evidence FROM charge WHERE origin = ? AND kind = ? AND (about = ? OR about GLOB ? || ' *')",
+                (subject, kind.value, about, about),
+            ).fetchone()
+            return None if row is None else bytes(row[0])
