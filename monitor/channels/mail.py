@@ -70,6 +70,7 @@ class Mail:
         self._thread = threading.Thread(target=work, name=f"mail {self.name}", daemon=True)
         self._thread.start()
         error = await done
+        self._thread = None  # it has nothing left to do, though it may not have ended yet
         if error is not None:
             raise Unreachable(f"no mail was taken, {type(error).__name__}") from error
 
