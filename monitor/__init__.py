@@ -24,6 +24,8 @@ In reading order:
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
     egress       the same logs seen another way
+    promises     SCTs that were handed to us, and what became of them
+    pollination  heads that relying parties bring
     gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
     roster       PURE: whom to follow, by settings and governance

@@ -47,3 +47,10 @@ class Limits:
     evidence_bytes: int = 1 << 20  # body of an evidence object that is brought to us
     clients: int = 256  # requests that we answer at a time
     egress_s: float = 10.0  # how often each log is asked for its head through each egress, a fifth more or less
+    promises: int = 256  # SCTs of one log looked at again at a time
+    promises_s: float = 10.0  # how often they are
+    feedback_bytes: int = 524_288  # body of SCT feedback
+    pollination_bytes: int = 131_072  # body of pollination
+    pollination_heads: int = 64  # heads that it is answered with
+    sender_rate: int = 5  # requests a second with feedback or pollination, of one address
+    senders: int = 10_000  # addresses whose rate is remembered

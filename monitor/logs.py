@@ -10,7 +10,7 @@ from log.evidence import heads
 from log.evidence.heads import Head
 from log.evidence.promises import leaf_time_ms
 from log.formats.family import TILES, Family
-from log.formats.note import VKey
+from log.formats.note import KeyType, VKey
 from log.formats.policy import Policy
 
 
@@ -79,6 +79,11 @@ class FollowedLog:
     def leaf_time_ms(self) -> Callable[[bytes], int] | None:
         """What reads the time of a leaf; None for entries of any bytes, which only look as if they had one."""
         return None if self.family is TILES else _leaf_time_ms
+
+    @property
+    def tree_head_key(self) -> VKey | None:
+        """The 0x05 key, with which it signs SCTs too; None of a log that gives none."""
+        return next((vkey for vkey in self.vkeys if vkey.type is KeyType.TREE_HEAD), None)
 
     def is_same(self, other: "FollowedLog") -> bool:
         """Say whether both are the log of the same keys at the same place, whoever is to cosign it."""

@@ -26,6 +26,7 @@ from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
 from log.errors import SettingsError, StateRefused, StorageError
 from log.evidence.check import Pinned
+from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
 from monitor import pinned
@@ -53,6 +54,8 @@ from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
+from monitor.pollination import Pollination
+from monitor.promises import Promises
 from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
 from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
@@ -61,6 +64,7 @@ from monitor.sources import Further, nobody
 from monitor.store import KeptAlert, Store
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
+from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
 from monitor.web.app import make_app
 from monitor.web.serve import Tls, bind, served
@@ -190,6 +194,14 @@ class Parts:
         own = self._signing.witness.vkey
         return Gossip(other, own, self._peer, self._store, self._ledger, archive, known, self._limits)
 
+    def promises(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Promises:
+        """Return what takes SCTs, and looks what became of them."""
+        return Promises(self._store, logs, self._limits, self._clock.now_ms)
+
+    def pollination(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Pollination:
+        """Return what takes heads from whoever was shown some."""
+        return Pollination(self._store, self._ledger, logs, self._limits, self._clock.now_ms)
+
     def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
         """Return what asks every log another way."""
         peer = Peer(client, self._limits.request_s, self._limits.max_answer_bytes, self._clock)
@@ -284,13 +296,25 @@ def assemble(
     store.routes = routes_of(settings)
     desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
-    rounds = Rounds(parts, look_of(settings, signing, store, governed), limits, desk, keeper, outbox, gossips, egresses)
+
+    def logs() -> dict[str, FollowedLog]:
+        return {followed.origin: followed for followed in rounds.logs}
 
     def origins() -> dict[str, str]:
         return {followed.origin_hash: followed.origin for followed in rounds.logs}
 
+    promises = parts.promises(logs)
+    look = look_of(settings, signing, store, governed)
+    rounds = Rounds(parts, look, limits, desk, keeper, outbox, gossips, egresses, promises)
+    rate = Rate("sender_rate", limits.sender_rate, "one address")
+    rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
+
     others = tuple(gossip.other.vkey for gossip in gossips)
-    return Monitor(rounds, make_app([gossip_routes.router(store, archive, parts.own, others, origins, limits)]))
+    routers = [
+        feedback.router(promises, parts.pollination(logs), rates, limits),
+        gossip_routes.router(store, archive, parts.own, others, origins, limits),
+    ]
+    return Monitor(rounds, make_app(routers))
 
 
 def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:

@@ -29,6 +29,7 @@ from monitor.logs import FollowedLog, WatchedNode
 from monitor.loops import Key, Loops, Stop, Work, every, pause
 from monitor.outbox import Outbox
 from monitor.outcome import Finding
+from monitor.promises import Promises
 from monitor.roster import Roster
 from monitor.timekeeper import TICK_S, Timekeeper
 from monitor.watch import Vouch, Watch
@@ -75,6 +76,7 @@ class Rounds:
         outbox: Outbox,
         gossips: Sequence[Gossip] = (),
         egresses: Sequence[Egress] = (),
+        promises: Promises | None = None,
     ) -> None:
         """Begin with whom `look` names; it is asked again and again, in a thread, and must not change anything."""
         self._workshop = workshop
@@ -85,6 +87,7 @@ class Rounds:
         self._outbox = outbox
         self._gossips = tuple(gossips)
         self._egresses = tuple(egresses)
+        self._promises = promises
         self._nodes: tuple[WatchedNode, ...] = ()
         self._watches: dict[str, Watch] = {}  # by origin
         self._codas: dict[str, Coda] = {}  # by origin
@@ -175,6 +178,7 @@ class Rounds:
             # A log that grew while we looked at it has done nothing wrong: look again.
             found = [(source, f) for source, f in found if f.code not in {"behind", "unreconciled"}]
             found += await self._pass(guard=False)
+        found += await _all(*((promises_of(watch), self._audit_promises(watch)) for watch in self.watches))
         found += await _all(*((egress_of(egress), egress.look(self.logs)) for egress in self._egresses))
         found += [(look_of(watch), finding) for watch in self.watches for finding in watch.verdict()]
         found += await _all(*((audit_of(watch), watch.audit_again()) for watch in self.watches))
@@ -249,6 +253,13 @@ class Rounds:
     async def _channel_loop(self, name: str) -> None:
         await every(OUTBOX_S, lambda: self._report(channel_of(name), self._outbox.deliver(name)), Stop())
 
+    async def _audit_promises(self, watch: Watch) -> list[Finding]:
+        return [] if self._promises is None else await self._promises.audit(watch.log, watch.reader)
+
+    async def _promises_loop(self, watch: Watch, stop: Stop) -> None:
+        work = partial(self._audit_promises, watch)
+        await every(self._limits.promises_s, lambda: self._report(promises_of(watch), work()), stop)
+
     async def _egress_loop(self, egress: Egress) -> None:
         while True:
             await self._report(egress_of(egress), egress.look(self.logs))
@@ -269,7 +280,7 @@ class Rounds:
         sources |= set(map(egress_of, self._egresses))
         sources |= {*map(guard_of, self.guards), *map(carry_of, self.carriers), *map(coda_of, self._codas.values())}
         for watch in self.watches:
-            sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch)}
+            sources |= {look_of(watch), survey_of(watch), audit_of(watch), fresh_of(watch), promises_of(watch)}
             sources |= {feed_of(watch, feeder) for feeder in watch.feeders}
         return sources
 
@@ -281,6 +292,7 @@ class Rounds:
             wanted[survey_of(watch), watch] = partial(self._survey_loop, watch)
             wanted[audit_of(watch), watch] = partial(self._audit_loop, watch)
             wanted[fresh_of(watch), watch] = partial(self._fresh_loop, watch)
+            wanted[promises_of(watch), watch] = partial(self._promises_loop, watch)
             for feeder in watch.feeders:
                 wanted[feed_of(watch, feeder), feeder] = partial(
                     self._feed_loop, watch, feeder, list(self._offered.values())
@@ -372,6 +384,11 @@ class Rounds:
 def channel_of(name: str) -> str:
     """Return the name of telling a channel."""
     return f"channel {name}"
+
+
+def promises_of(watch: Watch) -> str:
+    """Return the name of looking what became of a log's SCTs."""
+    return f"promises {watch.log.origin}"
 
 
 def egress_of(egress: Egress) -> str:

@@ -99,6 +99,11 @@ class Watch:
         self._contested = {source: lied for source, lied in self._contested.items() if source in known}
         return True
 
+    @property
+    def reader(self) -> LogReader:
+        """What the log itself serves."""
+        return self._reader
+
     async def survey(self) -> list[Finding]:
         """Ask all who may know of a larger or another head of this log."""
         feeders = self.feeders

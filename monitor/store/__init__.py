@@ -14,6 +14,7 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     carried       per governance log: which actions we brought there
+    promise       SCTs that were handed to us, and what became of each
     peer          per other monitor: how far its chain of observations was read
     relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
@@ -30,6 +31,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
     gossip        other monitors
+    promises      SCTs
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
     clock         our own clock
@@ -46,15 +48,16 @@ from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.gossip import GossipRows
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Unsettled, Verified
+from monitor.store.promises import Promise, PromiseRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Unsettled", "Verified",
-    "Vouched",
+    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Promise", "Store", "Unsettled",
+    "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(GossipRows, ChargeRows, CosignatureRows, ActionRows, ClockRows):
+class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows):
     """The open state."""
 
     @classmethod

@@ -78,4 +78,11 @@ MIGRATIONS = (
         time_s INTEGER NOT NULL, note BLOB NOT NULL, PRIMARY KEY (origin, witness, size, root)
     ) STRICT;
     """,
+    """
+    CREATE TABLE promise (
+        id BLOB PRIMARY KEY, origin TEXT NOT NULL, leaf_index INTEGER NOT NULL, time_ms INTEGER NOT NULL,
+        sct BLOB NOT NULL, leaf BLOB NOT NULL, received_ms INTEGER NOT NULL, state TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX promise_open ON promise (origin, leaf_index) WHERE state IN ('open', 'late');
+    """,
 )

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from log.errors import LogError, Malformed, NotFound, StorageError, TooLarge, VerificationError
+from log.errors import LogError, Malformed, NotFound, RateLimited, StorageError, TooLarge, VerificationError
 
 TEXT = "text/plain; charset=utf-8"
 
@@ -41,24 +41,22 @@ def answer(status: int, reason: str, headers: dict[str, str] | None = None) -> R
     return Response(f"{HTTPStatus(status).phrase}\n{reason}\n", status, headers, TEXT)
 
 
-def _status(error: LogError) -> int:
-    match error:
-        case TooLarge():
-            return 413
-        case VerificationError():
-            return 403
-        case Malformed():
-            return 400
-        case NotFound():
-            return 404
-        case StorageError():
-            return 503
-    return 500
+_STATUS: tuple[tuple[type[LogError], int], ...] = (  # the first that fits
+    (TooLarge, 413),
+    (RateLimited, 429),
+    (VerificationError, 403),
+    (Malformed, 400),
+    (NotFound, 404),
+    (StorageError, 503),
+    (LogError, 500),
+)
 
 
 async def _ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LogError)  # noqa: S101 - by registration
-    return answer(_status(error), str(error))
+    wait = {"Retry-After": "1"} if isinstance(error, RateLimited) else {}
+    status = next(status for kind, status in _STATUS if isinstance(error, kind))
+    return answer(status, str(error), wait)
 
 
 async def _invalid(_request: Request, _error: Exception) -> Response:

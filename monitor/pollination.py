@@ -1,0 +1,100 @@
+"""Heads that relying parties bring, and those that they are told of (monitoring.md §5.2, F7).
+
+Whoever was shown a head may have been shown another one than we. A head is taken in as any other, whatever its age and
+size; what no pinned key has signed is refused. An STH of RFC 6962 is the checkpoint that its signature covers, with the
+0x05 line alone.
+"""
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+from log.errors import BadSignature, Malformed
+from log.formats.checkpoint import Checkpoint, parse_signed
+from log.formats.note import KeyType, Note, Signature
+from log.formats.text import b64decode, b64encode
+from log.formats.tree_head import encode_tree_head_signature, signed_tree_head
+from log.merkle.hashing import HASH_SIZE
+from monitor.ledger import Ledger
+from monitor.limits import Limits
+from monitor.logs import FollowedLog
+from monitor.outcome import Finding
+from monitor.store import Store
+
+SOURCE = "pollination"
+FRESH_MS = 14 * 86_400_000  # older heads are taken, and not told of (draft-ietf-trans-gossip-00)
+
+
+class Pollination:
+    """Takes heads in, and tells of heads."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        logs: Callable[[], Mapping[str, FollowedLog]],
+        limits: Limits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._logs = logs
+        self._limits = limits
+        self._now_ms = now_ms
+
+    async def take(self, sths: list[Any], notes: list[bytes]) -> list[Finding]:
+        """Take all in that are of logs which we follow; return what they prove.
+
+        `Malformed` for what is no head; `BadSignature` when none of them is by a key that we know.
+        """
+        read = [self._of_sth(sth) for sth in sths] + [self._of_note(note) for note in notes]
+        known = [pair for pair in read if pair is not None]
+        if read and not known:
+            raise BadSignature("no head of a log that is followed here")
+        findings: list[Finding] = []
+        for followed, raw in known:
+            findings += (await self._ledger.take(followed, raw, SOURCE))[2]
+        return findings
+
+    def tell(self) -> dict[str, list[Any]]:
+        """Return heads as STHs and as notes: of each log the newest, and more while there is room."""
+        logs = list(self._logs().values())
+        share = max(1, self._limits.pollination_heads // max(1, len(logs)))
+        sths, notes = [], []
+        for followed in logs:
+            for head in self._store.newest(followed.origin, share):
+                if head.time_ms is not None and self._now_ms() - head.time_ms > FRESH_MS:
+                    continue
+                notes.append(b64encode(head.note))
+                key = followed.tree_head_key
+                if key is not None and any(kind is KeyType.TREE_HEAD for kind, _ in head.times):
+                    log_id = b64encode(sha256(key.key).digest())
+                    sth = signed_tree_head(head.note, key).to_json()
+                    sths.append({"sth_version": 0, **sth, "log_id": log_id})
+        return {"sths": sths, "notes": notes}
+
+    def _of_sth(self, sth: object) -> tuple[FollowedLog, bytes] | None:
+        match sth:
+            case {
+                "sth_version": 0,
+                "tree_size": int(size),
+                "timestamp": int(time_ms),
+                "sha256_root_hash": str(root),
+                "tree_head_signature": str(signed),
+                "log_id": str(log_id),
+            } if 0 <= size < 1 << 63 and 0 <= time_ms < 1 << 63:
+                digest = b64decode(log_id, HASH_SIZE)
+            case _:
+                raise Malformed("not a signed tree head")
+        for followed in self._logs().values():
+            key = followed.tree_head_key
+            if key is not None and sha256(key.key).digest() == digest:
+                text = Checkpoint(followed.origin, size, b64decode(root, HASH_SIZE)).encode()
+                line = Signature(key.name, key.key_id, encode_tree_head_signature(time_ms, b64decode(signed)))
+                return followed, Note(text, (line,)).encode()
+        return None
+
+    def _of_note(self, raw: bytes) -> tuple[FollowedLog, bytes] | None:
+        _, checkpoint = parse_signed(raw)
+        followed = self._logs().get(checkpoint.origin)
+        return None if followed is None else (followed, raw)
