@@ -210,8 +210,8 @@ class Follower:
         blocked = len(waiting) == self._limits.open_heads  # there may be more: the next look goes on with them
         for each in waiting:
             if each.size > step.head.size:
-                finding = await self._ledger.reach(self.log, self._reader, each, step.head)
-                findings += [finding] if finding else []
+                text = f"serves size {step.head.size}, but has signed size {each.size}, whose entries nobody serves"
+                findings.append(self._found(Outcome.UNVERIFIED, "unreconciled", text))
                 blocked = True
                 continue
             finding, settled = await self._ledger.reconcile(self.log, self._reader, each, step.head)

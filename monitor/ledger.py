@@ -5,7 +5,7 @@
 
 A contradiction between signatures becomes evidence at once. A tree that no data have settled stays `open`, and
 `reconcile` settles it by hash tiles once our own verified tree is at least as large: a prefix of it, or proof (E2)
-that the log has signed both; for one that is larger `reach` looks for that proof. The tiles may come from anybody.
+that the log has signed both; `compare_open` looks for that proof where one is larger. The tiles may come from anybody.
 Time alone never closes it.
 """
 
@@ -35,6 +35,7 @@ class Ledger:
         self._limits = limits
         self._now_ms = now_ms
         self._further = further
+        self._fit: dict[str, set[tuple[int, bytes, int, bytes]]] = {}  # by origin: open pairs that were compared
 
     async def take(self, followed: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
         """Keep a note and compare it. `Malformed` or `BadSignature` when it is no head of this log.
@@ -97,18 +98,39 @@ class Ledger:
         finding, settled = await self._relate(followed, reader, head, held, suspect=head)
         return (None if settled and before == CONVICTED else finding), settled
 
-    async def reach(self, followed: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding | None:
-        """Say what is known of an open head beyond our verified one, `held`, which is what the log serves.
+    async def compare_open(self, followed: FollowedLog, reader: LogReader) -> list[Finding]:
+        """Hold all open heads and our verified one against each other, as far as anybody has the larger one's tiles.
 
-        It stays open until its entries are served, or its hash tiles, by whomever, prove that the log has signed both.
-        None where its signatures have proven as much before.
+        Of two that exclude each other and are both beyond our own tree neither is refuted: they stay open.
         """
-        before = await asyncio.to_thread(self._store.state, head.origin, head.size, head.root)
-        finding, settled = await self._relate(followed, reader, held, head, suspect=head)
-        if settled and finding is not None:
-            return None if before == CONVICTED else finding
-        text = f"serves size {held.size}, but has signed size {head.size}, whose entries nobody serves"
-        return Finding(Outcome.UNVERIFIED, followed.origin, "unreconciled", text)
+        waiting = await asyncio.to_thread(self._store.open_heads, followed.origin, self._limits.open_heads)
+        if not waiting:
+            self._fit.pop(followed.origin, None)
+            return []
+        verified = await asyncio.to_thread(self._store.verified, followed.origin)
+        held = None if verified is None else verified.head
+        heads = sorted([*waiting, *([held] if held else [])], key=lambda head: head.size)
+        findings, fit = [], set()
+        for large in heads:
+            for small in reversed([each for each in heads if each.size < large.size]):
+                pair = (small.size, small.root, large.size, large.root)
+                if pair not in self._fit.get(followed.origin, ()):
+                    finding, had = await self._compare_pair(followed, reader, small, large, held)
+                    if not had:
+                        break  # nobody has the larger one's tiles now
+                    findings += [finding] if finding else []
+                fit.add(pair)
+        self._fit[followed.origin] = fit
+        return findings
+
+    async def _compare_pair(
+        self, followed: FollowedLog, reader: LogReader, small: Head, large: Head, held: Head | None
+    ) -> tuple[Finding | None, bool]:
+        suspect = small if large is held else large
+        before = await asyncio.to_thread(self._store.state, suspect.origin, suspect.size, suspect.root)
+        verdict = REFUTED if held in (small, large) else CONVICTED
+        finding, had = await self._relate(followed, reader, small, large, suspect, verdict)
+        return (None if before == CONVICTED else finding), had
 
     async def relate_larger(self, followed: FollowedLog, reader: LogReader, head: Head, held: Head) -> Finding:
         """Say why the entries of a larger head do not lead to its root: a fork, or bad data."""
@@ -121,9 +143,15 @@ class Ledger:
         return finding
 
     async def _relate(
-        self, followed: FollowedLog, reader: LogReader, small: Head, large: Head, suspect: Head
+        self,
+        followed: FollowedLog,
+        reader: LogReader,
+        small: Head,
+        large: Head,
+        suspect: Head,
+        verdict: str = REFUTED,
     ) -> tuple[Finding | None, bool]:
-        """Compare two signed sizes; `suspect` is the one of the two that is not on our branch if they part.
+        """Compare two signed sizes; `suspect` is the one of the two that gets `verdict` if they part.
 
         Return (what is wrong, whether that settles it).
         """
@@ -132,8 +160,8 @@ class Ledger:
         async def compare(source: LogReader) -> tuple[bool, list[bytes]]:
             read = await prover.read_spans(source, [*left, *right], large.size)
             found = prefix.gather(small.size, large.size, read)
-            verdict = prefix.compare(small.size, large.size, small.root, large.root, found)
-            return verdict is prefix.Prefix.SAME, found
+            shown = prefix.compare(small.size, large.size, small.root, large.root, found)
+            return shown is prefix.Prefix.SAME, found
 
         hashes: list[bytes] = []
         try:
@@ -151,7 +179,7 @@ class Ledger:
                 await asyncio.to_thread(self._store.settle, suspect, AGREED)
             return None, True
         kind = Kind.SAME_SIZE if small.size == large.size else Kind.CROSS_SIZE
-        finding = await asyncio.to_thread(self._convict, followed, kind, (small, large), suspect, REFUTED, hashes)
+        finding = await asyncio.to_thread(self._convict, followed, kind, (small, large), suspect, verdict, hashes)
         return finding, True
 
     def _convict(

@@ -153,9 +153,10 @@ class Watch:
 
         Before the first signature of a process, and until a log was cosigned for the first time, everybody is asked
         whether they know better: our state may be an old copy, or the log may show us another tree than them.
-        What they have shown may prove that one of them vouched for two histories.
+        What they have shown may prove that the log has signed two histories, or that one of them vouched for both.
         """
         findings = await self._look()
+        findings += await self._ledger.compare_open(self.log, self._reader)
         return findings + await self._charges.witnesses(self.log, self._reader)
 
     async def _look(self) -> list[Finding]:
