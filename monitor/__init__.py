@@ -2,6 +2,7 @@
 
 In reading order:
 
+    alert        PURE: what somebody is told, and how sure it is
     outcome      what a look came to, and the exit codes
     limits       every bound, with its unit
     judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)

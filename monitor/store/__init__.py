@@ -12,6 +12,10 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     carried       per governance log: which actions we brought there
+    alert         what was to be told, when it was raised and when it ended
+    outbox        which channel was told, or not yet
+    fault         what sources find now, since when: an alert lasts while one of them finds it
+    clock         how wall and monotonic clock stood to each other, per boot
 
 Positions are two: the largest signed head seen (`head`) and the largest rebuilt (`verified`). A state belongs to one
 process at a time (a lock file that the kernel frees), and to one witness key. In reading order:
@@ -21,23 +25,25 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     heads         what logs have signed, and what became of it
     cosignatures  who cosigned what
     actions       governance, and who holds how much of it
+    alerts        what is to be told, and what was
 """
 
 from pathlib import Path
 from typing import Self
 
 from monitor.store.actions import ActionRows, Holding, KeptAction
+from monitor.store.alerts import AlertRows, Delivery, Fault, KeptAlert
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
 
 __all__ = [
     "AGREED", "CONVICTED", "OPEN", "REFUTED",
-    "Counts", "Evidence", "Holding", "KeptAction", "Store", "Verified", "Vouched",
+    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows, ActionRows):
+class Store(HeadRows, CosignatureRows, ActionRows, AlertRows):
     """The open state."""
 
     @classmethod

@@ -109,9 +109,13 @@ class Database:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write in one step. Within another transaction of this thread it is part of that one."""
         with self._mutex:
             if self._poisoned:
                 raise StoreFailed(f"this process writes no more: {self._poisoned}")
+            if self._database.in_transaction:  # the mutex is ours, so the one that has begun is ours too
+                yield self._database
+                return
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 try:

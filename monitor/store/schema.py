@@ -46,4 +46,22 @@ MIGRATIONS = (
         origin TEXT NOT NULL, action BLOB NOT NULL, carried_ms INTEGER NOT NULL, PRIMARY KEY (origin, action)
     ) STRICT;
     """,
+    """
+    CREATE TABLE alert (
+        seq INTEGER PRIMARY KEY, key TEXT NOT NULL, class TEXT NOT NULL, severity TEXT NOT NULL,
+        subject TEXT NOT NULL, code TEXT NOT NULL, text TEXT NOT NULL, detail TEXT NOT NULL,
+        raised_ms INTEGER NOT NULL, ended_ms INTEGER, acknowledged_by TEXT
+    ) STRICT;
+    CREATE UNIQUE INDEX alert_lasting ON alert (key) WHERE ended_ms IS NULL;
+    CREATE TABLE outbox (
+        alert INTEGER NOT NULL, channel TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+        next_ms INTEGER NOT NULL, PRIMARY KEY (alert, channel)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_waiting ON outbox (channel, alert) WHERE state != 'sent';
+    CREATE TABLE fault (
+        key TEXT NOT NULL, source TEXT NOT NULL, since_ms INTEGER NOT NULL, times INTEGER NOT NULL,
+        PRIMARY KEY (key, source)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE clock (boot_id TEXT PRIMARY KEY, wall_ms INTEGER NOT NULL, monotonic_ms INTEGER NOT NULL) STRICT;
+    """,
 )

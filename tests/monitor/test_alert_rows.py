@@ -1,0 +1,85 @@
+"""Alerts on record and the outbox: one of a key lasts, what is proven ends by a person's word only."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from log.errors import StoreFailed
+from monitor.alert import Alert, Class, Route
+from monitor.store import Fault, Store
+
+SILENT = Alert("hk silent", Class.OPERATIONAL, "warning", "hk", "silent", "no answer")
+FORK = Alert("hk fork", Class.PROVEN, "critical", "hk", "fork", "two heads", {"evidence": "ab"})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    Store.create(tmp_path / "state", "key")
+    opened = Store.open(tmp_path / "state", "key", 10)
+    opened.routes = (Route("pager", frozenset({Class.PROVEN})), Route("mail", least="warning"), Route("all"))
+    yield opened
+    opened.close()
+
+
+def test_an_alert_is_new_once_until_it_ends(store: Store) -> None:
+    assert store.raise_alerts([SILENT, SILENT], 1) == [SILENT]
+    assert store.raise_alerts([SILENT], 2) == []
+    assert store.end_alerts(["hk silent", "another"], 3) == ["hk silent"]
+    assert store.raise_alerts([SILENT], 4) == [SILENT]
+    assert [(kept.raised_ms, kept.ended_ms) for kept in store.alerts()] == [(4, None), (1, 3)]
+    assert [kept.raised_ms for kept in store.alerts(lasting=True)] == [4]
+
+
+def test_each_channel_is_told_what_it_takes(store: Store) -> None:
+    store.raise_alerts([SILENT, FORK, Alert("i", Class.OWN, "info", "us", "clock", "")], 5)
+    due = {route.channel: [each.kept.alert for each in store.due(route.channel, 5, 10)] for route in store.routes}
+    assert due["pager"] == [FORK]
+    assert due["mail"] == [SILENT, FORK]
+    assert [alert.key for alert in due["all"]] == ["hk silent", "hk fork", "i"]
+    assert store.due("mail", 4, 10) == []
+
+
+def test_what_is_proven_lasts_until_somebody_has_seen_it_and_nobody_finds_it(store: Store) -> None:
+    fault = Fault("hk fork", "look", 1, 1)
+    assert store.keep_faults([fault], [], [FORK], 1) == ([FORK], [])
+    assert store.keep_faults([], [("hk fork", "look")], [], 2) == ([], [])
+    assert store.acknowledge("hk fork", "Ms Chan", 3)
+    assert store.alerts(lasting=True) == []
+    assert store.alerts()[0].acknowledged_by == "Ms Chan"
+    assert not store.acknowledge("hk fork", "Ms Chan", 3)
+
+    store.keep_faults([fault], [], [FORK], 4)
+    assert store.acknowledge("hk fork", "Mr Li", 5)
+    assert store.alerts(lasting=True), "it is still being found"
+    assert store.keep_faults([], [("hk fork", "look")], [], 6) == ([], ["hk fork"])
+
+
+def test_an_alert_lasts_while_one_source_finds_it(store: Store) -> None:
+    store.keep_faults([Fault("hk silent", source, 1, 1) for source in ("one", "two")], [], [SILENT], 1)
+    assert store.keep_faults([], [("hk silent", "one")], [], 2) == ([], [])
+    assert store.faults() == [Fault("hk silent", "two", 1, 1)]
+    assert store.keep_faults([], [("hk silent", "two")], [], 3) == ([], ["hk silent"])
+
+
+def test_a_delivery_is_tried_until_it_is_sent(store: Store) -> None:
+    store.raise_alerts([SILENT], 1)
+    [delivery] = store.due("mail", 1, 10)
+    store.keep_delivery(delivery, "waiting", 100)
+    assert store.due("mail", 99, 10) == []
+    assert [(each.channel, each.attempts) for each in store.undelivered(["mail", "all"])] == [("mail", 1)]
+    [again] = store.due("mail", 100, 10)
+    assert again.attempts == 1
+    store.keep_delivery(again, "sent", 100)
+    assert store.due("mail", 1_000, 10) == store.undelivered(["mail"]) == []
+
+
+def test_a_transaction_within_another_falls_with_it(store: Store) -> None:
+    def both() -> None:
+        with store._transaction():
+            store.raise_alerts([SILENT], 1)
+            raise StoreFailed("the disk is gone")
+
+    with pytest.raises(StoreFailed):
+        both()
+    assert store.alerts() == []
