@@ -8,6 +8,7 @@ In reading order:
     judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)
     rebuild      PURE: a tree grown from its entries
     logs         what is known of nodes, logs, witnesses, keys
+    rules        PURE: what certificates should not be, and who watches for which
     store        what is remembered; one SQLite database
     peer         bounded requests to others
     ledger       taking in a signed head: keep it, compare it, reconcile it
