@@ -19,6 +19,7 @@ In reading order:
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
     carrier      those actions, from and to one governance log
+    judging      verified entries judged, from a position of its own
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted
     rounds       who is looked at when

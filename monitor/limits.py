@@ -24,3 +24,8 @@ class Limits:
     backoff_s: float = 10.0  # longest pause before a witness that failed is tried again
     retry_after_s: float = 300.0  # longest pause that a busy witness may ask for (Retry-After)
     feed_tries: int = 3  # requests for one head to a witness that names another size each time
+    judge_s: float = 1.0  # how often we look whether there are entries to judge
+    judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
+    judge_issuers: int = 4_096  # issuer certificates remembered while judging, about 1 kB each
+    use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)
+    page_rows: int = 100  # findings and alerts on one page

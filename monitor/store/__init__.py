@@ -14,6 +14,10 @@
     carried       per governance log: which actions we brought there
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet
+    judged        per log: how far its entries were judged
+    issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
+    first_use     per certificate that an event names: the first one
+    finding       what rules have found, once for each rule and certificate
     fault         what sources find now, since when: an alert lasts while one of them finds it
     clock         how wall and monotonic clock stood to each other, per boot
 
@@ -26,6 +30,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     cosignatures  who cosigned what
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
+    judged        what was judged, and what came of it
 """
 
 from pathlib import Path
@@ -36,14 +41,16 @@ from monitor.store.alerts import AlertRows, Delivery, Fault, KeptAlert
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
+from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 
 __all__ = [
     "AGREED", "CONVICTED", "OPEN", "REFUTED",
-    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Store", "Verified", "Vouched",
+    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
+    "Position", "Store", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows, ActionRows, AlertRows):
+class Store(HeadRows, CosignatureRows, ActionRows, AlertRows, JudgedRows):
     """The open state."""
 
     @classmethod
