@@ -5,23 +5,32 @@ In reading order:
     alert        PURE: what somebody is told, and how sure it is
     outcome      what a look came to, and the exit codes
     limits       every bound, with its unit
+    clock        what time it is, and whether that may be believed
+    freshness    PURE: how old heads and cosignatures are
     judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)
     rebuild      PURE: a tree grown from its entries
     logs         what is known of nodes, logs, witnesses, keys
     rules        PURE: what certificates should not be, and who watches for which
     store        what is remembered; one SQLite database
     peer         bounded requests to others
+    observation  PURE: what a monitor has seen, as a chain
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     own_witness  what we cosign, and never anything smaller
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed
+    coda         a closed log, asked whether it signs on
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
+    gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
     judging      verified entries judged, from a position of its own
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted
+    timekeeper   our clock, watched
+    desk         findings come in, and become alerts
+    channels     ways to tell people, one file a kind
+    outbox       every alert to every channel that takes it
     rounds       who is looked at when
     status       the state in plain sentences
     export       evidence as a file to hand on

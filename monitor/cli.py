@@ -17,6 +17,7 @@ from monitor import export
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
+from monitor.freshness import date
 from monitor.outcome import Outcome
 from monitor.store import Evidence, Store
 
@@ -27,6 +28,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+alerts = typer.Typer(help="What was told, and to whom.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
 
 SettingsFile = Annotated[
     Path, typer.Option("--settings", help="The settings, a TOML file.", exists=False, dir_okay=False)
@@ -75,11 +79,56 @@ def status(settings: SettingsFile) -> None:
             governed = root.governed_of(loaded, store)
             nodes = root.look_of(loaded, root.load_keys(loaded), store, governed)().nodes
             logs = [followed for node in nodes for followed in node.logs]
-            for sentence in state_status.sentences(store, logs):
+            for sentence in state_status.sentences(store, logs, loaded.bounds(), root.now_ms()):
                 typer.echo(sentence)
             if governed is not None:
                 for sentence in state_status.governance(store, governed, logs):
                     typer.echo(sentence)
+            for sentence in state_status.alerts(store, [table.name for table in loaded.channels]):
+                typer.echo(sentence)
+        finally:
+            store.close()
+
+
+@alerts.command("list")
+def list_alerts(
+    settings: SettingsFile,
+    every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
+) -> None:
+    """Print the alerts that last, newest first. Also beside a running monitor."""
+    with _own_errors():
+        store = Store.read(config.load(settings).state)
+        try:
+            for kept in store.alerts(lasting=not every):
+                typer.echo(state_status.alert(kept))
+        finally:
+            store.close()
+
+
+@alerts.command("test")
+def test_channel(
+    settings: SettingsFile, channel: Annotated[str, typer.Argument(help="Its name in the settings.")]
+) -> None:
+    """Send a test alert to one channel. Exit 2 when it was not told."""
+    with _own_errors():
+        error = asyncio.run(root.try_channel(config.load(settings), channel))
+        typer.echo(f"channel {channel}: {error or 'told'}")
+        if error:
+            raise typer.Exit(Outcome.UNREACHED)
+
+
+@alerts.command()
+def acknowledge(
+    settings: SettingsFile,
+    key: Annotated[str, typer.Argument(help="The alert's key, as `alerts list` prints it.")],
+    by: Annotated[str, typer.Option("--by", help="Who has seen it.")],
+) -> None:
+    """Record who has seen an alert. One that is proven ends by this, once it is found no longer."""
+    with _own_errors():
+        store = Store.beside(config.load(settings).state)
+        try:
+            if not store.acknowledge(key, by, root.now_ms()):
+                raise NotFound(f"no alert with the key {key} lasts")
         finally:
             store.close()
 
@@ -93,7 +142,7 @@ def list_evidence(settings: SettingsFile) -> None:
     """Print a line for each object: its id, its kind, whom it is about, when it was found."""
     with _reading(settings) as store:
         for each in store.all_evidence():
-            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {state_status.utc(each.found_ms)}")
+            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {date(each.found_ms)}")
 
 
 EvidenceId = Annotated[str, typer.Argument(help="Its id, or the beginning of it, as `list` prints it.")]
@@ -107,7 +156,7 @@ def show(id_: EvidenceId, settings: SettingsFile) -> None:
         typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}")
         for number, note in enumerate(export.notes(found), 1):
             met = store.met(note)
-            where = "" if met is None else f", met first from {met[0]} at {state_status.utc(met[1])}"
+            where = "" if met is None else f", met first from {met[0]} at {date(met[1])}"
             typer.echo(f"\nsigned text {number}{where}:\n{note.decode('utf-8', 'replace')}")
         typer.echo(found.object.decode())
 

@@ -22,14 +22,16 @@ from log.formats.note import Note, Signature, VKey, parse_signature_lines
 from log.formats.text import decimal
 from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.proof import verify_consistency
+from monitor.clock import DATE_MS, Clock
+from monitor.freshness import date
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import RETIRED_KEY, SPLIT, Finding, Outcome
 from monitor.peer import Peer, severity
 from monitor.store import Store, Vouched
 
-SPLIT = "split"  # a finding's code: a witness says that it was shown another tree than we were
+SILENT, REFUSES = "witness-silent", "witness-refuses"  # codes: no answer at all, or one that is a no
 _SHOWS_NONE = frozenset({404, 405, 501})  # never cosigned, or a witness without this route, as many are
 
 
@@ -72,9 +74,13 @@ class Feeder:
         store: Store,
         ledger: Ledger,
         limits: Limits,
+        clock: Clock,
+        own: VKey,
     ) -> None:
+        """`own` is our key: a head under it that a witness shows may be news to a state that is an old copy."""
         self.log = followed
         self.witness = witness
+        self.well = True  # whether the last feeding, if there was one, brought a cosignature
         self.retry_after_s = 0.0  # how long the last answer asked us to stay away
         self._limits = limits
         self._reader = reader
@@ -82,6 +88,9 @@ class Feeder:
         self._peer = peer
         self._store = store
         self._ledger = ledger
+        self._clock = clock
+        self._own = own
+        self.heard = asyncio.Event()  # set when the witness has answered, whatever it was
 
     # --- survey --------------------------------------------------------------------------------------------
 
@@ -95,14 +104,16 @@ class Feeder:
         try:
             reply = await self._peer.get(f"{self.witness.url}/{self.log.origin_hash}/checkpoint")
         except Unreachable as e:
-            return None, [self._finding(Outcome.UNREACHED, "witness-silent", str(e))]
+            return None, [self._finding(Outcome.UNREACHED, SILENT, str(e))]
+        self.heard.set()
         if reply.status in _SHOWS_NONE:
             return None, []
         if reply.status != 200:
-            return None, [self._finding(severity(reply), "witness", f"shows no last head: {reply.reason}")]
+            return None, [self._finding(severity(reply), REFUSES, f"shows no last head: {reply.reason}")]
         try:
             head, opened, findings = await self._ledger.take(self.log, reply.body, f"witness {self.witness.vkey.name}")
-            await keep_lines(self._store, self.log, opened, self.witness.vkeys, required=True)
+            await keep_lines(self._store, self.log, opened, self.witness.every, required=True)
+            await keep_lines(self._store, self.log, opened, [self._own], required=False)
         except (Malformed, BadSignature) as e:
             return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
         return head, findings
@@ -118,7 +129,7 @@ class Feeder:
         try:
             return await self._feed(head, old, proof)
         except Unreachable as e:
-            return self._fed(Outcome.UNREACHED, "witness-silent", str(e))
+            return self._fed(Outcome.UNREACHED, SILENT, str(e))
         except BadProof as e:
             return await self._unproven(head, "witness", f"hash tiles give no consistency proof: {e}")
         except StorageError:
@@ -150,7 +161,7 @@ class Feeder:
 
     async def _known(self) -> Vouched | None:
         """Return the largest head known to bear a cosignature of this witness, by whichever of its keys."""
-        keys = [vkey.encode() for vkey in self.witness.vkeys]
+        keys = [vkey.encode() for vkey in self.witness.every]
         found = [await asyncio.to_thread(self._store.cosigned, self.log.origin, key) for key in keys]
         return max((each for each in found if each is not None), key=lambda each: each.size, default=None)
 
@@ -169,16 +180,16 @@ class Feeder:
                 return await self._unproven(head, SPLIT, f"holds another tree than size {head.size} shows us: {said}")
             case 429 | 503:
                 self.retry_after_s = min(float(reply.retry_after_s), self._limits.retry_after_s)
-                return self._fed(Outcome.UNREACHED, "witness", f"is busy: {reply.reason}")
+                return self._fed(Outcome.UNREACHED, REFUSES, f"is busy: {reply.reason}")
             case 404:
-                return self._fed(Outcome.UNREACHED, "witness", f"does not know this log: {reply.reason}")
-        return self._fed(severity(reply), "witness", f"will not cosign size {head.size}: {reply.reason}")
+                return self._fed(Outcome.UNREACHED, REFUSES, f"does not know this log: {reply.reason}")
+        return self._fed(severity(reply), REFUSES, f"will not cosign size {head.size}: {reply.reason}")
 
     async def _cosigned(self, head: Head, body: bytes) -> Fed:
         """Verify and keep the lines of an answer. Every line by a key of this witness must verify and tell a time."""
         note, lines = Note.parse(head.note), {}
         for line in parse_signature_lines(body):
-            for vkey in self.witness.vkeys:
+            for vkey in self.witness.counting(self._clock.now_ms()):
                 if not vkey.owns(line) or vkey in lines:
                     continue
                 time_s = (verify_line(note.text, line, vkey) or 0) // 1000
@@ -188,6 +199,10 @@ class Feeder:
                 vouched = Vouched(head.size, head.root, time_s, signed)
                 await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
                 lines[vkey] = line
+                self._clock.heard(self.witness.url, time_s * 1000 + DATE_MS / 2)
+        if not lines and any(vkey.owns(line) for vkey in self.witness.every for line in parse_signature_lines(body)):
+            until = date(self.witness.until_ms)
+            return self._fed(Outcome.UNREACHED, RETIRED_KEY, f"cosigns with no key but the one retired since {until}")
         if not lines:
             return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
         return Fed(lines=lines)
@@ -217,7 +232,8 @@ class Feeder:
         return finding
 
     def _finding(self, outcome: Outcome, code: str, text: str) -> Finding:
-        return Finding(outcome, self.log.origin, code, f"witness {self.witness.vkey.name}: {text}")
+        name = self.witness.vkey.name
+        return Finding(outcome, self.log.origin, code, f"witness {name}: {text}", name)
 
     def _fed(self, outcome: Outcome, code: str, text: str) -> Fed:
         return Fed((self._finding(outcome, code, text),))

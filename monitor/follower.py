@@ -9,20 +9,23 @@ Nothing but step 4 moves the verified position, and it moves only forward.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from log.client import LogReader
+from log.client import LogReader, prover
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
+from log.merkle.proof import root_spans
 from log.merkle.tiles import TILE_WIDTH
+from monitor.clock import Clock
+from monitor.freshness import is_future
 from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.store import AGREED, Store
 
@@ -47,14 +50,14 @@ class Follower:
         store: Store,
         ledger: Ledger,
         limits: Limits,
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.log = followed
         self._reader = reader
         self._store = store
         self._ledger = ledger
         self._limits = limits
-        self._now_ms = now_ms
+        self._clock = clock
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
@@ -85,17 +88,21 @@ class Follower:
                 return await self._grow(head, held, frontier)
             case Place.SAME if held is not None:
                 if head.note != held.note and verified is not None:
-                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._now_ms())
+                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._clock.now_ms())
+                return await self._settled(Step((), head, head.size))
+            case Place.OLDER if held is not None and is_future(
+                held.time_ms or 0, self._clock.now_ms(), self._limits
+            ):  # signed before a head of the future, as every true one is
                 return await self._settled(Step((), head, head.size))
             case Place.OLDER if held is not None:
                 return self._stop(
-                    Outcome.UNVERIFIED, "stale", f"serves an older signing of size {head.size} than the one we hold"
+                    Outcome.UNVERIFIED, STALE, f"serves an older signing of size {head.size} than the one we hold"
                 )
             case Place.SMALLER if held is not None:
                 finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
                 stale = f"serves size {head.size}; we hold its head of size {held.size}"
                 return Step(
-                    (Finding(Outcome.UNVERIFIED, self.log.origin, "stale", stale), *([finding] if finding else []))
+                    (Finding(Outcome.UNVERIFIED, self.log.origin, STALE, stale), *([finding] if finding else []))
                 )
             case Place.OTHER if held is not None:  # the ledger found it before, unless evidence was cut off
                 finding, _ = await self._ledger.reconcile(self.log, self._reader, head, held)
@@ -120,9 +127,33 @@ class Follower:
             for each in waiting
             if grown.roots.get(each.size, EMPTY_ROOT if not each.size else None) == each.root
         ]
-        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._now_ms())
+        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
         old = 0 if held is None else held.size
         return await self._settled(Step((), head, old, grown.proof))
+
+    async def audit(self, size: int, root: bytes, head: Head) -> list[Finding]:
+        """Read again all between a signed tree and a larger verified head: does the log still serve what it served?
+
+        The way there begins with the perfect subtrees of the smaller tree, which must fold to its root. Nothing moves.
+        """
+        try:
+            spans = await prover.read_spans(self._reader, root_spans(size), head.size)
+            frontier = Frontier.decode(size, b"".join(spans))
+            if frontier.root() != root:
+                return [
+                    self._found(Outcome.UNVERIFIED, "data", f"hash tiles no longer lead to its root of size {size}")
+                ]
+            grown = await self._rebuild(head, frontier, ())
+        except Unreachable as e:
+            return [self._found(Outcome.UNREACHED, "entries", str(e))]
+        except StorageError:
+            raise
+        except LogError as e:
+            return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
+        if grown.root != head.root:
+            text = f"audited again, the entries from {size} on no longer lead to its root of size {head.size}"
+            return [self._found(Outcome.UNVERIFIED, "data", text)]
+        return []
 
     async def _rebuild(self, head: Head, frontier: Frontier, milestones: Sequence[int]) -> Grown:
         rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input)
@@ -164,4 +195,7 @@ class Follower:
         return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
-        return Step((Finding(outcome, self.log.origin, code, text),))
+        return Step((self._found(outcome, code, text),))
+
+    def _found(self, outcome: Outcome, code: str, text: str) -> Finding:
+        return Finding(outcome, self.log.origin, code, text)

@@ -17,7 +17,7 @@ from log.governance.fold import State
 from log.governance.ledger import Ledger
 from log.governance.timeline import Timeline
 from monitor.limits import Limits
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import Finding, Outcome, alert_of
 from monitor.store import Evidence, KeptAction, Store
 
 Brought = tuple[Signed, bytes, str]  # an action, the proof that bears it, the origin of the log that the proof is of
@@ -102,7 +102,8 @@ class Governed:
         ]
         if rows:
             proofs = [self._prove(chains, pair) for pair in chains.double_signed()]
-            self._store.keep_actions(self.genesis.hash, rows, proofs, self._now_ms())
+            alerts = [alert_of(_finding(proof)) for proof in proofs]
+            self._store.keep_actions(self.genesis.hash, rows, proofs, self._now_ms(), alerts)
             new = [signed for key, (signed, _, _) in fresh.items() if key in counting]
             self._set(self._kept | {row.hash: row for row in rows}, [*held, *new])
         return len(rows), [(signed, "does not count") for key, (signed, _, _) in fresh.items() if key not in counting]
@@ -112,7 +113,7 @@ class Governed:
         ledger.load(actions)
         self._kept, self._ledger, self._timeline = kept, ledger, Timeline(ledger.chains)
         pairs = ledger.chains.double_signed()
-        self.findings = tuple(self._finding(self._prove(ledger.chains, pair)) for pair in pairs)
+        self.findings = tuple(_finding(self._prove(ledger.chains, pair)) for pair in pairs)
 
     def _prove(self, chains: Chains, pair: tuple[Signed, Signed]) -> Evidence:
         """Return the evidence of a seq signed twice: that which is kept, else new, and seen to prove what it says."""
@@ -123,9 +124,10 @@ class Governed:
         actions.check(data, self.genesis.hash)
         return Evidence(evidence.identify(data), Kind.SAME_SEQ, subject, data, self._now_ms())
 
-    def _finding(self, proof: Evidence) -> Finding:
-        text = f"two actions of one seq are signed (E9, evidence {proof.id.hex()[:16]})"
-        return Finding(Outcome.PROVEN, proof.origin, "double-signed", text)
+
+def _finding(proof: Evidence) -> Finding:
+    text = f"two actions of one seq are signed (E9, evidence {proof.id.hex()[:16]})"
+    return Finding(Outcome.PROVEN, proof.origin, "double-signed", text, evidence=proof.id.hex())
 
 
 def everything(chain: Chain) -> Sequence[Signed]:

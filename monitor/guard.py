@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from log.client.exchange import Answer, printable
 from log.crypto.notes import NoteSigner, sign_note
-from log.errors import Malformed, Unreachable
+from log.errors import Malformed, Unavailable, Unreachable
 from log.formats.checkpoint import parse_signed
 from log.formats.guard_push import GuardPush
 from monitor.logs import FollowedLog, WatchedNode
-from monitor.outcome import Finding, Outcome
-from monitor.own_witness import OwnWitness
+from monitor.outcome import CLOCK, Finding, Outcome
+from monitor.own_witness import HELD_BACK, OwnWitness
 from monitor.peer import Peer
 from monitor.store import Store
 
@@ -63,7 +63,14 @@ class Guard:
 
     async def push(self, asked: Callable[[str], bool]) -> Guarded:
         """Push once. `asked` says of a foreign origin whether what there is to know of it was asked for."""
-        push = await self._push(asked)
+        try:
+            push = await self._push(asked)
+        except Unavailable as e:
+            findings = () if e.reason == HELD_BACK else (Finding(Outcome.OWN, CLOCK, CLOCK, str(e)),)
+            return Guarded(findings, settled=True)
+        return await self._offer(push)
+
+    async def _offer(self, push: GuardPush) -> Guarded:
         try:
             raw = (await sign_note(push.encode(), push.time_s * 1000, [self._signer])).encode()
             reply = await self._peer.post(f"{self.node.url}/guard", raw)

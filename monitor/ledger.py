@@ -19,7 +19,7 @@ from log.evidence import prefix
 from log.evidence.heads import Head, Kind, contradiction
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import AFTER_FINAL, Finding, Outcome, alert_of
 from monitor.store import AGREED, CONVICTED, REFUTED, Evidence, Store
 
 
@@ -34,18 +34,35 @@ class Ledger:
     async def take(self, followed: FollowedLog, raw: bytes, source: str) -> tuple[Head, Opened, list[Finding]]:
         """Keep a note and compare it. `Malformed` or `BadSignature` when it is no head of this log.
 
-        The findings are contradictions only: whether the head is large enough or old is for others to say.
+        The findings are contradictions only, with another head or with the closing of the log: whether the head is
+        large enough or old is for others to say.
         """
         head, opened = read_head(raw, followed)
         return head, opened, await asyncio.to_thread(self._take, followed, head, source)
 
+    async def resume(self, followed: FollowedLog) -> list[Finding]:
+        """Compare the newest heads again: a crash may have come between keeping one and comparing it."""
+        return await asyncio.to_thread(self._resume, followed)
+
+    def _resume(self, followed: FollowedLog) -> list[Finding]:
+        newest = self._store.newest(followed.origin, self._limits.recompared)
+        known = {CONVICTED, REFUTED}  # those were compared
+        heads = [each for each in newest if self._store.state(each.origin, each.size, each.root) not in known]
+        return [finding for head in heads for finding in self._compare(followed, head, "our state")]
+
     def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         self._store.observe(head, source, self._now_ms())
+        return self._compare(followed, head, source)
+
+    def _compare(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         state = self._store.state(head.origin, head.size, head.root)
         if state == REFUTED:
             text = f"serves again a head of size {head.size} that its own signatures refute (from {source})"
             return [Finding(Outcome.PROVEN, followed.origin, "fork", text)]
         findings = []
+        if followed.final is not None and followed.final.excludes(head):
+            text = f"signed size {head.size} after governance had closed it with size {followed.final.size}"
+            findings.append(Finding(Outcome.UNVERIFIED, followed.origin, AFTER_FINAL, text))
         for rival in self._store.rivals(head, self._limits.rivals):
             kind = contradiction(head, rival)
             rival_state = self._store.state(rival.origin, rival.size, rival.root)
@@ -124,7 +141,9 @@ class Ledger:
         data = evidence.encode(kind, followed.origin, followed.vkeys, heads, hashes)
         evidence.check(data, lambda raw: read_head(raw, followed)[0])
         kept = Evidence(evidence.identify(data), kind, followed.origin, data, self._now_ms())
-        self._store.convict(kept, head, verdict, self._limits.evidence_per_log)
         one, two = heads
         text = f"signed two heads that exclude each other, sizes {one.size} and {two.size}"
-        return Finding(Outcome.PROVEN, followed.origin, "fork", f"{text} ({kind.value}, evidence {kept.id.hex()[:16]})")
+        text = f"{text} ({kind.value}, evidence {kept.id.hex()[:16]})"
+        finding = Finding(Outcome.PROVEN, followed.origin, "fork", text, evidence=kept.id.hex())
+        self._store.convict(kept, head, verdict, self._limits.evidence_per_log, [alert_of(finding)])
+        return finding

@@ -19,11 +19,38 @@ class Witness:
     name: str  # as the settings call it
     vkeys: tuple[VKey, ...]  # one name, each type once, 0x04 before 0x06
     url: str  # submission and monitoring prefix, without slash at the end
+    retiring: VKey | None = None  # an earlier 0x04 key under the same name, which counts beside them until `until_ms`
+    until_ms: int = 0
+
+    def counting(self, now_ms: int) -> tuple[VKey, ...]:
+        """Return the keys by which its cosignatures count now."""
+        if self.retiring is None or now_ms >= self.until_ms:
+            return self.vkeys
+        return (*self.vkeys, self.retiring)
+
+    @property
+    def every(self) -> tuple[VKey, ...]:
+        """Return every key by which it is known, also one that counts no more."""
+        return self.vkeys if self.retiring is None else (*self.vkeys, self.retiring)
 
     @property
     def vkey(self) -> VKey:
         """The key by which what it cosigned last is known."""
         return self.vkeys[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The head with which governance closed a log, and from when on that holds."""
+
+    size: int
+    root: bytes
+    closed_ms: int
+
+    def excludes(self, head: Head) -> bool:
+        """Say whether a head was signed after the closing on another tree than this, or on more of it."""
+        late = head.time_ms is not None and head.time_ms > self.closed_ms
+        return late and (head.size > self.size or (head.size == self.size and head.root != self.root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +65,8 @@ class FollowedLog:
     vkeys: tuple[VKey, ...]
     policy: Policy
     witnesses: tuple[Witness, ...]  # whom its heads are fed to: never its own node, never this monitor
-    closed: bool = False  # by governance, and followed to its end: only its node's guard still speaks of it
+    closed: bool = False  # by governance, and followed to its end: it is only asked whether it signs on
+    final: Final | None = None  # where governance has closed it
 
     @property
     def origin_hash(self) -> str:
@@ -60,6 +88,15 @@ class WatchedNode:
     logs: tuple[FollowedLog, ...]
     guarded: bool  # whether we are a guard of this node
     poll_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class OtherMonitor:
+    """A monitor with which we exchange what we saw."""
+
+    name: str  # as the settings call it
+    url: str  # without slash at the end
+    vkey: VKey  # the 0x04 key under which it cosigns: by it we know whose chain it is
 
 
 def fed_to(known: Iterable[Witness], policy: Policy, never: Collection[str]) -> tuple[Witness, ...]:

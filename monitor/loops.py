@@ -6,7 +6,6 @@ same name begins only when it has.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 
 Stop = asyncio.Event  # set when the loop is to end
 Work = Callable[[Stop], Awaitable[None]]
@@ -51,11 +50,15 @@ async def every(interval_s: float, work: Callable[[], Awaitable[object]], stop: 
         await pause(begun + interval_s - now(), stop)
 
 
-async def pause(seconds: float, stop: Stop) -> None:
-    """Wait for a time, or until told to stop. At the least, let others have their turn."""
-    if seconds <= 0:
+async def pause(seconds: float, *events: asyncio.Event) -> None:
+    """Wait for a time, or until one of these is set. At the least, let others have their turn."""
+    if seconds <= 0 or any(event.is_set() for event in events):
         await asyncio.sleep(0)
         return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -6,13 +6,16 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
+from uuid import uuid4
 
 import httpx
+from fastapi import FastAPI
 
 from log.client.bearer import BearerTokens, read_token
 from log.client.http import HttpLog
@@ -20,26 +23,43 @@ from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
-from log.errors import StateRefused, StorageError
+from log.errors import SettingsError, StateRefused, StorageError
+from log.evidence.check import Pinned
+from log.formats.identity import Identity
 from log.governance.draft import Closing
 from monitor import pinned
+from monitor.alert import Alert, Class, Route
 from monitor.carrier import Carrier
+from monitor.channels.channel import Channel
+from monitor.channels.command import Command
+from monitor.channels.lines import Lines
+from monitor.channels.mail import Mail, Relay
+from monitor.channels.webhook import Webhook
+from monitor.clock import Clock
+from monitor.coda import Coda
+from monitor.desk import Desk
 from monitor.feeder import Feeder
 from monitor.follower import Follower
+from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
 from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import FollowedLog, WatchedNode, Witness
+from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness
+from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
-from monitor.settings import Settings
+from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
 from monitor.shelf import Shelf
-from monitor.store import Store
+from monitor.store import KeptAlert, Store
+from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
+from monitor.web import gossip as gossip_routes
+from monitor.web.app import make_app
+from monitor.web.serve import Tls, bind, served
 
 logger = logging.getLogger("monitor")
 
@@ -96,9 +116,10 @@ class Parts:
         store: Store,
         client: httpx.AsyncClient,
         limits: Limits,
-        clock: Callable[[], int],
+        clock: Clock,
         shelf: Shelf | None,
         governed: Governed | None,
+        held_back: Callable[[], str],
     ) -> None:
         self._signing = signing
         self._store = store
@@ -107,32 +128,70 @@ class Parts:
         self._clock = clock
         self._shelf = shelf
         self._governed = governed
-        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes)
-        self._own = OwnWitness(signing.cosigners, store, clock)
-        self._ledger = Ledger(store, limits, clock)
+        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
+        self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
+        self._ledger = Ledger(store, limits, clock.now_ms)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
-        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
-        reader = HttpLog(followed.url, followed.family, self._client, bounds)
+        reader = self._reader(followed)
         follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
 
         def feeder(witness: Witness) -> Feeder:
-            return Feeder(followed, witness, reader, self._peer, self._store, self._ledger, self._limits)
+            return Feeder(
+                followed,
+                witness,
+                reader,
+                self._peer,
+                self._store,
+                self._ledger,
+                self._limits,
+                self._clock,
+                self.own.vkey,
+            )
 
         return Watch(
-            followed, reader, follower, feeder, self._own, self._ledger, self._store, self._peer, poll_s, self._shelf
+            followed,
+            reader,
+            follower,
+            feeder,
+            self.own,
+            self._ledger,
+            self._store,
+            self._peer,
+            poll_s,
+            self._limits,
+            self._clock,
+            self._shelf,
         )
+
+    def coda(self, followed: FollowedLog) -> Coda:
+        """Return what asks a closed log whether it signs on."""
+        return Coda(followed, self._reader(followed), self._ledger)
 
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""
-        return Guard(node, foreign, self._signing.guard, self._own, self._store, self._peer, self._clock)
+        return Guard(node, foreign, self._signing.guard, self.own, self._store, self._peer, self._clock.now_ms)
+
+    def archive(self, known: Callable[[], Known]) -> Archive:
+        """Return what takes evidence that others bring."""
+        return Archive(self._store, known, self._limits, self._clock.now_ms)
+
+    def gossip(self, other: OtherMonitor, archive: Archive, known: Callable[[], Known]) -> Gossip:
+        """Return what exchanges with one other monitor."""
+        own = self._signing.witness.vkey
+        return Gossip(other, own, self._peer, self._store, self._ledger, archive, known, self._limits)
+
+    def _reader(self, followed: FollowedLog) -> HttpLog:
+        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        return HttpLog(followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
         if self._governed is None:
             return None
-        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, self._clock)
+        now = self._clock.now_ms
+        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, now)
 
 
 def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now_ms) -> Governed | None:
@@ -164,13 +223,99 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
     return look
 
 
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A monitor put together: what goes round, and what answers others."""
+
+    rounds: Rounds
+    app: FastAPI
+
+
 def assemble(
-    settings: Settings, signing: Keys, store: Store, client: httpx.AsyncClient, clock: Callable[[], int] = now_ms
-) -> Rounds:
-    """Put a monitor together around an open store and an HTTP client."""
-    governed, limits = governed_of(settings, store, clock), settings.bounds()
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed)
-    return Rounds(parts, look_of(settings, signing, store, governed), limits)
+    settings: Settings,
+    signing: Keys,
+    store: Store,
+    client: httpx.AsyncClient,
+    wall: Callable[[], int] = now_ms,
+    monotonic: Callable[[], float] | None = None,
+) -> Monitor:
+    """Put a monitor together around an open store and an HTTP client.
+
+    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
+    """
+    governed, limits = governed_of(settings, store, wall), settings.bounds()
+    if monotonic is None:
+        monotonic = time.monotonic if wall is now_ms else lambda: wall() / 1000
+    clock = Clock(limits, wall, monotonic)
+    gossips: list[Gossip] = []
+
+    def held_back() -> str:
+        """Nobody signs before other monitors were asked what they remember of us, nor while they know more."""
+        if not all(gossip.asked for gossip in gossips):
+            return "other monitors have not been asked yet"
+        return "another monitor knows more of us than we do" if any(each.knows_more for each in gossips) else ""
+
+    def known() -> Known:
+        return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
+
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back)
+    archive = parts.archive(known)
+    gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
+    store.routes = routes_of(settings)
+    desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
+    outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
+    rounds = Rounds(parts, look_of(settings, signing, store, governed), limits, desk, keeper, outbox, gossips)
+
+    def origins() -> dict[str, str]:
+        return {followed.origin_hash: followed.origin for followed in rounds.logs}
+
+    others = tuple(gossip.other.vkey for gossip in gossips)
+    return Monitor(rounds, make_app([gossip_routes.router(store, archive, parts.own, others, origins, limits)]))
+
+
+def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:
+    """Return whom these logs let us judge: themselves, and whoever is to witness them."""
+    found = {followed.origin: followed for followed in logs}
+    fed = [vkey for each in found.values() for witness in each.witnesses for vkey in witness.vkeys]
+    named = [line.vkey for each in found.values() for line in each.policy.witnesses]
+    identities = [Identity(each.origin, each.vkeys) for each in found.values()]
+    return Known(found, Pinned(identities, tuple(dict.fromkeys([*fed, *named])), genesis))
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others; where the kernel does not say, none is like another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid4().hex
+
+
+def channels_of(settings: Settings, client: httpx.AsyncClient) -> list[Channel]:
+    """Return whom alerts are told to; raise `SettingsError` for a file that holds no secret."""
+    limit_s = settings.bounds().channel_s
+
+    def secret(file: Path | None) -> str:
+        return "" if file is None else read_token(file)
+
+    def made(table: ChannelTable) -> Channel:
+        match table:
+            case WebhookTable():
+                return Webhook(table.name, table.url, client, limit_s, secret(table.secret), secret(table.token))
+            case MailTable():
+                authorities = None if table.authorities is None else str(table.authorities)
+                relay = Relay(table.host, table.port, table.tls, table.user, secret(table.password), authorities)
+                return Mail(table.name, relay, table.sender, table.to, limit_s)
+            case CommandTable():
+                return Command(table.name, table.command)
+            case LinesTable():
+                return Lines(table.name)
+
+    return [made(table) for table in settings.channels]
+
+
+def routes_of(settings: Settings) -> tuple[Route, ...]:
+    """Return which alerts go to which channel."""
+    return tuple(Route(table.name, frozenset(table.classes), table.least) for table in settings.channels)
 
 
 def shelf_of(settings: Settings) -> Shelf | None:
@@ -193,7 +338,7 @@ def http_client(limits: Limits, tokens: Mapping[str, str] | None = None) -> http
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Rounds]:
+async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     """A whole monitor over real connections; everything is closed at the end."""
     signing = load_keys(settings)
     limits = settings.bounds()
@@ -206,20 +351,46 @@ async def opened(settings: Settings) -> AsyncIterator[Rounds]:
         store.close()
 
 
+@asynccontextmanager
+async def serving(settings: Settings, app: FastAPI) -> AsyncIterator[str]:
+    """Serve where the settings say so; yield the URL, "" where they do not."""
+    table = settings.serve
+    if table is None:
+        yield ""
+        return
+    if (table.certificate is None) != (table.key is None):
+        raise SettingsError("serve: certificate and key go together")
+    tls = None if table.certificate is None or table.key is None else Tls(table.certificate, table.key)
+    async with served(app, bind(table.listen, tls), tls, settings.bounds()) as url:
+        yield url
+
+
 async def once(settings: Settings) -> Outcome:
     """Do one round and return what counts of it."""
-    async with opened(settings) as rounds:
-        return worst(finding.outcome for finding in await rounds.once())
+    async with opened(settings) as monitor:
+        return worst(finding.outcome for finding in await monitor.rounds.once())
+
+
+async def try_channel(settings: Settings, name: str) -> str:
+    """Send a test alert to a channel; return what went wrong, or "". Raise `SettingsError` when there is none."""
+    limits, alert = settings.bounds(), Alert("test", Class.OWN, "info", settings.name, "test", "this is a test")
+    async with http_client(limits) as client:
+        found = [channel for channel in channels_of(settings, client) if channel.name == name]
+        if not found:
+            raise SettingsError(f"no channel is called {name}")
+        kept = KeptAlert(0, alert, now_ms(), None, None)
+        return await attempt(found[0], kept, settings.name, limits.channel_s)
 
 
 async def run(settings: Settings) -> None:
     """Go round until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    async with opened(settings) as rounds:
+    async with opened(settings) as monitor, serving(settings, monitor.app) as url:
+        rounds = monitor.rounds
         work = asyncio.ensure_future(rounds.run())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
-        logger.info("the monitor runs", extra={"fields": {"event": "started", "logs": len(rounds.watches)}})
+        logger.info("the monitor runs", extra={"fields": {"event": "started", "logs": len(rounds.watches), "url": url}})
         try:
             await work
         except asyncio.CancelledError:
@@ -243,7 +414,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 # --- what is written to stdout -----------------------------------------------------------------------------
 
 
-class Lines(logging.Formatter):
+class JsonLines(logging.Formatter):
     """One JSON object a line: time, level, event, message, and the event's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -260,7 +431,7 @@ class Lines(logging.Formatter):
 def write_lines() -> None:
     """Send this monitor's log lines to stdout."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonLines())
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

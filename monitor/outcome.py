@@ -1,8 +1,16 @@
-"""What a look at a log, a node or a witness came to, and the exit codes (contract.md, "Monitor's exit codes")."""
+"""PURE: what a look at a log, a node or a witness came to, the exit codes, and the class of each finding.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Exit codes are those of contract.md, "Monitor's exit codes"; classes those of monitoring.md §6. A finding becomes an
+alert when it has lasted as long, or was made as often in a row, as its code says (`patience`): one stale replica, one
+lost answer or one head that does not verify is no alarm (monitoring.md §6, rows 4, 16, 22).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
+
+from monitor.alert import Alert, Class
+from monitor.limits import Limits
 
 
 class Outcome(IntEnum):
@@ -26,6 +34,13 @@ class Finding:
     subject: str  # an origin, a node's name or a witness's name
     code: str  # a stable word for machines: `fork`, `stale`, `data`, …
     text: str  # a sentence for people
+    about: str = ""  # what else tells it apart from another of this subject and code: a witness's name
+    evidence: str = field(default="", compare=False)  # hex id of the evidence that it rests on
+
+    @property
+    def key(self) -> str:
+        """Which alert it is, when it is one."""
+        return " ".join(filter(None, (self.code, self.subject, self.about)))
 
     def __str__(self) -> str:
         return f"{self.outcome.name.lower()} {self.code} {self.subject}: {self.text}"
@@ -34,3 +49,88 @@ class Finding:
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the outcome that counts: 1 before 3 before 4 before 2; VOUCHED for none at all."""
     return min(outcomes, key=_WORST_FIRST.index, default=Outcome.VOUCHED)
+
+
+# --- classes -------------------------------------------------------------------------------------------------
+
+SPLIT = "split"  # a witness says that it was shown another tree than we were
+STALE = "stale"  # a true prefix of what we hold, signed before it
+HEAD_SLOW, HEAD_OLD, FUTURE_HEAD = "head-slow", "head-old", "future-head"
+WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
+RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
+AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
+CLOCK, CHANNEL = "clock", "channel"
+
+_BY_OUTCOME: Mapping[Outcome, Class] = {
+    Outcome.VOUCHED: Class.OPERATIONAL,
+    Outcome.PROVEN: Class.PROVEN,
+    Outcome.UNREACHED: Class.OPERATIONAL,
+    Outcome.OWN: Class.OWN,
+    Outcome.UNVERIFIED: Class.SUSPECTED,
+}
+# Where a code says more than the outcome. PROVEN and OWN are never changed.
+_BY_CODE: Mapping[str, Class] = {
+    STALE: Class.OPERATIONAL,  # a replica that is behind; what is newer and smaller is proven by its signatures
+    "behind": Class.OPERATIONAL,  # a witness has cosigned more than the log shows us yet
+    "halted": Class.OPERATIONAL,  # a node has stopped by itself, as it must
+    "guard": Class.OPERATIONAL,
+    HEAD_SLOW: Class.OPERATIONAL,
+    HEAD_OLD: Class.OPERATIONAL,
+    WITNESS_LAGS: Class.OPERATIONAL,
+    NOT_CROSS_WITNESSED: Class.DEGRADED,
+    "unfollowed": Class.DEGRADED,
+}
+_SEVERITY: Mapping[Class, str] = {
+    Class.PROVEN: "critical",
+    Class.SUSPECTED: "warning",
+    Class.OPERATIONAL: "warning",
+    Class.DEGRADED: "error",
+    Class.OWN: "error",
+}
+_ALARMS = frozenset(
+    {SPLIT, AFTER_FINAL, HEAD_OLD, FUTURE_HEAD, "unreconciled", "checkpoint"}
+)  # not proven, not to be slept over
+
+
+def class_of(outcome: Outcome, code: str) -> Class:
+    """Return how sure a finding is."""
+    held = _BY_OUTCOME[outcome]
+    return held if held in {Class.PROVEN, Class.OWN} else _BY_CODE.get(code, held)
+
+
+def severity_of(outcome: Outcome, code: str) -> str:
+    """Return one of `alert.SEVERITIES`."""
+    held = class_of(outcome, code)
+    return "error" if code in _ALARMS and held is not Class.PROVEN else _SEVERITY[held]
+
+
+def alert_of(finding: Finding) -> Alert:
+    """Return the alert that a finding is, once its time has come."""
+    return Alert(
+        finding.key,
+        class_of(finding.outcome, finding.code),
+        severity_of(finding.outcome, finding.code),
+        finding.subject,
+        finding.code,
+        finding.text,
+        {"evidence": finding.evidence} if finding.evidence else {},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long, and how often in a row, something is found before it is an alert."""
+
+    seconds: float = 0.0
+    times: int = 1
+
+
+def patience(outcome: Outcome, code: str, limits: Limits) -> Patience:
+    """Return what a finding of this code is given. What is proven, or is about ourselves, is told at once."""
+    if code in {STALE, "unreconciled"} and outcome is not Outcome.PROVEN:
+        return Patience(seconds=limits.stale_s)
+    if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED}:
+        return Patience()  # that time has passed is what they say
+    if code == "checkpoint" or class_of(outcome, code) is Class.OPERATIONAL:
+        return Patience(times=limits.in_a_row)
+    return Patience()

@@ -18,16 +18,27 @@ from log.formats.witness_request import AddCheckpoint
 from monitor.logs import FollowedLog
 from monitor.store import Store
 
+HELD_BACK = "held-back"  # the reason of `Unavailable` that is said elsewhere
 CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged with the last time
 
 
 class OwnWitness:
     """Our witness keys, 0x04 first. One head at a time is decided and signed for each origin."""
 
-    def __init__(self, signers: Sequence[NoteSigner], store: Store, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        signers: Sequence[NoteSigner],
+        store: Store,
+        now_ms: Callable[[], int],
+        fit: Callable[[], bool] = lambda: True,
+        held_back: Callable[[], str] = lambda: "",
+    ) -> None:
+        """`fit` says whether our clock may be signed with, `held_back` why nothing is signed at all, if so."""
         self._signers = tuple(signers)
         self._store = store
         self._now_ms = now_ms
+        self._fit = fit
+        self._held_back = held_back
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -47,7 +58,7 @@ class OwnWitness:
 
         Return our line by each of our keys.
 
-        `StateRefused` when our own state does not bear that out: somebody else changed it.
+        `StateRefused` when our own state does not bear that out: somebody else changed it. `Unavailable` by our clock.
         """
         async with self._locks[followed.origin]:
             row = await asyncio.to_thread(self._store.witness, followed.origin)
@@ -77,8 +88,13 @@ class OwnWitness:
     async def _time_s(self, origin: str) -> int:
         """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us.
 
-        `Unavailable` while our clock is more than a second behind our last cosignature.
+        `Unavailable` while our clock is more than a second behind our last cosignature, or not fit to sign with, and
+        while we are held back.
         """
+        if why := self._held_back():
+            raise Unavailable(why, reason=HELD_BACK)
+        if not self._fit():
+            raise Unavailable("our clock has jumped, or is off: nothing is signed with it", reason="clock")
         now_s = self._now_ms() // 1000
         time_s = await asyncio.to_thread(self._store.own_time, origin, now_s)
         if time_s - now_s > CLOCK_BACK_S:

@@ -4,16 +4,21 @@ import httpx
 
 from log.client.exchange import Answer, exchange
 from log.errors import Malformed, Unreachable
+from monitor.clock import Clock
 from monitor.outcome import Outcome
 
 
 class Peer:
     """The only place of the monitor that speaks HTTP, apart from `log.client.http`."""
 
-    def __init__(self, client: httpx.AsyncClient, deadline_s: float, max_bytes: int) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, deadline_s: float, max_bytes: int, clock: Clock | None = None
+    ) -> None:
+        """`clock` is told what clocks of others show."""
         self._client = client
         self._deadline_s = deadline_s
         self._max_bytes = max_bytes
+        self._clock = clock
 
     async def get(self, url: str, max_bytes: int | None = None) -> Answer:
         """Return the answer, or raise `Unreachable`; `max_bytes` where its body may be no larger than so."""
@@ -25,7 +30,7 @@ class Peer:
 
     async def _ask(self, method: str, url: str, body: bytes | None, max_bytes: int | None) -> Answer:
         try:
-            return await exchange(
+            answer = await exchange(
                 self._client,
                 method,
                 url,
@@ -37,6 +42,9 @@ class Peer:
             )
         except Malformed as e:
             raise Unreachable(str(e)) from e
+        if self._clock is not None and (date := answer.fields.get("date")) is not None:
+            self._clock.heard_date(url, date)
+        return answer
 
 
 def severity(reply: Answer) -> Outcome:

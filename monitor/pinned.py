@@ -14,7 +14,7 @@ from log.formats.genesis import Genesis
 from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
 from log.governance.fold import check_genesis
-from monitor.logs import FollowedLog, WatchedNode, Witness, fed_to
+from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
 from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable
 
 
@@ -47,6 +47,21 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
         foreign = tuple(_foreign(followed, witnesses, own) for followed in settings.logs)
         watched.append(WatchedNode("", "", None, foreign, guarded=False, poll_s=settings.far_poll_s))
     return tuple(watched)
+
+
+def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
+    """Return the other monitors with which we exchange; `SettingsError` for a key that is none."""
+    _distinct((table.name for table in settings.peers), "name of another monitor")
+    found = []
+    for table in settings.peers:
+        try:
+            vkey = VKey.parse(table.vkey)
+        except Malformed as e:
+            raise SettingsError(f"monitor {table.name}: {e}") from e
+        if vkey.type is not KeyType.COSIGNATURE:
+            raise SettingsError(f"monitor {table.name}: the key under which a monitor cosigns is of type 0x04")
+        found.append(OtherMonitor(table.name, table.url.rstrip("/"), vkey))
+    return tuple(found)
 
 
 def poll_s(settings: Settings, node: str) -> float:
@@ -120,9 +135,13 @@ def _witness(table: WitnessTable) -> Witness:
     vkeys = [_cosigner(where, table.vkey, KeyType.COSIGNATURE)]
     if table.mldsa is not None:
         vkeys.append(_cosigner(where, table.mldsa, KeyType.MLDSA))
-    if len({vkey.name for vkey in vkeys}) > 1:
+    if (table.retiring is None) != (table.until is None):
+        raise SettingsError(f"{where}: retiring and until go together")
+    retiring = None if table.retiring is None else _cosigner(where, table.retiring, KeyType.COSIGNATURE)
+    if len({vkey.name for vkey in (*vkeys, *([retiring] if retiring else []))}) > 1:
         raise SettingsError(f"{where}: its keys have two names")
-    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"))
+    until_ms = 0 if table.until is None else round(table.until.timestamp() * 1000)
+    return Witness(table.name, tuple(vkeys), table.url.rstrip("/"), retiring, until_ms)
 
 
 def _cosigner(where: str, text: str, key_type: KeyType) -> VKey:

@@ -18,9 +18,10 @@ from log.governance.chains import Chains
 from log.governance.draft import Closing, LogEntry, NodeEntry, WitnessEntry
 from log.governance.fold import State
 from log.governance.logs import ALL_LOGS
-from monitor.logs import FollowedLog, WatchedNode, Witness, fed_to
+from monitor.logs import Final, FollowedLog, WatchedNode, Witness, fed_to
 from monitor.outcome import Finding, Outcome
 
+LOG_CLOSE = "log-close"
 NO_POLICY = Policy((), (), (), NO_QUORUM)
 
 
@@ -66,6 +67,7 @@ class _Roster:
         poll_s: Callable[[str], float],
         ended: Callable[[str, Closing], bool],
     ) -> None:
+        self._chains = chains
         self._pinned = {node.name: node for node in pinned if node.name}
         self._nameless = [node for node in pinned if not node.name]
         self._state = state
@@ -111,6 +113,7 @@ class _Roster:
                 followed,
                 witnesses=fed_to(others, followed.policy, never),
                 closed=self._over(followed.origin),
+                final=self._final(followed.origin),
             )
             for followed in (() if pinned is None else pinned.logs)
             if followed.origin not in self._logs_named
@@ -152,8 +155,18 @@ class _Roster:
                 policy,
                 fed_to(others, policy, never),
                 closed=self._over(entry.origin),
+                final=self._final(entry.origin),
             )
         ]
+
+    def _final(self, origin: str) -> Final | None:
+        """Return how a log was closed, and since when: by the first of its closings that holds."""
+        closing = self._state.closed.get(origin)
+        if closing is None:
+            return None
+        every = [signed.action for chain in self._chains.chains.values() for signed in chain.actions]
+        since = [each.effective_ms for each in every if each.type == LOG_CLOSE and each.payload["origin"] == origin]
+        return Final(closing.size, closing.root, min(since, default=self._chains.genesis.created_ms))
 
     def _over(self, origin: str) -> bool:
         closing = self._state.closed.get(origin)

@@ -34,6 +34,14 @@
     url = "https://hk.example"
     file = "hk.token"                  # one line, mode 0600
 
+    [[channels]]                       # who is told of alerts, and which
+    name = "pager"
+    kind = "webhook"                   # or smtp, command, stdout
+    url = "https://pager.example/twinlog"
+    secret = "pager.secret"            # one line, mode 0600: the key of the HMAC over each body
+    least = "error"
+    classes = ["proven", "suspected", "degraded"]
+
     [governance]                       # actions are carried across, and what they add is followed
     genesis = "genesis.json"
     sha256 = "9b6d…"                   # of that file, hex: the pin on which all governance rests
@@ -47,20 +55,22 @@ import os
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from log.errors import SettingsError
 from log.formats.family import TILES
+from monitor.alert import Class
 from monitor.limits import Limits
 
 PREFIX = "TWINLOG_MONITOR_"
 _NESTED = "__"
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Address = Annotated[str, Field(pattern=r"^[^\s@<>,]+@[^\s@<>,]+$")]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$")]
 
 _LimitsTable = create_model(  # type: ignore[call-overload]
@@ -68,6 +78,9 @@ _LimitsTable = create_model(  # type: ignore[call-overload]
     __config__=ConfigDict(extra="forbid"),
     **{field.name: (Annotated[field.type, Field(gt=0)], field.default) for field in fields(Limits)},
 )
+
+
+_Some = TypeVar("_Some", bound=BaseModel)
 
 
 class _Table(BaseModel):
@@ -80,6 +93,8 @@ class WitnessTable(_Table):
     name: str
     vkey: str  # 0x04
     mldsa: str | None = None  # vkey of type 0x06, where the witness has one
+    retiring: str | None = None  # its 0x04 key before `vkey`, under the same name
+    until: AwareDatetime | None = None  # from then on `retiring` counts no more
     url: Url
 
 
@@ -123,6 +138,67 @@ class TokenTable(_Table):
     file: Path
 
 
+class PeerTable(_Table):
+    """Another monitor, with which we exchange what we saw."""
+
+    name: str
+    url: Url
+    vkey: str  # the 0x04 key under which it cosigns
+
+
+class ServeTable(_Table):
+    """Where we answer."""
+
+    listen: str  # host:port
+    certificate: Path | None = None  # PEM with its chain; needed where other machines reach us
+    key: Path | None = None
+
+
+class _Channel(_Table):
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    classes: list[Class] = list(Class)
+    least: Literal["info", "warning", "error", "critical"] = "info"
+
+
+class WebhookTable(_Channel):
+    """An endpoint that takes alerts."""
+
+    kind: Literal["webhook"]
+    url: Url
+    secret: Path | None = None  # file with what signs the body
+    token: Path | None = None  # file with a bearer token
+
+
+class MailTable(_Channel):
+    """A relay that takes mails."""
+
+    kind: Literal["smtp"]
+    host: str
+    port: Annotated[int, Field(gt=0, lt=65536)] = 587
+    tls: Literal["starttls", "implicit", "none"] = "starttls"
+    authorities: Path | None = None  # file of CA certificates; None: the machine's
+    user: str = ""
+    password: Path | None = None  # file
+    sender: Address
+    to: Annotated[list[Address], Field(min_length=1)]
+
+
+class CommandTable(_Channel):
+    """A program that is told."""
+
+    kind: Literal["command"]
+    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class LinesTable(_Channel):
+    """Our own log lines."""
+
+    kind: Literal["stdout"]
+
+
+ChannelTable = Annotated[WebhookTable | MailTable | CommandTable | LinesTable, Field(discriminator="kind")]
+
+
 class GovernanceTable(_Table):
     """The genesis on which governance rests."""
 
@@ -145,6 +221,9 @@ class Settings(BaseSettings):
     logs: list[ForeignTable] = []
     publish: Path | None = None
     tokens: list[TokenTable] = []
+    channels: list[ChannelTable] = []
+    peers: list[PeerTable] = []
+    serve: ServeTable | None = None
     governance: GovernanceTable | None = None
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
 
@@ -179,6 +258,8 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"settings {path.name}: {'; '.join(problems)}") from e
     except UnreadableVariable as e:  # a table or list that is not JSON
         raise SettingsError(f"environment: {e}") from e
+    if len({table.name for table in settings.channels}) != len(settings.channels):
+        raise SettingsError(f"settings {path.name}: channels: a name stands there twice")
     return _absolute(settings, path.resolve().parent)
 
 
@@ -213,6 +294,13 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "nodes": nodes,
             "logs": logs,
             "tokens": [table.model_copy(update={"file": folder / table.file}) for table in settings.tokens],
+            "channels": [_absolute_files(table, folder) for table in settings.channels],
             "publish": settings.publish and folder / settings.publish,
+            "serve": settings.serve and _absolute_files(settings.serve, folder),
         }
     )
+
+
+def _absolute_files(table: _Some, folder: Path) -> _Some:
+    files = {name: value for name, value in table if isinstance(value, Path)}
+    return table.model_copy(update={name: folder / value for name, value in files.items()})

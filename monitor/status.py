@@ -1,22 +1,25 @@
 """The state in plain sentences: logs and what they are convicted of, chains of governance and who holds them."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
+from log.client.exchange import printable
 from log.evidence.heads import Kind
 from log.formats.family import GOVERNANCE
+from monitor.freshness import date
 from monitor.governed import Governed
+from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.store import Store
+from monitor.store import WAITING, KeptAlert, Store
 
 
-def sentences(store: Store, logs: Iterable[FollowedLog]) -> Iterator[str]:
+def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms: int) -> Iterator[str]:
     """Describe what the state knows of each log. Nothing is asked over the network."""
     for followed in logs:
-        yield _sentence(store, followed)
+        yield _sentence(store, followed, limits, now_ms)
         for evidence in store.evidence(followed.origin):
             yield (
-                f"{followed.origin}: PROVEN {evidence.kind.value} at {utc(evidence.found_ms)},"
+                f"{followed.origin}: PROVEN {evidence.kind.value} at {date(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
 
@@ -30,21 +33,45 @@ def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) ->
         held = store.holding(followed.origin) if followed.family is GOVERNANCE and followed.node else None
         if held is not None:
             yield (
-                f"{followed.origin}: held {held.count} of {governed.count} actions at {utc(held.seen_ms)};"
+                f"{followed.origin}: held {held.count} of {governed.count} actions at {date(held.seen_ms)};"
                 f" {held.carried} of them were carried there by us."
             )
     for evidence in store.evidence_of(Kind.SAME_SEQ):
-        yield f"{evidence.origin}: PROVEN E9 at {utc(evidence.found_ms)}, evidence {evidence.id.hex()}."
+        yield f"{evidence.origin}: PROVEN E9 at {date(evidence.found_ms)}, evidence {evidence.id.hex()}."
 
 
-def _sentence(store: Store, followed: FollowedLog) -> str:
+def alerts(store: Store, channels: Sequence[str]) -> Iterator[str]:
+    """Describe the alerts that last, and what channels were not told though it was tried."""
+    for kept in store.alerts(lasting=True):
+        yield alert(kept)
+    waiting: Counter[tuple[str, str]] = Counter()
+    for delivery in store.undelivered(channels):
+        waiting[delivery.channel, delivery.state] += 1
+    for (channel, state), count in sorted(waiting.items()):
+        words = "not told, to be tried again" if state == WAITING else "given up: never told"
+        yield f"channel {channel}: {count} alerts {words}."
+
+
+def alert(kept: KeptAlert) -> str:
+    """Describe one alert."""
+    found = kept.alert
+    parts = [f"raised {date(kept.raised_ms)}"]
+    if kept.ended_ms is not None:
+        parts.append(f"over {date(kept.ended_ms)}")
+    if kept.acknowledged_by is not None:
+        parts.append(f"acknowledged by {printable(kept.acknowledged_by)}")
+    told = f"{found.cls.value} {found.severity}: {found.subject}: {found.text}"
+    return f"ALERT {told} ({'; '.join(parts)}; key {found.key!r})."
+
+
+def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) -> str:
     verified = store.verified(followed.origin)
     counts = store.counts(followed.origin)
     if verified is None:
         return f"{followed.origin}: nothing verified yet, {counts.observations} signed heads seen."
     head = verified.head
-    signed = f", signed {utc(head.time_ms)}" if head.time_ms is not None else ""
-    parts = [f"verified up to {head.size:,} entries at {utc(verified.verified_ms)}{signed}"]
+    signed = f", signed {date(head.time_ms)}" if head.time_ms is not None else ""
+    parts = [f"verified up to {head.size:,} entries at {date(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
     row = store.witness(followed.origin)
@@ -54,18 +81,13 @@ def _sentence(store: Store, followed: FollowedLog) -> str:
         parts.append(
             f"not cosigned by {witness.vkey.name}"
             if vouched is None
-            else f"cosigned by {witness.vkey.name} at {vouched.size:,} ({utc(vouched.time_s * 1000)})"
+            else f"cosigned by {witness.vkey.name} at {vouched.size:,} ({date(vouched.time_s * 1000)})"
         )
+        if vouched is not None and now_ms - vouched.time_s * 1000 > limits.degraded_s * 1000:
+            parts[-1] = f"not cross-witnessed by {witness.vkey.name} since {date(vouched.time_s * 1000)}"
+            parts[-1] += f" (size {vouched.size:,})"
     if followed.closed:
         parts.append("closed")
     if counts.open:
         parts.append(f"{counts.open} signed heads not reconciled")
     return f"{followed.origin}: {'; '.join(parts)}."
-
-
-def utc(time_ms: int) -> str:
-    """Return a time for people."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"

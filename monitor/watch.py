@@ -6,22 +6,28 @@ feeds     that head to each witness; after each answer the lines so far are hand
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from log.client import LogReader
-from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.errors import BadSignature, LogError, Malformed, StorageError, Unavailable, Unreachable
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
+from monitor import freshness
+from monitor.clock import Clock
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
 from monitor.follower import Follower
 from monitor.ledger import Ledger
+from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import Finding, Outcome
-from monitor.own_witness import OwnWitness
+from monitor.outcome import CLOCK, WITNESS_LAGS, Finding, Outcome
+from monitor.own_witness import HELD_BACK, OwnWitness
 from monitor.peer import Peer
 from monitor.shelf import Shelf
-from monitor.store import Store
+from monitor.store import Store, Vouched
+
+logger = logging.getLogger("monitor")
 
 
 @dataclass(slots=True)
@@ -48,6 +54,8 @@ class Watch:
         store: Store,
         peer: Peer,
         poll_s: float,
+        limits: Limits,
+        clock: Clock,
         shelf: Shelf | None = None,
     ) -> None:
         self.log = followed
@@ -65,6 +73,12 @@ class Watch:
         self._store = store
         self._peer = peer
         self._shelf = shelf
+        self._limits = limits
+        self._clock = clock
+        self._resumed = False  # whether heads were compared again that a crash may have left uncompared
+        self._said: list[Finding] = []  # what was said of time when our clock was trusted last
+        self._served_ms: int | None = None  # signed time of the head that the last look found in order
+        self._window: tuple[Vouched, Head] | None = None  # what a witness missed, and is to be audited again
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
 
     def go_on_as(self, followed: FollowedLog, poll_s: float) -> bool:
@@ -78,7 +92,7 @@ class Watch:
         self.surveyed = self.surveyed and held.keys() >= set(followed.witnesses)
         self.feeders = tuple(held.get(witness) or self._feeder_of(witness) for witness in followed.witnesses)
         self.log, self.poll_s = followed, poll_s
-        known = {"log", "look", *(feeder.witness.vkey.name for feeder in self.feeders)}
+        known = {"log", "look", "our state", *(feeder.witness.vkey.name for feeder in self.feeders)}
         self._contested = {source: lied for source, lied in self._contested.items() if source in known}
         return True
 
@@ -89,7 +103,7 @@ class Watch:
         for source, findings in zip(["log", *(f.witness.vkey.name for f in feeders)], results, strict=True):
             self._contest(source, findings)
         self.surveyed = set(feeders) >= set(self.feeders)
-        return [finding for findings in results for finding in findings]
+        return [finding for findings in results for finding in findings] + await self._restored()
 
     async def _witnessed(self) -> list[Finding]:
         """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
@@ -99,9 +113,9 @@ class Watch:
             raw = await self._reader.witnessed()
             if raw is None:
                 return []
-            head, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
-            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.vkeys]
-            lines = await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
+            _, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
+            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.counting(self._clock.now_ms())]
+            await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
         except (Malformed, BadSignature) as e:
@@ -110,11 +124,21 @@ class Watch:
             raise
         except LogError as e:
             return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", str(e))]
-        held = await self._own.held(self.log.origin)
-        if self._own.vkey in lines and (held is None or held.size < head.size):
-            text = f"we cosigned size {head.size}, but our state says {0 if held is None else held.size}: restored?"
-            findings.append(Finding(Outcome.OWN, self.log.origin, "restored", text))
         return findings
+
+    async def _restored(self) -> list[Finding]:
+        """Say when somebody has shown us a head under our own line that our state does not know: it is an old copy.
+
+        That head is kept like any other, and as long as no data lead from our verified tree to it, or show that it is
+        a prefix of it, nothing of this log is signed; once they do, it is what we go on from.
+        """
+        shown = await asyncio.to_thread(self._store.cosigned, self.log.origin, self._own.vkey.encode())
+        held = await self._own.held(self.log.origin)
+        size = 0 if held is None else held.size
+        if shown is None or (shown.size, shown.root) == (size, held and held.root) or shown.size < size:
+            return []
+        text = f"we cosigned size {shown.size}, but our state says {size}: restored from a copy?"
+        return [Finding(Outcome.OWN, self.log.origin, "restored", text)]
 
     async def look(self) -> list[Finding]:
         """Follow once; cosign what verified, unless somebody's last word about this log was a proven lie.
@@ -123,11 +147,16 @@ class Watch:
         whether they know better: our state may be an old copy, or the log may show us another tree than them.
         """
         findings = []
+        if not self._resumed:
+            findings = await self._ledger.resume(self.log)
+            self._contest("our state", findings)
+            self._resumed = True
         if not self.surveyed or await self._own.held(self.log.origin) is None:
-            findings = await self.survey()
+            findings += await self.survey()
         step = await self._follower.follow()
         findings += step.findings
         self._contest("look", step.findings)
+        self._served_ms = None if step.head is None else step.head.time_ms
         if step.head is None or any(self._contested.values()):
             self.vouch = None
             return findings
@@ -151,7 +180,11 @@ class Watch:
             self.vouch = None
             return []
         vouch = Vouch(head, old, proof)
-        vouch.lines |= await self._own.advance(self.log, head, size, path)
+        try:
+            vouch.lines |= await self._own.advance(self.log, head, size, path)
+        except Unavailable as e:
+            self.vouch = None
+            return [] if e.reason == HELD_BACK else [Finding(Outcome.OWN, CLOCK, CLOCK, str(e))]
         findings = await self._show(vouch)
         self.vouch = vouch
         async with self.changed:
@@ -181,12 +214,69 @@ class Watch:
         vouch = self.vouch
         if vouch is None:
             return []
+        before = await asyncio.to_thread(self._last_cosigned, feeder.witness)
         fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
         self._contest(feeder.witness.vkey.name, fed.findings)
+        feeder.well = bool(fed.lines)
         if not fed.lines:
             return list(fed.findings)
         vouch.lines |= fed.lines
+        self._heal(before, vouch.head)
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
+
+    async def fresh(self) -> list[Finding]:
+        """Say how old the head is that the log serves, and since when a witness is silent about it.
+
+        Nothing new while our own clock is not trusted; nothing about the head where the last look found something else.
+        """
+        if not self._clock.trusted():
+            return self._said  # nothing new, and nothing is over
+        findings = []
+        if self._served_ms is not None:
+            findings.append(freshness.head(self.log.origin, self._served_ms, self._clock.now_ms(), self._limits))
+        for feeder in self.feeders if self.vouch is not None else ():
+            name = feeder.witness.vkey.name
+            cosigned_ms = await asyncio.to_thread(self._cosigned_ms, feeder.witness)
+            found = freshness.witness(self.log.origin, name, cosigned_ms, self._clock.now_ms(), self._limits)
+            if found is not None and (feeder.well or found.code != WITNESS_LAGS):  # else its feeding says what is wrong
+                findings.append(found)
+        self._said = [finding for finding in findings if finding is not None]
+        return self._said
+
+    def _last_cosigned(self, witness: Witness) -> Vouched | None:
+        counting = witness.counting(self._clock.now_ms())
+        kept = [self._store.cosigned(self.log.origin, vkey.encode()) for vkey in counting]
+        return max((each for each in kept if each is not None), key=lambda each: each.time_s, default=None)
+
+    def _cosigned_ms(self, witness: Witness) -> int:
+        """Return when a witness cosigned this log last; when we met the log first, where it never did."""
+        last = self._last_cosigned(witness)
+        met_ms = self._store.met_ms(self.log.origin)
+        return last.time_s * 1000 if last is not None else met_ms or self._clock.now_ms()
+
+    def _heal(self, before: Vouched | None, head: Head) -> None:
+        """Note a window to be audited again, when a witness is back that has not vouched for long."""
+        if before is None or not self._clock.trusted():
+            return
+        if self._clock.now_ms() - before.time_s * 1000 <= self._limits.degraded_s * 1000 or before.size > head.size:
+            return
+        if self._window is None or before.size < self._window[0].size:
+            self._window = before, head
+
+    async def audit_again(self) -> list[Finding]:
+        """Audit the window that a witness missed from its entries, if there is one: is it still what we verified?
+
+        It is asked for again until it could be read.
+        """
+        if self._window is None:
+            return []
+        before, head = self._window
+        findings = await self._follower.audit(before.size, before.root, head)
+        if not findings:
+            self._window = None
+            fields = {"event": "audited-again", "subject": self.log.origin, "from": before.size, "to": head.size}
+            logger.info("the window that a witness missed was audited again", extra={"fields": fields})
+        return findings
 
     def verdict(self) -> list[Finding]:
         """Say when the log's own policy is not met by what was collected in this round."""

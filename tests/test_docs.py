@@ -17,7 +17,19 @@ from log.settings import (
     WitnessedTable,
 )
 from monitor.limits import Limits
-from monitor.settings import ForeignTable, GovernanceTable, NodeTable, Settings, WitnessTable
+from monitor.settings import (
+    CommandTable,
+    ForeignTable,
+    GovernanceTable,
+    LinesTable,
+    MailTable,
+    NodeTable,
+    PeerTable,
+    ServeTable,
+    Settings,
+    WebhookTable,
+    WitnessTable,
+)
 from monitor.settings import LogTable as LogTableOfMonitor
 from monitor.settings import TokenTable as TokenTableOfMonitor
 
@@ -116,10 +128,17 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
             assert f"`{key}`" in rows["nodes"], key
     for key in GovernanceTable.model_fields:
         assert f"`{key}`" in rows["governance"], key
+    for key in PeerTable.model_fields:
+        assert f"`{key}`" in rows["peers"], key
+    for key in ServeTable.model_fields:
+        assert f"`{key}`" in rows["serve"], key
     for key in TokenTableOfMonitor.model_fields:
         assert f"`{key}`" in rows["tokens"], key
     for key in ForeignTable.model_fields:
         assert f"`{key}`" in rows["logs"], key
+    for channel in (WebhookTable, MailTable, CommandTable, LinesTable):
+        for key in channel.model_fields:
+            assert f"`{key}`" in rows["channels"], key
 
 
 def test_the_example_settings_of_the_readme_are_settings(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import httpx
 import typer
 
 from log.certs.certificate import parse as certificate_of
-from log.cli import events
+from log.cli import events, vouching
 from log.cli.options import FamilyName, PolicyFile, TokenFile, Url, connect
 from log.client import pem
 from log.client.event_verifier import verify_event, verify_receipt
@@ -84,7 +84,9 @@ def prove(
             proof = await ProofSource(url, client).by_certificate(der, newest=newest, patience_s=wait_s)
         target = out or certificate.with_suffix(".tlog-proof")
         target.write_bytes(proof)
-        print(f"{target}: written; check it with: twinlog verify {target} {certificate} --policy POLICY")
+        lines = ", ".join(dict.fromkeys(line.name for line in Note.parse(TlogProof.parse(proof).checkpoint).signatures))
+        print(f"{target}: written, its head under the lines of {lines}")
+        print(f"check it with: twinlog verify {target} {certificate} --policy POLICY")
 
     asyncio.run(work())
 
@@ -238,11 +240,10 @@ def upgrade(
 
 def _statement(proven: Proven) -> str:
     """Say in one sentence what a proof proves."""
-    logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
-    where = f"logged as entry {proven.index} of {proven.origin} at {logged}, covered by the head of size {proven.size}"
-    names = ", ".join(f"{name} ({datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S})" for name, ms in proven.witnesses)
+    where = f"logged as entry {proven.index} of {proven.origin} at {vouching.date(proven.timestamp_ms)}"
+    who = vouching.who(proven.origin, proven.size, proven.signed_ms, proven.witnesses, proven.missing)
     if is_rehearsal(proven.origin):
         return f"REHEARSAL: nothing in this log counts. {where}"
     if proven.provisional:
-        return f"PROVISIONAL: one side. {where}; the policy's quorum is not met. Cosigned by: {names or 'nobody'}"
-    return f"VERIFIED: {where}; vouched for by {names or 'the log alone, as the policy allows'}"
+        return f"PROVISIONAL: one side. {where}; {who}: the policy's quorum is not met"
+    return f"VERIFIED: {where}; {who}"

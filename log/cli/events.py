@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
+from log.cli import vouching
 from log.client import pem
 from log.client.event_sender import send_events, signer
 from log.client.event_verifier import ProvenEvent, certificate_ref, event_extra, verify_receipt
@@ -199,7 +200,7 @@ def statement(proven: ProvenEvent) -> str:
     """Say in a few lines what a receipt proves."""
     event = proven.event
     logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
-    names = ", ".join(f"{name} ({datetime.fromtimestamp(ms / 1000, UTC):%H:%M:%S})" for name, ms in proven.witnesses)
+    who = vouching.who(proven.origin, proven.size, proven.signed_ms, proven.witnesses, proven.missing)
     if proven.provisional:
         lines = ["PROVISIONAL: one side. The policy's quorum is not met."]
     elif proven.document_verified:
@@ -208,7 +209,7 @@ def statement(proven: ProvenEvent) -> str:
         lines = ["VERIFIED: the receipt; which document it is of was not looked at."]
     lines.append(
         f"logged as entry {proven.index} of {proven.origin} at {logged} by {proven.submitter}, as {event.type} at "
-        f"{encode_minute(event.at_ms)}; covered by the head of size {proven.size}; cosigned by {names or 'nobody'}"
+        f"{encode_minute(event.at_ms)}; {who}"
     )
     if event.ca is not None:
         which = "committed to, not opened" if proven.certificate is None else f"SHA-256 {proven.certificate.hex()}"

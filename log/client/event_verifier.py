@@ -48,6 +48,8 @@ class ProvenEvent:
     document_verified: bool  # the document in hand is the one
     signature_verified: bool  # and a signature over it is this certificate's, where both were in hand
     certificate_logged_ms: int | None = None  # when the leaf that the event names was logged; None if not looked at
+    signed_ms: int | None = None  # when the log signed that head, by its own lines
+    missing: tuple[str, ...] = ()  # witnesses of the policy that did not cosign it
 
 
 def event_extra(proof: TlogProof) -> EventExtra:
@@ -126,7 +128,10 @@ def _verify(raw: bytes, policy: Policy, held: _InHand, *, provisional: bool) -> 
     except (Malformed, Refused) as error:
         raise BadProof(str(error)) from error
     if proven.provisional and not provisional:
-        raise PolicyNotMet(f"{len(proven.witnesses)} cosignatures of known witnesses do not meet the quorum")
+        raise PolicyNotMet(
+            f"{len(proven.witnesses)} cosignatures of known witnesses do not meet the quorum:"
+            f" not vouched for by {', '.join(proven.missing) or 'those of the certificate'}"
+        )
     return proven
 
 
@@ -158,6 +163,8 @@ def _proven(raw: bytes, policy: Policy, held: _InHand) -> ProvenEvent:
         held.document is not None,
         held.signature is not None,
         None if listed is None else listed.timestamp_ms,
+        vouched.signed_ms,
+        vouched.missing,
     )
 
 

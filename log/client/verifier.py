@@ -153,6 +153,17 @@ class Vouched:
     vkeys: tuple[VKey, ...]  # the log's keys that signed it, one or more
     witnesses: tuple[tuple[str, int], ...]  # those of the policy that cosigned it: key name, time in ms
     satisfied: bool  # whether they meet the policy's quorum
+    signed_ms: int | None = None  # when the log signed it, by its own lines; None where they tell no time
+    missing: tuple[str, ...] = ()  # witnesses of the policy that did not cosign it, by key name
+
+    @property
+    def unmet(self) -> str:
+        """Why the quorum is not met: who is there, and who is missing."""
+        names = ", ".join(name for name, _ in self.witnesses) or "nobody"
+        return (
+            f"{len(self.witnesses)} cosignatures of known witnesses do not meet the quorum:"
+            f" the head of size {self.checkpoint.size} is vouched for by {names}, not by {', '.join(self.missing)}"
+        )
 
 
 def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
@@ -179,6 +190,8 @@ def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
         own,
         tuple((line.vkey.name, line.timestamp_ms or 0) for line in cosigned),
         policy.satisfied([line.vkey for line in cosigned]) and not is_rehearsal(checkpoint.origin),
+        max((line.timestamp_ms for line in verified if line.vkey in log_vkeys and line.timestamp_ms), default=None),
+        tuple(dict.fromkeys(v.name for v in policy.witness_vkeys() if v.name not in {c.vkey.name for c in cosigned})),
     )
 
 
@@ -229,6 +242,8 @@ class Proven:
     sct: SCT
     sct_verified: bool  # False when the policy has no 0x05 key of the log: then the tree alone speaks
     provisional: bool  # True when the quorum is not met: one side's word
+    signed_ms: int | None = None  # when the log signed that head, by its own lines
+    missing: tuple[str, ...] = ()  # witnesses of the policy that did not cosign it
 
 
 def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional: bool = False) -> Proven:
@@ -253,7 +268,7 @@ def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional:
     checkpoint = vouched.checkpoint
     sct_verified = _verify_sct_by_policy(extra.sct, leaf, policy.log_vkeys(checkpoint.origin))
     if not vouched.satisfied and not provisional:
-        raise PolicyNotMet(f"{len(vouched.witnesses)} cosignatures of known witnesses do not meet the quorum")
+        raise PolicyNotMet(vouched.unmet)
     return Proven(
         checkpoint.origin,
         proof.index,
@@ -265,6 +280,8 @@ def verify_proof(raw: bytes, certificate: bytes, policy: Policy, *, provisional:
         sct,
         sct_verified,
         provisional=not vouched.satisfied,
+        signed_ms=vouched.signed_ms,
+        missing=vouched.missing,
     )
 
 

@@ -20,6 +20,8 @@ SUBMISSION = "twinlog/submission@v1"  # first line of a submission record
 TRUST_BUNDLE = "twinlog/trust-bundle@v1"  # the member `format` of a trust bundle
 
 EVIDENCE = "twinlog/evidence@v1"  # the type of an evidence object, log/evidence
+OBSERVATIONS = "twinlog/observations@v1"  # the type of a page of what a monitor has seen, monitor/observation
+ALERT = "twinlog/alert@v1"  # what channels are told; an HMAC covers it
 
 # Identifier of the 0xff note signature type (C2SP signed-note). The final LF keeps a set of identifiers
 # prefix-free.

@@ -12,6 +12,8 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     carried       per governance log: which actions we brought there
+    peer          per other monitor: how far its chain of observations was read
+    relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet
     judged        per log: how far its entries were judged
@@ -28,29 +30,33 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     database      the file: made once, held by one process, written in one way
     heads         what logs have signed, and what became of it
     cosignatures  who cosigned what
+    gossip        other monitors
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
     judged        what was judged, and what came of it
+    clock         our own clock
 """
 
 from pathlib import Path
 from typing import Self
 
 from monitor.store.actions import ActionRows, Holding, KeptAction
-from monitor.store.alerts import AlertRows, Delivery, Fault, KeptAlert
+from monitor.store.alerts import GIVEN_UP, SENT, WAITING, Delivery, Fault, KeptAlert
+from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
+from monitor.store.gossip import GossipRows
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, HeadRows, Verified
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 
 __all__ = [
-    "AGREED", "CONVICTED", "OPEN", "REFUTED",
+    "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
     "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
     "Position", "Store", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(HeadRows, CosignatureRows, ActionRows, AlertRows, JudgedRows):
+class Store(GossipRows, HeadRows, CosignatureRows, ActionRows, ClockRows, JudgedRows):
     """The open state."""
 
     @classmethod

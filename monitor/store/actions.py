@@ -1,9 +1,10 @@
 """Governance actions that count, each with the proof under which it came, and what each node holds of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from monitor.store.database import Database
+from monitor.alert import Alert
+from monitor.store.alerts import AlertRows
 from monitor.store.heads import Evidence
 
 
@@ -28,22 +29,32 @@ class Holding:
     carried: int
 
 
-class ActionRows(Database):
+class ActionRows(AlertRows):
     """The rows about governance. Actions belong to a genesis, by its SHA-256; none is ever removed."""
 
     def keep_actions(
-        self, genesis: bytes, actions: Iterable[KeptAction], proofs: Iterable[Evidence], now_ms: int
+        self,
+        genesis: bytes,
+        actions: Iterable[KeptAction],
+        proofs: Iterable[Evidence],
+        now_ms: int,
+        alerts: Sequence[Alert] = (),
     ) -> None:
-        """Keep actions and what they prove, in one transaction. What is there already stays as it came first."""
+        """Keep actions, what they prove and alerts, in one transaction. What is there already stays as it came first.
+
+        The alerts are raised only where some proof is new.
+        """
         with self._transaction() as database:
             database.executemany(
                 "INSERT OR IGNORE INTO action VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [(genesis, a.hash, a.chain, a.seq, a.note, a.proof, a.source, now_ms) for a in actions],
             )
-            database.executemany(
+            made = database.executemany(
                 "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
                 [(proof.id, proof.kind.value, proof.origin, proof.object, proof.found_ms) for proof in proofs],
             )
+            if made.rowcount > 0:
+                self.raise_alerts(alerts, now_ms)
 
     def actions(self, genesis: bytes) -> list[KeptAction]:
         """Return every action of a genesis, in the order in which they came."""

@@ -145,9 +145,13 @@ class AlertRows(Database):
 
     # --- the outbox ------------------------------------------------------------------------------------------
 
-    def due(self, channel: str, now_ms: int, limit: int) -> list[Delivery]:
-        """Return what is to be told to a channel now, oldest first."""
-        return self._deliveries("state = 'waiting' AND channel = ? AND next_ms <= ?", (channel, now_ms), limit)
+    def due(self, channel: str, now_ms: int, longest_ms: int, limit: int) -> list[Delivery]:
+        """Return what is to be told to a channel now, oldest first.
+
+        What is to wait longer than anything does was put off by a clock that has been set back: it is due.
+        """
+        where = "state = 'waiting' AND channel = ? AND (next_ms <= ? OR next_ms > ?)"
+        return self._deliveries(where, (channel, now_ms, now_ms + longest_ms), limit)
 
     def undelivered(self, channels: Sequence[str], limit: int = 1_000) -> list[Delivery]:
         """Return what these channels were not told, though it was tried: waiting for another try, or given up."""

@@ -90,6 +90,24 @@ class Database:
             raise StateRefused(f"the state cannot be read: {e}") from e
         return cls(database, None)
 
+    @classmethod
+    def beside(cls, path: Path) -> Self:
+        """Open for a short write beside a running monitor, to which it is one more short wait for the file.
+
+        For what people say, and for nothing that a monitor decides by.
+        """
+        if not path.is_file():
+            raise StateRefused(f"no state at {path.name}")
+        try:
+            database = _connect(path)
+            row = database.execute("SELECT max(version) FROM migration").fetchone()
+        except sqlite3.Error as e:
+            raise StateRefused(f"the state cannot be read: {e}") from e
+        if row[0] != len(MIGRATIONS):
+            database.close()
+            raise StateRefused(f"the state is of version {row[0]}; this program writes {len(MIGRATIONS)}")
+        return cls(database, None)
+
     def close(self) -> None:
         """Close the database, then free the lock. May be called twice."""
         with self._mutex:

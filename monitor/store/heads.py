@@ -2,13 +2,15 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from log.errors import StateRefused
 from log.evidence.heads import Head, Kind
 from log.formats.note import KeyType
-from monitor.store.database import Database
+from monitor.alert import Alert
+from monitor.observation import GENESIS, Observation
+from monitor.store.alerts import AlertRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
 
@@ -24,8 +26,6 @@ _EARLIER_LARGER = (
     "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND size > ? AND time_ms < ? AND seq < ? LIMIT ?"
 )
 _SAME_TIME = "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND time_ms = ? AND size != ? AND seq < ? LIMIT ?"
-
-_GENESIS = bytes(32)  # what the first observation names as the row before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Counts:
     evidence: int
 
 
-class HeadRows(Database):
+class HeadRows(AlertRows):
     """The rows about heads of logs."""
 
     def check_chain(self, rows: int) -> None:
@@ -70,12 +70,11 @@ class HeadRows(Database):
         expected, count = None, 0
         for seq, origin, source, received_ms, raw, previous, digest in chained:
             count += 1
-            if (expected is not None and digest != expected) or digest != _link(
-                previous, seq, origin, source, received_ms, raw
-            ):
+            link = Observation(seq, origin, source, received_ms, raw, previous, digest)
+            if (expected is not None and digest != expected) or not link.holds:
                 raise StateRefused(f"the chain of observations is broken at {seq}")
             expected = previous
-        if 0 < count < rows and expected != _GENESIS:
+        if 0 < count < rows and expected != GENESIS:
             raise StateRefused("the chain of observations does not begin at its beginning")
 
     # --- observations --------------------------------------------------------------------------------------
@@ -93,8 +92,8 @@ class HeadRows(Database):
             if known:
                 return False
             last = database.execute("SELECT seq, hash FROM observation ORDER BY seq DESC LIMIT 1").fetchone()
-            seq, previous = (last[0] + 1, last[1]) if last else (1, _GENESIS)
-            link = _link(previous, seq, head.origin, source, now_ms, head.raw)
+            seq, previous = (last[0] + 1, last[1]) if last else (1, GENESIS)
+            link = Observation.make(previous, seq, head.origin, source, now_ms, head.raw)
             database.execute(
                 "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -109,7 +108,7 @@ class HeadRows(Database):
                     source,
                     now_ms,
                     previous,
-                    link,
+                    link.hash,
                 ),
             )
             database.execute(
@@ -120,6 +119,12 @@ class HeadRows(Database):
                 [(head.origin, kind, time, head.size, seq) for kind, time in head.times],
             )
             return True
+
+    def newest(self, origin: str, limit: int) -> list[Head]:
+        """Return the heads of a log that were observed last, in the order in which they came."""
+        with self._reading():
+            seqs = self._seqs("SELECT seq FROM observation WHERE origin = ? ORDER BY seq DESC LIMIT ?", origin, limit)
+            return [self._head(seq) for seq in reversed(seqs)]
 
     def rivals(self, head: Head, limit: int) -> list[Head]:
         """Return heads observed before this one that may contradict it: `judge.contradiction` says whether they do.
@@ -212,14 +217,19 @@ class HeadRows(Database):
 
     # --- evidence ------------------------------------------------------------------------------------------
 
-    def convict(self, evidence: Evidence, head: Head, verdict: str, limit: int) -> bool:
-        """Keep evidence and what it makes of `head`: REFUTED, or CONVICTED while its tree is not settled.
+    def convict(self, evidence: Evidence, head: Head, verdict: str, limit: int, alerts: Sequence[Alert] = ()) -> bool:
+        """Keep evidence, what it makes of `head` (REFUTED, or CONVICTED while its tree is not settled), and alerts.
 
-        False when it was there already.
+        All in one transaction: what is proven is told, whatever happens next. False when it was there already.
         """
         with self._transaction() as database:
             if verdict == REFUTED or self.state(head.origin, head.size, head.root) == OPEN:
                 self._settle(database, [(head, verdict)])
+            return self.keep_evidence(evidence, limit, alerts)
+
+    def keep_evidence(self, evidence: Evidence, limit: int, alerts: Sequence[Alert] = ()) -> bool:
+        """Keep evidence and what is to be told of it. False when it was there already, or there is too much."""
+        with self._transaction() as database:
             (count,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (evidence.origin,)).fetchone()
             if count >= limit:
                 return False
@@ -227,6 +237,8 @@ class HeadRows(Database):
                 "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
                 (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
             )
+            if made.rowcount == 1:
+                self.raise_alerts(alerts, evidence.found_ms)
             return made.rowcount == 1
 
     def evidence(self, origin: str) -> list[Evidence]:
@@ -274,15 +286,16 @@ class HeadRows(Database):
             (evidence,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
             return Counts(observations, largest, waiting, evidence)
 
+    def met_ms(self, origin: str) -> int | None:
+        """Return when the first head of a log came to us, or None."""
+        with self._reading() as database:
+            (met_ms,) = database.execute(
+                "SELECT received_ms FROM observation WHERE origin = ? ORDER BY seq LIMIT 1", (origin,)
+            ).fetchone() or (None,)
+            return met_ms
+
     def raw_notes(self, origin: str) -> list[bytes]:
         """Return every head of a log as it came, in the order in which it came."""
         with self._reading() as database:
             rows = database.execute("SELECT raw FROM observation WHERE origin = ? ORDER BY seq", (origin,))
             return [row[0] for row in rows]
-
-
-def _link(previous: bytes, seq: int, origin: str, source: str, received_ms: int, raw: bytes) -> bytes:
-    """Return the hash of one observation: over the one before it and every field, each with its length."""
-    fields = [origin.encode(), source.encode(), raw]
-    body = b"".join(len(field).to_bytes(8) + field for field in fields)
-    return hashlib.sha256(previous + seq.to_bytes(8) + received_ms.to_bytes(8) + body).digest()

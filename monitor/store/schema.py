@@ -65,6 +65,10 @@ MIGRATIONS = (
     CREATE TABLE clock (boot_id TEXT PRIMARY KEY, wall_ms INTEGER NOT NULL, monotonic_ms INTEGER NOT NULL) STRICT;
     """,
     """
+    CREATE TABLE peer (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+    CREATE TABLE relayed (vkey TEXT NOT NULL, id BLOB NOT NULL, PRIMARY KEY (vkey, id)) STRICT, WITHOUT ROWID;
+    """,
+    """
     CREATE TABLE judged (
         origin TEXT PRIMARY KEY, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, judged_ms INTEGER NOT NULL
     ) STRICT;

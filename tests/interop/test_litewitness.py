@@ -125,7 +125,7 @@ async def test_row_2_a_foreign_witness_that_does_not_know_the_log(
         depend(monitor, witness)
         outcome, findings = await monitor.once()
         assert outcome is Outcome.UNREACHED
-        [finding] = [finding for finding in findings if finding.code == "witness"]
+        [finding] = [finding for finding in findings if finding.code == "witness-refuses"]
         assert f"{witness.unknown}" in finding.text
 
 

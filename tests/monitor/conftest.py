@@ -36,7 +36,7 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock)
+        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock).rounds
         return self.rounds
 
     def stop(self) -> None:

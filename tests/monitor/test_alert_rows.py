@@ -33,11 +33,12 @@ def test_an_alert_is_new_once_until_it_ends(store: Store) -> None:
 
 def test_each_channel_is_told_what_it_takes(store: Store) -> None:
     store.raise_alerts([SILENT, FORK, Alert("i", Class.OWN, "info", "us", "clock", "")], 5)
-    due = {route.channel: [each.kept.alert for each in store.due(route.channel, 5, 10)] for route in store.routes}
+    names = [route.channel for route in store.routes]
+    due = {name: [each.kept.alert for each in store.due(name, 5, 1_000, 10)] for name in names}
     assert due["pager"] == [FORK]
     assert due["mail"] == [SILENT, FORK]
     assert [alert.key for alert in due["all"]] == ["hk silent", "hk fork", "i"]
-    assert store.due("mail", 4, 10) == []
+    assert store.due("mail", 4, 1_000, 10) == []
 
 
 def test_what_is_proven_lasts_until_somebody_has_seen_it_and_nobody_finds_it(store: Store) -> None:
@@ -64,14 +65,17 @@ def test_an_alert_lasts_while_one_source_finds_it(store: Store) -> None:
 
 def test_a_delivery_is_tried_until_it_is_sent(store: Store) -> None:
     store.raise_alerts([SILENT], 1)
-    [delivery] = store.due("mail", 1, 10)
+    [delivery] = store.due("mail", 1, 1_000, 10)
     store.keep_delivery(delivery, "waiting", 100)
-    assert store.due("mail", 99, 10) == []
+    assert store.due("mail", 99, 1_000, 10) == []
     assert [(each.channel, each.attempts) for each in store.undelivered(["mail", "all"])] == [("mail", 1)]
-    [again] = store.due("mail", 100, 10)
+    [again] = store.due("mail", 100, 1_000, 10)
     assert again.attempts == 1
+    store.keep_delivery(again, "waiting", 5_000)
+    assert store.due("mail", 4_000, 1_000, 10) == []
+    assert [each.attempts for each in store.due("mail", 3_000, 1_000, 10)] == [2], "no pause is so long"
     store.keep_delivery(again, "sent", 100)
-    assert store.due("mail", 1_000, 10) == store.undelivered(["mail"]) == []
+    assert store.due("mail", 1_000, 1_000, 10) == store.undelivered(["mail"]) == []
 
 
 def test_a_transaction_within_another_falls_with_it(store: Store) -> None:

@@ -160,7 +160,7 @@ async def test_row_2_a_witness_that_does_not_know_the_log_is_said_to(
     out.manners.unknown = unknown
     outcome, findings = await monitor.once()
     assert (outcome, len(out.asked)) == (Outcome.UNREACHED, 1)
-    assert of(findings)[0] == (Outcome.UNREACHED, "witness")
+    assert of(findings)[0] == (Outcome.UNREACHED, "witness-refuses")
     assert words in findings[0].text
     assert monitor.world.hk_x509.handed, "the others' cosignatures are handed back all the same"
 

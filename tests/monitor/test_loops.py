@@ -87,3 +87,12 @@ async def test_a_pause_ends_when_told_to_stop_and_by_itself() -> None:
         await pause(WAIT_S * 10, stop)
         await every(WAIT_S * 10, work, stop)
     assert count == 3
+
+
+async def test_a_pause_ends_by_any_of_its_events() -> None:
+    one, two = asyncio.Event(), asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, two.set)
+    await pause(WAIT_S * 10, one, two)
+    assert two.is_set()
+    await pause(WAIT_S * 10, one, two)  # is set already
+    await pause(0.001, one)

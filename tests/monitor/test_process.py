@@ -70,7 +70,7 @@ def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
 
     asked = call("run", "--once", "--settings", str(path))
     assert asked.returncode == 2, asked.stdout + asked.stderr
-    assert {json.loads(line)["class"] for line in asked.stdout.splitlines()} == {"unreached"}
+    assert {json.loads(line)["outcome"] for line in asked.stdout.splitlines()} == {"unreached"}
 
     shown = call("status", "--settings", str(path))
     assert shown.returncode == 0
@@ -214,3 +214,72 @@ class Killer:
     def _kill(self) -> None:
         os.kill(self._pid, signal.SIGKILL)
         self._done.set()
+
+
+# --- alerts -------------------------------------------------------------------------------------------------------
+
+TELL = "import sys; open(sys.argv[1], 'ab').write(sys.stdin.buffer.read())"
+ALERT_KILLS = 6
+
+
+def channel(name: str, *command: str, least: str = "info") -> str:
+    words = json.dumps(list(command))
+    return f'[[channels]]\nname = "{name}"\nkind = "command"\ncommand = {words}\nleast = "{least}"\n'
+
+
+def told(file: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+async def test_killed_at_any_moment_a_proven_lie_is_told_and_no_entry_is_skipped(tmp_path: Path, world: World) -> None:
+    chance = random.Random(0x5A17)
+    file, honest = tmp_path / "told", world.gd_x509
+    extra = "poll_s = 0.02\n" + channel("file", sys.executable, "-c", TELL, str(file)) + channel("dead", "/nowhere")
+    with served(world.nodes) as urls:
+        path = world.write(tmp_path, urls, extra)
+        assert call("init", "--settings", str(path)).returncode == 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 0
+        world.gd.logs["x509"] = await honest.branch(299, 1)  # the lie, from now on
+        world.hk_x509.grows_by = 5
+        for _ in range(ALERT_KILLS):
+            with running(path) as process:
+                killed = threading.Event()
+                world.gd.on_request = Killer(process.pid, len(world.gd.seen) + chance.randrange(1, 12), chance, killed)
+                assert killed.wait(WAIT_S), process.poll()
+                process.wait(WAIT_S)
+                world.gd.on_request = None
+        world.hk_x509.grows_by = 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 1
+    loaded = settings.load(path)
+    store = Store.open(loaded.state, main.load_keys(loaded).witness.vkey.encode(), 1_000_000)
+    forks = [kept for kept in store.alerts() if kept.alert.code == "fork"]
+    assert [kept.alert.subject for kept in forks] == [honest.origin]
+    [evidence] = store.evidence(honest.origin)
+    assert forks[0].alert.detail == {"evidence": evidence.id.hex()}
+    found = [each for each in told(file) if each["code"] == "fork"]
+    assert found
+    assert {(each["key"], each["raised_ms"]) for each in found} == {(forks[0].alert.key, forks[0].raised_ms)}
+    verified = store.verified(world.hk_x509.origin)
+    assert verified is not None
+    assert (verified.head.size, verified.head.root) == (world.hk_x509.size, world.hk_x509.root_at(verified.head.size))
+    lost = {delivery.channel for delivery in store.undelivered(["file", "dead"])}
+    assert lost == {"dead"}
+    store.close()
+
+    listed = call("alerts", "list", "--settings", str(path)).stdout
+    assert "ALERT proven critical: gd.example/x509: signed two heads" in listed
+    assert "channel dead: " in call("status", "--settings", str(path)).stdout
+    key = forks[0].alert.key
+    assert call("alerts", "acknowledge", key, "--by", "Ms Chan", "--settings", str(path)).returncode == 0
+    assert "acknowledged by Ms Chan" in call("alerts", "list", "--all", "--settings", str(path)).stdout
+    assert call("alerts", "acknowledge", "no such", "--by", "Ms Chan", "--settings", str(path)).returncode == 3
+
+
+def test_a_channel_can_be_tried(tmp_path: Path, world: World) -> None:
+    file = tmp_path / "told"
+    extra = channel("file", sys.executable, "-c", TELL, str(file)) + channel("dead", "/nowhere")
+    path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"}, extra)
+    assert call("alerts", "test", "file", "--settings", str(path)).stdout == "channel file: told\n"
+    assert [each["code"] for each in told(file)] == ["test"]
+    assert call("alerts", "test", "dead", "--settings", str(path)).returncode == 2
+    assert "no channel is called" in call("alerts", "test", "other", "--settings", str(path)).stderr

@@ -13,6 +13,7 @@ from log.formats.note import KeyType, VKey
 from log.formats.policy import Policy
 from log.formats.text import b64encode
 from monitor import main, settings
+from monitor.alert import Class
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
 from tests.monitor.test_carrier import frozen, healthy, monitors
@@ -173,12 +174,21 @@ async def test_a_log_that_is_closed_is_followed_to_its_end_and_no_further(
     verified = monitor.store.verified(followed.origin)
     assert verified is not None
     assert verified.head.size == 25
-    followed.add(1)
-    await followed.sign()
+    world.time_ms += 10_000
+    await followed.sign()  # a heartbeat, as of any closed log
     world.hk.seen.clear()
     await healthy(monitor)
-    assert not [each for each in world.hk.seen if "/x509/" in each]
+    assert {each for each in world.hk.seen if "/x509/" in each} == {"GET /x509/checkpoint"}
     assert followed.origin in {parse_signed(raw)[1].origin for raw in world.hk.pushes[-1].own}, "its guard speaks of it"
+
+    followed.add(1)
+    await followed.sign()
+    for _ in range(2):
+        _, findings = await monitor.once()
+        assert (Outcome.UNVERIFIED, "after-final") in [(each.outcome, each.code) for each in findings]
+    assert followed.note in monitor.store.raw_notes(followed.origin), "refused, and kept"
+    assert [kept.alert.cls for kept in monitor.store.alerts(lasting=True)] == [Class.SUSPECTED]
+    assert {size for size, _ in monitor.cosigned(followed)} == {20, 25}
 
 
 async def test_the_keys_of_a_log_are_those_of_governance(monitor: Monitor, world: GovernedWorld) -> None:

@@ -514,7 +514,7 @@ async def test_findings_are_told_as_structured_lines(monitor: Monitor, capsys: p
     monitor.world.hk_x509.fault = Fault.GARBAGE
     await monitor.once()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {"event": "finding", "class": "unverified", "code": "checkpoint", "subject": "hk.example/x509"}.items() <= (
+    assert {"event": "finding", "class": "suspected", "code": "checkpoint", "subject": "hk.example/x509"}.items() <= (
         lines[0].items()
     )
 

@@ -6,6 +6,11 @@ import pytest
 
 from log.errors import SettingsError
 from monitor import main, pinned, settings
+from monitor.alert import Class, Route
+from monitor.channels.command import Command
+from monitor.channels.lines import Lines
+from monitor.channels.mail import Mail
+from monitor.channels.webhook import Webhook
 from monitor.limits import Limits
 from tests.support.lying_log import World
 
@@ -116,3 +121,55 @@ def test_an_x509_log_needs_both_keys(path: Path) -> None:
 
 def test_every_limit_is_positive_and_has_a_name_in_the_settings(path: Path) -> None:
     assert settings.load(path).bounds() == Limits()
+
+
+# --- channels -----------------------------------------------------------------------------------------------------
+
+HOOK = '[[channels]]\nname = "a"\nkind = "webhook"\nurl = "https://pager.example/x"\nsecret = "a.secret"\n'
+MAIL = '[[channels]]\nname = "b"\nkind = "smtp"\nhost = "mail.example"\nsender = "m@x.example"\nto = ["o@x.example"]\n'
+LINES = '[[channels]]\nname = "c"\nkind = "stdout"\nleast = "error"\nclasses = ["proven", "own"]\n'
+COMMAND = '[[channels]]\nname = "d"\nkind = "command"\ncommand = ["/bin/true"]\n'
+
+
+def with_channels(path: Path, text: str) -> Path:
+    path.write_text(path.read_text().replace("[[nodes]]", f"{text}[[nodes]]", 1))
+    return path
+
+
+async def test_each_channel_is_made_as_it_is_named(path: Path) -> None:
+    loaded = settings.load(with_channels(path, HOOK + MAIL + LINES + COMMAND))
+    (path.parent / "a.secret").write_text("s3cret\n")
+    (path.parent / "a.secret").chmod(0o600)
+    async with main.http_client(Limits()) as client:
+        made = main.channels_of(loaded, client)
+    assert [(each.name, type(each)) for each in made] == [("a", Webhook), ("b", Mail), ("c", Lines), ("d", Command)]
+    assert [route.channel for route in main.routes_of(loaded)] == ["a", "b", "c", "d"]
+    assert main.routes_of(loaded)[2] == Route("c", frozenset({Class.PROVEN, Class.OWN}), "error")
+
+
+async def test_a_secret_that_others_can_read_is_none(path: Path) -> None:
+    loaded = settings.load(with_channels(path, HOOK))
+    (path.parent / "a.secret").write_text("s3cret\n")
+    (path.parent / "a.secret").chmod(0o644)
+    async with main.http_client(Limits()) as client:
+        with pytest.raises(SettingsError, match="chmod 600"):
+            main.channels_of(loaded, client)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOOK + HOOK,
+        LINES.replace("stdout", "pigeon"),
+        LINES.replace("proven", "sure"),
+        LINES.replace('"error"', '"loud"'),
+        COMMAND.replace('["/bin/true"]', '"/bin/true"'),
+        COMMAND.replace('["/bin/true"]', "[]"),
+        MAIL.replace("o@x.example", "o@x.example>, <p@x.example"),
+        HOOK.replace("https:", "file:"),
+        LINES + 'url = "http://x/"\n',
+    ],
+)
+def test_a_channel_that_makes_no_sense_is_an_error(path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match="channels"):
+        settings.load(with_channels(path, text))

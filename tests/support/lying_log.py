@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
@@ -39,10 +40,13 @@ from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
 from tests.support.grease import greased
 
+HEARTBEAT_MS = 10_000  # an unchanged head is signed anew after this time
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Listen = Callable[[], tuple[socket.socket, str]]  # a bound socket, and its URL
 
 
 class Fault(Enum):
@@ -105,6 +109,7 @@ class LyingLog:
         self.handed: list[bytes] = []  # every note that came to add-cosignatures
         self.refused: list[str] = []  # why add-cosignatures said no
         self.fault: Fault | None = None
+        self.frozen = False  # whether the head is left as it is, however old it gets
         self.grows_by = 0  # entries that every request for the checkpoint adds
         self.grease = 0  # lines on every head that is served, unknown ones among them; 0 for none of those
         self._served = 0
@@ -181,6 +186,8 @@ class LyingLog:
             case ["checkpoint"]:
                 if self.grows_by:
                     self.add(self.grows_by)
+                    await self.sign()
+                elif not self.frozen and self.fault is None and self._clock() - self._time_ms >= HEARTBEAT_MS:
                     await self.sign()
                 return self._greased(self._checkpoint())
             case ["checkpoint", "witnessed"]:
@@ -329,6 +336,7 @@ class LyingNode:
             await silence(scope)
         status, kind, answer = await self._answer(scope["method"], scope["path"], body)
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(answer))]
+        headers.append((b"date", formatdate(self.witness.clock() / 1000, usegmt=True).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
@@ -460,14 +468,17 @@ class World:
 
 
 @contextmanager
-def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
-    """Serve nodes on real sockets, in a thread with a loop of its own; yield their URLs by name."""
+def served(nodes: Sequence[LyingNode], listen: Mapping[str, Listen] | None = None) -> Iterator[dict[str, str]]:
+    """Serve nodes on real sockets, in a thread with a loop of its own; yield their URLs by name.
+
+    `listen` gives the socket of a node, and its URL, by the node's name.
+    """
     servers, threads, urls = [], [], {}
     for node in nodes:
-        sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))
-        urls[node.name] = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        config = uvicorn.Config(node, log_config=None, lifespan="off", ws="none", timeout_graceful_shutdown=1)
+        sock, urls[node.name] = (listen or {}).get(node.name, _listen)()
+        config = uvicorn.Config(
+            node, log_config=None, lifespan="off", ws="none", date_header=False, timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True)
         thread.start()
@@ -482,3 +493,9 @@ def served(nodes: Sequence[LyingNode]) -> Iterator[dict[str, str]]:
             server.should_exit = True
         for thread in threads:
             thread.join(5)
+
+
+def _listen() -> tuple[socket.socket, str]:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock, f"http://127.0.0.1:{sock.getsockname()[1]}"

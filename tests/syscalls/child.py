@@ -27,7 +27,7 @@ from log import state
 from log.cli.codes import EXIT_SETTINGS
 from log.client.audit import audit, audit_index
 from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
-from log.evidence.heads import Head
+from log.evidence.heads import Head, Kind
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import FAMILIES
 from log.formats.note import KeyType
@@ -45,7 +45,8 @@ from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore, Index, Swap
 from log.storage.leveldb import LevelData
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
-from monitor.store import KeptAction, Store
+from monitor.alert import Alert, Class, Route
+from monitor.store import CONVICTED, SENT, Evidence, KeptAction, Store
 from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
 from tests.support.side import PEER, PEER_SIGNERS, WITNESS, Side
 
@@ -252,8 +253,9 @@ class Run:
         self.store = Store.open(self.folder / STATE, STATE_KEY, 1_000, self.fold_swaps)
 
     async def state_write(self, first: int, count: int) -> None:
-        """Write what a round writes of a head, and an action; each is a promise once it has returned."""
+        """Write what a round writes of a head, an action, evidence, alert; each is a promise once it has returned."""
         assert self.store is not None
+        self.store.routes = (Route("pager"),)
         for number in range(first, first + count):
             head, before = _seen(number), _seen(number - 1)
             self.store.observe(head, "log", number)
@@ -265,6 +267,13 @@ class Run:
             action = KeptAction(head.root, "hk", number, head.note, head.raw, "o")
             self.store.keep_actions(b"genesis", [action], (), number)
             self.say(kept=["action", number])
+            alert = Alert(f"fork {number}", Class.PROVEN, "critical", "o", "fork", "two heads")
+            proof = Evidence(head.root, Kind.ROLLBACK, "o", b"{}", number)
+            self.store.convict(proof, head, CONVICTED, 1_000, [alert])
+            self.say(kept=["proven", number])
+            for delivery in self.store.due("pager", number, 1_000, 1_000):
+                self.store.keep_delivery(delivery, SENT, number)
+            self.say(kept=["told", number])
 
     async def state_check(self, kept: list[list[Any]]) -> None:
         """All that was promised is there, and nothing that was not written: then tell where to go on."""
@@ -275,11 +284,21 @@ class Run:
             "verified": 0 if verified is None else verified.head.size,
             "cosigned": 0 if witness is None else witness[0],
             "action": len(self.store.actions(b"genesis")),
+            "proven": len(self.store.evidence("o")),
+            "told": 0,
         }
+        alerts = self.store.alerts(lasting=True)
+        assert len(alerts) == last["proven"], "evidence and its alert are one"
+        waiting = {each.kept.seq for each in self.store.due("pager", 1_000, 1_000, 1_000)}
+        last["told"] = len([each for each in alerts if each.seq not in waiting])
+        assert waiting <= {each.seq for each in alerts}
         assert self.store.raw_notes("o") == [_seen(number).raw for number in range(1, last["observed"] + 1)]
         for what, number in kept:
             assert last[what] >= number, f"{what} {number} was promised; the last one is {last[what]}"
-        assert last["observed"] >= last["verified"] >= last["cosigned"] >= last["action"] >= last["observed"] - 1
+        assert (
+            last["observed"] >= last["verified"] >= last["cosigned"] >= last["action"] >= last["proven"] >= last["told"]
+        )
+        assert last["told"] >= last["observed"] - 1
         assert verified is None or verified.frontier == b"%d" % verified.head.size
         self.say(last=last)
 

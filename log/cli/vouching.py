@@ -1,0 +1,27 @@
+"""In words: who stands behind a head, since when, and who does not (design.md §3, two published heads).
+
+During a partition that is all that a relying party has to go by: one side's word of today, or both sides' of before.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+
+def who(
+    origin: str, size: int, signed_ms: int | None, witnesses: Sequence[tuple[str, int]], missing: Sequence[str]
+) -> str:
+    """Say which side signed a head and which vouch for it, each with its time; times in ms."""
+    signed = f"the head of size {size} is signed by {origin}{_at(signed_ms)}"
+    names = ", ".join(f"{name}{_at(ms)}" for name, ms in witnesses)
+    vouched = f"vouched for by {names}" if names else "vouched for by no witness"
+    absent = ", ".join(missing)
+    return f"{signed}, {vouched}" + (f", not by {absent}" if absent else "")
+
+
+def date(time_ms: int) -> str:
+    """Return a moment for people, to the second, in UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
+
+
+def _at(time_ms: int | None) -> str:
+    return f" at {date(time_ms)}" if time_ms else ""

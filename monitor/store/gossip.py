@@ -1,0 +1,61 @@
+"""What is exchanged with other monitors: our chain of observations, how far we read theirs, what evidence they have."""
+
+from log.evidence.heads import Kind
+from monitor.observation import Observation
+from monitor.store.database import Database
+from monitor.store.heads import Evidence
+
+_COLUMNS = "seq, origin, source, received_ms, raw, previous, hash"
+
+
+class GossipRows(Database):
+    """The rows about other monitors."""
+
+    def observations(self, after: int, rows: int, max_bytes: int) -> list[Observation]:
+        """Return the observations that follow `after`, at most so many and, but for the first, of so many raw bytes."""
+        page: list[Observation] = []
+        with self._reading() as database:
+            query = f"SELECT {_COLUMNS} FROM observation WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our words
+            for row in database.execute(query, (after, rows)):
+                max_bytes -= len(row[4])
+                if page and max_bytes < 0:
+                    break
+                page.append(Observation(*row))
+        return page
+
+    def link(self, seq: int | None = None) -> tuple[int, bytes] | None:
+        """Return (seq, hash) of one observation, of the newest by default; None when there is none."""
+        with self._reading() as database:
+            where = "ORDER BY seq DESC LIMIT 1" if seq is None else "WHERE seq = ?"
+            query = f"SELECT seq, hash FROM observation {where}"  # noqa: S608 - our own words
+            row: tuple[int, bytes] | None = database.execute(query, () if seq is None else (seq,)).fetchone()
+            return row
+
+    def read_of(self, peer: str) -> tuple[int, bytes] | None:
+        """Return (seq, hash) up to which a peer's chain was read, or None."""
+        with self._reading() as database:
+            row: tuple[int, bytes] | None = database.execute(
+                "SELECT seq, hash FROM peer WHERE vkey = ?", (peer,)
+            ).fetchone()
+            return row
+
+    def keep_read(self, peer: str, seq: int, hash_: bytes) -> None:
+        """Keep how far a peer's chain was read."""
+        with self._transaction() as database:
+            database.execute("INSERT OR REPLACE INTO peer VALUES (?, ?, ?)", (peer, seq, hash_))
+
+    def unrelayed(self, peer: str, limit: int) -> list[Evidence]:
+        """Return evidence that a peer was not given by us, oldest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT id, kind, origin, object, found_ms FROM evidence WHERE NOT EXISTS"
+                " (SELECT 1 FROM relayed WHERE relayed.id = evidence.id AND relayed.vkey = ?)"
+                " ORDER BY found_ms, id LIMIT ?",
+                (peer, limit),
+            )
+            return [Evidence(row[0], Kind(row[1]), row[2], row[3], row[4]) for row in rows]
+
+    def keep_relayed(self, peer: str, evidence: bytes) -> None:
+        """Keep that a peer has it: from us, or we from him."""
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO relayed VALUES (?, ?)", (peer, evidence))

@@ -1,0 +1,6 @@
+"""What a monitor serves: one FastAPI application out of routers, each of which calls objects that live elsewhere.
+
+app     the routers in one application; bounds, errors
+serve   uvicorn in the loop of the monitor
+gossip  observations, evidence, what we cosigned last
+"""

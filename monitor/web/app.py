@@ -1,0 +1,71 @@
+"""The routers in one application: bodies are bounded, errors are two lines of text as a node's are.
+
+Status texts and reasons: `Forbidden\nthe keys of … are not pinned here\n` (contract.md, "Answers of add-chain").
+"""
+
+from collections.abc import Iterable
+from http import HTTPStatus
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from log.errors import LogError, Malformed, NotFound, StorageError, TooLarge, VerificationError
+
+TEXT = "text/plain; charset=utf-8"
+
+
+def make_app(routers: Iterable[APIRouter]) -> FastAPI:
+    """Return the application. No page of documentation: `/openapi.json` says what there is."""
+    app = FastAPI(title="Twinlog monitor", docs_url=None, redoc_url=None, redirect_slashes=False)
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(LogError, _ours)
+    return app
+
+
+async def body(request: Request, limit: int) -> bytes:
+    """Return the body of a request; `TooLarge` as soon as it is over `limit` bytes."""
+    found = bytearray()
+    async for part in request.stream():
+        found += part
+        if len(found) > limit:
+            raise TooLarge(f"a body of over {limit} bytes")
+    return bytes(found)
+
+
+def answer(status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+    """Return an error: the text of its status, then the reason."""
+    return Response(f"{HTTPStatus(status).phrase}\n{reason}\n", status, headers, TEXT)
+
+
+def _status(error: LogError) -> int:
+    match error:
+        case TooLarge():
+            return 413
+        case VerificationError():
+            return 403
+        case Malformed():
+            return 400
+        case NotFound():
+            return 404
+        case StorageError():
+            return 503
+    return 500
+
+
+async def _ours(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, LogError)  # noqa: S101 - by registration
+    return answer(_status(error), str(error))
+
+
+async def _invalid(_request: Request, _error: Exception) -> Response:
+    return answer(400, "a parameter that cannot be read")
+
+
+async def _unknown(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - by registration
+    reason = "nothing is at this path" if error.status_code == 404 else "not with this method"
+    return answer(error.status_code, reason, dict(error.headers or {}))

@@ -1,0 +1,371 @@
+"""Misfortune, row by row (monitoring.md §5.5): heads that are old or of the future, partitions, clocks, old states."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from log.client.witness import Answer
+from log.crypto.notes import NoteSigner
+from log.formats.note import Note
+from log.formats.policy import Policy
+from monitor import main, settings
+from monitor.alert import Class
+from monitor.clock import Clock
+from monitor.limits import Limits
+from monitor.outcome import Finding, Outcome
+from monitor.store import KeptAlert, Store
+from tests.monitor.conftest import Monitor
+from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
+
+HOUR_MS = 3_600_000
+
+
+async def grow(followed: LyingLog, count: int = 7) -> None:
+    followed.add(count)
+    await followed.sign()
+
+
+async def rounds(monitor: Monitor, count: int, step_ms: int = 1_000) -> list[Finding]:
+    """Do some rounds, each so much later than the one before; return what the last one found."""
+    findings: list[Finding] = []
+    for _ in range(count):
+        monitor.world.time_ms += step_ms - 1_000
+        _, findings = await monitor.once()
+    return findings
+
+
+def lasting(monitor: Monitor) -> dict[str, Class]:
+    assert monitor.store is not None
+    return {kept.alert.code: kept.alert.cls for kept in monitor.store.alerts(lasting=True)}
+
+
+def raised(monitor: Monitor) -> list[KeptAlert]:
+    assert monitor.store is not None
+    return monitor.store.alerts()
+
+
+async def well(monitor: Monitor) -> None:
+    assert await rounds(monitor, 1) == []
+    assert lasting(monitor) == {}
+
+
+# --- heads that are old, smaller, or of the future ----------------------------------------------------------------
+
+
+async def test_a_frozen_head_is_slow_after_one_minute_and_old_after_two(monitor: Monitor) -> None:
+    await well(monitor)
+    followed = monitor.world.hk_x509
+    followed.frozen = True
+    assert await rounds(monitor, 1, 59_000) == []
+    [slow] = await rounds(monitor, 1, 3_000)
+    assert (slow.code, slow.subject, slow.outcome) == ("head-slow", followed.origin, Outcome.UNREACHED)
+    assert lasting(monitor) == {"head-slow": Class.OPERATIONAL}
+    await rounds(monitor, 1, 60_000)
+    await rounds(monitor, 3)
+    assert lasting(monitor) == {"head-old": Class.OPERATIONAL}
+    assert len(raised(monitor)) == 2
+    followed.frozen = False
+    await well(monitor)
+
+
+async def test_a_stale_replica_is_no_alarm_before_a_minute_has_passed(monitor: Monitor) -> None:
+    followed = monitor.world.hk_x509
+    followed.remember()
+    await grow(followed)
+    await well(monitor)
+    followed.fault = Fault.OLD_HEAD
+    [finding] = await rounds(monitor, 5, 10_000)
+    assert finding.code == "stale"
+    assert raised(monitor) == []
+    await rounds(monitor, 3, 10_000)
+    assert lasting(monitor) == {"stale": Class.OPERATIONAL}
+    followed.fault = None
+    await well(monitor)
+    assert len(raised(monitor)) == 1
+
+
+@pytest.mark.parametrize("ahead_ms", [200_000, 40 * 24 * HOUR_MS])
+async def test_a_head_of_the_future_is_consistent_and_not_fresh(monitor: Monitor, ahead_ms: int) -> None:
+    await well(monitor)
+    followed = monitor.world.hk_x509
+    followed.add(7)
+    followed.frozen = True
+    await followed.sign(time_ms=monitor.world.time_ms + 1_000 + ahead_ms)
+    [finding] = await rounds(monitor, 1)
+    assert (finding.code, finding.outcome) == ("future-head", Outcome.UNVERIFIED)
+    assert monitor.cosigned(followed)[-1][0] == followed.size, "its tree is as true as any"
+    assert lasting(monitor) == {"future-head": Class.SUSPECTED}
+    await followed.sign(time_ms=monitor.world.time_ms)
+    await well(monitor)
+    assert len(raised(monitor)) == 1
+
+
+async def test_a_head_whose_signature_does_not_verify_is_an_alarm_the_third_time(monitor: Monitor) -> None:
+    await well(monitor)
+    followed = monitor.world.hk_x509
+    await grow(followed)
+    followed.fault = Fault.BAD_LINE
+    for alarms in (0, 0, 1, 1):
+        await rounds(monitor, 1)
+        assert len(raised(monitor)) == alarms
+    assert lasting(monitor) == {"checkpoint": Class.SUSPECTED}
+    followed.fault = None
+    await well(monitor)
+
+
+# --- a proven lie -------------------------------------------------------------------------------------------------
+
+
+async def test_a_fork_is_told_once_however_often_we_restart_and_until_somebody_has_seen_it(monitor: Monitor) -> None:
+    await well(monitor)
+    honest = monitor.world.hk_x509
+    await grow(honest)
+    await well(monitor)
+    forked = await honest.branch(honest.size - 1, 1)
+    monitor.world.hk.logs["x509"] = forked
+    for _ in range(3):
+        await monitor.once()
+    [kept] = raised(monitor)
+    assert (kept.alert.cls, kept.alert.severity, kept.alert.code) == (Class.PROVEN, "critical", "fork")
+    assert monitor.store is not None
+    [evidence] = monitor.store.evidence(honest.origin)
+    assert kept.alert.detail == {"evidence": evidence.id.hex()}
+    monitor.world.hk.logs["x509"] = honest
+    honest._time_ms = forked._time_ms
+    await grow(honest)
+    await rounds(monitor, 1)
+    assert lasting(monitor) == {"fork": Class.PROVEN}
+    assert monitor.store.acknowledge(kept.alert.key, "Ms Chan", 1)
+    await well(monitor)
+
+
+@pytest.mark.parametrize("name", ["monitor.ledger.contradiction", "monitor.store.Store.convict"])
+async def test_a_crash_after_a_head_was_kept_still_ends_in_evidence_and_an_alert(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The log was set back once, and never again: no later head contradicts that one, only what was kept can tell."""
+    honest = monitor.world.hk_x509
+    await well(monitor)
+    await grow(honest)
+    await well(monitor)
+    back = await honest.branch(300, 0)
+    monitor.world.hk.logs["x509"] = back
+
+    class Crash(BaseException):
+        pass
+
+    def crash(*_: object) -> object:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(name, crash)
+        with pytest.raises(Crash):
+            await monitor.once()
+    monitor.world.hk.logs["x509"] = honest
+    honest._time_ms = back._time_ms
+    await grow(honest)
+    outcome, _ = await monitor.once()
+    assert outcome is Outcome.PROVEN
+    assert lasting(monitor) == {"fork": Class.PROVEN}
+    assert len(raised(monitor)) == 1
+    await rounds(monitor, 1)
+    assert len(raised(monitor)) == 1
+
+
+async def test_evidence_is_never_without_its_alert(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    await well(monitor)
+    honest = monitor.world.hk_x509
+    forked = await honest.branch(honest.size - 1, 1)
+    monitor.world.hk.logs["x509"] = forked
+
+    class Crash(BaseException):
+        pass
+
+    def crash(*_: object) -> object:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr("monitor.store.Store.raise_alerts", crash)
+        with pytest.raises(Crash):
+            await monitor.once()
+    monitor.stop()
+    monitor.start()
+    assert monitor.store is not None
+    assert monitor.store.evidence(honest.origin) == [], "neither was written"
+    await monitor.once()
+    assert len(monitor.store.evidence(honest.origin)) == len(raised(monitor)) == 1
+
+
+# --- partitions ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_silent_witness_is_operational_then_degraded_and_what_it_missed_is_audited_again(
+    monitor: Monitor, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await well(monitor)
+    world, followed = monitor.world, monitor.world.hk_x509
+    at = followed.size
+    monkeypatch.setattr(LyingWitness, "add_checkpoint", _refuse)
+    await rounds(monitor, 3)
+    assert set(lasting(monitor).values()) == {Class.OPERATIONAL}
+    for _ in range(7):
+        await grow(followed, 40)
+        await rounds(monitor, 1, 100_000)
+    assert lasting(monitor)["not-cross-witnessed"] is Class.DEGRADED
+    subjects = [kept for kept in raised(monitor) if kept.alert.code == "not-cross-witnessed"]
+    assert {kept.alert.subject for kept in subjects} == {each.origin for each in world.logs}
+    assert all("witness since 2027-01-15 08:00:0" in kept.alert.text for kept in subjects)
+
+    monkeypatch.undo()
+    world.hk.seen.clear()
+    caplog.set_level("INFO", "monitor")
+    await well(monitor)
+    tiles = [each for each in world.hk.seen if "/x509/tile/data/" in each]
+    assert tiles == ["GET /x509/tile/data/001", f"GET /x509/tile/data/002.p/{followed.size - 512}"]
+    fields = [record.__dict__["fields"] for record in caplog.records if "fields" in record.__dict__]
+    audited = [each for each in fields if each["event"] == "audited-again" and each["subject"] == followed.origin]
+    assert [(each["from"], each["to"]) for each in audited] == [(at, followed.size)]
+
+
+async def _refuse(_: LyingWitness, raw: bytes) -> Answer:
+    return Answer(503, b"Service Unavailable\n", "text/plain")
+
+
+async def test_a_log_that_no_longer_serves_what_it_served_in_a_partition_is_found_out(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await well(monitor)
+    followed = monitor.world.hk_x509
+    monkeypatch.setattr(LyingWitness, "add_checkpoint", _refuse)
+    await grow(followed, 40)
+    await rounds(monitor, 1)
+    await rounds(monitor, 1, 700_000)
+    other = await followed.branch(followed.size - 40, 40)
+    followed.rows = other.rows  # the entries of the partition are others now; head and hash tiles as before
+    monkeypatch.undo()
+    findings = await rounds(monitor, 1)
+    assert [(each.code, each.outcome) for each in findings] == [("data", Outcome.UNVERIFIED)]
+    assert "audited again" in findings[0].text
+
+
+async def test_a_silent_side_is_silent_and_the_other_goes_on(monitor: Monitor) -> None:
+    await well(monitor)
+    monitor.world.gd.fault = Fault.SILENT
+    await rounds(monitor, 3)
+    codes = lasting(monitor)
+    assert set(codes.values()) == {Class.OPERATIONAL}
+    assert {"silent", "witness-silent", "guard"} <= codes.keys()
+    monitor.world.gd.fault = None
+    await well(monitor)
+
+
+# --- keys of witnesses ----------------------------------------------------------------------------------------
+
+
+async def test_a_witness_that_rotates_its_key_is_heard_by_both_until_the_date(monitor: Monitor) -> None:
+    """The settings name a new key; the witness goes on with the old one."""
+    await well(monitor)
+    world, followed = monitor.world, monitor.world.hk_x509
+    old = world.gd.witness.signer
+    new = NoteSigner.make(old.vkey.name, old.vkey.type, ed25519("witness gd, new"))
+    text = monitor.path.read_text().replace(
+        f'vkey = "{old.vkey.encode()}"',
+        f'vkey = "{new.vkey.encode()}"\nretiring = "{old.vkey.encode()}"\nuntil = 2027-01-15T08:10:00Z',
+    )
+    monitor.path.write_text(text)
+    await grow(followed)
+    await well(monitor)
+    assert followed.witnessed is not None, "the log's policy still names the old key"
+
+    world.time_ms += 600_000
+    await grow(followed)
+    codes = {each.code for each in await rounds(monitor, 3) if each.subject == followed.origin}
+    assert "retired-key" in codes
+    assert lasting(monitor)["retired-key"] is Class.OPERATIONAL
+
+    world.gd.witness.signer = new
+    names = [path for path in monitor.path.parent.glob("*.policy") if path.name.startswith("hk-")]
+    for path in names:
+        path.write_text(path.read_text().replace(old.vkey.encode(), new.vkey.encode()))
+    for each in (followed, world.hk_governance):
+        each.policy = Policy.parse((monitor.path.parent / f"hk-{each.name}.policy").read_bytes())
+        await grow(each)
+    await rounds(monitor, 2)
+    await well(monitor)
+
+
+# --- clocks -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump_ms", [HOUR_MS, -HOUR_MS, 8 * HOUR_MS])
+async def test_no_verdict_rests_on_a_clock_that_jumped(monitor: Monitor, jump_ms: int) -> None:
+    """Only our own clock jumps: the world's goes on."""
+    off_ms = [0]
+    loaded = settings.load(monitor.path)
+    world = monitor.world
+
+    def start() -> object:
+        signing = main.load_keys(loaded)
+        monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
+        wall: Callable[[], int] = lambda: world.time_ms + off_ms[0]  # noqa: E731
+        monotonic: Callable[[], float] = lambda: world.time_ms / 1000  # noqa: E731
+        monitor.rounds = main.assemble(loaded, signing, monitor.store, monitor.client, wall, monotonic).rounds
+        return monitor.rounds
+
+    monitor.start = start  # type: ignore[method-assign, assignment]
+    await monitor.once()
+    off_ms[0] = jump_ms
+    for _ in range(40):  # far beyond the time in which a clock settles: the witnesses' times speak against it
+        _, findings = await monitor.once()
+        codes = {each.code for each in findings}
+        assert not codes & {"head-old", "head-slow", "future-head", "witness-lags", "not-cross-witnessed"}
+        world.time_ms += 4_000
+    assert {(each.outcome, each.code) for each in findings} == {(Outcome.OWN, "clock")}
+    assert lasting(monitor) == {"clock": Class.OWN}
+    assert len(raised(monitor)) == 1
+    off_ms[0] = 0
+    await rounds(monitor, 20, 4_000)
+
+
+# --- our own state --------------------------------------------------------------------------------------------
+
+
+async def test_a_state_that_was_set_back_is_noticed_also_when_only_a_witness_shows_our_line(
+    monitor: Monitor, tmp_path: Path
+) -> None:
+    await well(monitor)
+    monitor.stop()
+    state = settings.load(monitor.path).state
+    shutil.copytree(state.parent, tmp_path / "backup")
+    followed, witness = monitor.world.hk_x509, monitor.world.gd.witness
+    await grow(followed)
+    await well(monitor)
+    assert followed.witnessed is not None
+    note, shown = Note.parse(followed.witnessed), Note.parse(witness.state[followed.origin])
+    ours = [line for line in note.signatures if monitor.key.owns(line)]
+    witness.state[followed.origin] = shown.with_signatures([*shown.signatures, *ours]).encode()
+    followed.witnessed = None
+    followed.remember()
+    size = followed.size
+    monitor.stop()
+    shutil.rmtree(state.parent)
+    shutil.copytree(tmp_path / "backup", state.parent)
+
+    await grow(followed, 1)
+    followed.rows, followed.leaves = followed.rows[:300], followed.leaves[:300]  # and the log shows less
+    cosigned = len(monitor.cosigned(followed))
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.OWN
+    [restored] = [each for each in findings if each.code == "restored"]
+    assert (restored.subject, f"size {size}" in restored.text) == (followed.origin, True)
+    assert len(monitor.cosigned(followed)) == cosigned, "nothing is signed before its entries lead there"
+    assert lasting(monitor)["restored"] is Class.OWN
+
+
+def test_limits_of_time_are_in_order() -> None:
+    limits = Limits()
+    assert limits.head_warn_s < limits.head_alarm_s
+    assert limits.lag_s < limits.degraded_s
+    assert Clock(limits, lambda: 0, lambda: 0.0).trusted()
