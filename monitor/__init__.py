@@ -24,6 +24,7 @@ In reading order:
     governed     governance actions that count, and what holds by them
     gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
+    checked      entries read again and verified against a root
     judging      verified entries judged, from a position of its own
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted
@@ -32,6 +33,7 @@ In reading order:
     channels     ways to tell people, one file a kind
     outbox       every alert to every channel that takes it
     rounds       who is looked at when
+    board        what the page says, as plain values
     status       the state in plain sentences
     export       evidence as a file to hand on
     settings     the TOML file

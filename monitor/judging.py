@@ -21,7 +21,7 @@ from log.formats.event import Entry
 from log.formats.family import EVENTS, X509, Family
 from log.formats.logged_event import EVENT_ENTRIES, LoggedEvent
 from log.formats.tile_leaf import TileLeaf
-from monitor.alert import Alert
+from monitor.alert import Alert, Class
 from monitor.limits import Limits
 from monitor.loops import Stop, pause
 from monitor.rules import indexed
@@ -34,6 +34,7 @@ from monitor.store.judged import Looked, Position
 logger = logging.getLogger("monitor")
 
 JUDGED = (X509, EVENTS)  # families
+UNREADABLE = "watchlist-unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Judging:
         self._now_ms = now_ms
         self._issuers: OrderedDict[bytes, bytes] = OrderedDict()  # certificates by SHA-256, the least used first
         self._told: set[str] = set()
+        self._trouble = ""
 
     async def run(self, sources: Callable[[], Iterable[Source]], stop: Stop) -> None:
         """Judge what there is, again and again. Raises only what ends a monitor."""
@@ -89,7 +91,7 @@ class Judging:
         more = False
         for source in sources:
             try:
-                more |= await self.step(source)
+                more = await self.step(source) or more
             except StorageError:
                 raise
             except LogError as e:
@@ -151,6 +153,7 @@ class Judging:
 
     def _judge(self, origin: str, start: int, rows: Sequence[bytes], known: dict[bytes, bytes]) -> list[_Judged]:
         watchlist, found = self._watchlist(), []
+        self._trouble = watchlist.trouble
         for index, row in enumerate(rows, start):
             try:
                 case = of_row(row, origin, known, self._lists, self._engine.limits)
@@ -170,6 +173,11 @@ class Judging:
                     index.settle(each.case.certificate.fingerprint)
                 alerts += self._new(index, [self._engine.finding(hit, each.case) for hit in hits], now_ms)
                 alerts += [match.alert() for match in each.matches]
+            if self._trouble:
+                text = f"the watchlist is as it was before the settings were changed: {self._trouble}"
+                alerts.append(Alert(UNREADABLE, Class.OWN, "error", "watch", UNREADABLE, text))
+            else:
+                self._store.end_alerts([UNREADABLE], now_ms)
             self._store.raise_alerts([*alerts, *self._engine.alerts()], now_ms)
             index.advance(source.origin, self._position(source, end))
 

@@ -270,7 +270,9 @@ def fold_of(certificate: Certificate) -> bytes:
 
 def with_suspensions(newest: TrustList, then: TrustList) -> TrustList:
     """Return a list with what was suspended at another time: that has no dates of its own."""
-    return replace(newest, suspended_issuers=then.suspended_issuers, suspended_types=then.suspended_types)
+    changes = {"suspended_issuers": then.suspended_issuers, "suspended_types": then.suspended_types}
+    same = all(getattr(newest, name) == value for name, value in changes.items())
+    return newest if same else replace(newest, **changes)  # the same list keeps what it has looked up
 
 
 def status_of(statuses: Mapping[str, Status]) -> Status:

@@ -59,8 +59,10 @@ class Match:
 class WatchList:
     """All that is watched."""
 
-    def __init__(self, watched: tuple[Watched, ...] = ()) -> None:
+    def __init__(self, watched: tuple[Watched, ...] = (), trouble: str = "") -> None:
+        """`trouble` says why this is not what its file says now."""
         self.watched = watched
+        self.trouble = trouble
         self._suffixes = _by_value((each, suffix) for each in watched for suffix in each.suffixes)
         self._organisations = _by_value((each, name) for each in watched for name in each.organisations)
         self._keys = _by_value((each, key) for each in watched for key in each.keys)

@@ -27,6 +27,7 @@ class Monitor:
     limits: str = ""
     store: Store | None = None
     rounds: Rounds | None = None
+    assembled: main.Monitor | None = None
 
     @property
     def key(self) -> VKey:
@@ -36,7 +37,8 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock).rounds
+        self.assembled = main.assemble(loaded, signing, self.store, self.client, self.world.clock)
+        self.rounds = self.assembled.rounds
         return self.rounds
 
     def stop(self) -> None:

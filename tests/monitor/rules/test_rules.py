@@ -18,6 +18,7 @@ from monitor.rules.engine import BY_INDEX, BY_ITSELF, OF_EVENTS, Engine
 from monitor.rules.limits import Limits
 from tests.monitor.rules.cases import NOW_MS, SAMPLES, Sample, usual, world
 from tests.support import shared
+from tests.support.shared import CHECKOUT
 
 LIMITS = Limits.usual()
 
@@ -213,3 +214,10 @@ def _rsa() -> bytes:
 
 def _file() -> str:
     return files("monitor.rules").joinpath("limits.toml").read_text(encoding="utf-8")
+
+
+def test_the_table_is_documented() -> None:
+    text = (CHECKOUT / "monitor" / "README.md").read_text(encoding="utf-8")
+    for rule in table.RULES:
+        state = f"judged, {rule.sure.value}" if rule.sure else "not yet: "
+        assert f"| {rule.code} | {rule.severity} | {rule.title} | {state}" in text
