@@ -10,6 +10,7 @@ In reading order:
     judge        PURE: where a head stands against the one verified last (contradictions: `log.evidence`)
     rebuild      PURE: a tree grown from its entries
     logs         what is known of nodes, logs, witnesses, keys
+    rules        PURE: what certificates should not be, and who watches for which
     store        what is remembered; one SQLite database
     peer         bounded requests to others
     observation  PURE: what a monitor has seen, as a chain
@@ -28,6 +29,8 @@ In reading order:
     pollination  heads that relying parties bring
     gossip       what is exchanged with one other monitor
     carrier      those actions, from and to one governance log
+    checked      entries read again and verified against a root
+    judging      verified entries judged, from a position of its own
     roster       PURE: whom to follow, by settings and governance
     loops        work that goes on until it is no longer wanted
     timekeeper   our clock, watched
@@ -35,6 +38,7 @@ In reading order:
     channels     ways to tell people, one file a kind
     outbox       every alert to every channel that takes it
     rounds       who is looked at when
+    board        what the page says, as plain values
     status       the state in plain sentences
     export       evidence as a file to hand on
     settings     the TOML file

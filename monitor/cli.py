@@ -5,6 +5,7 @@ command 3 for what is wrong with our own state or settings.
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,11 @@ from monitor import export
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
+from monitor.board import as_json
 from monitor.freshness import date
 from monitor.outcome import Outcome
+from monitor.rules.engine import BY_ITSELF
+from monitor.rules.table import BY_CODE
 from monitor.store import Evidence, Store
 
 app = typer.Typer(
@@ -173,6 +177,62 @@ def export_evidence(
         places = [store.met(note) for note in export.notes(found)]
         out.write_bytes(export.bundle(found, [None if place is None else export.Met(*place) for place in places]))
         typer.echo(f"{out}: {found.kind.value} against {found.origin}")
+
+
+findings = typer.Typer(help="What rules have found in certificates and in their use.", no_args_is_help=True)
+app.add_typer(findings, name="findings")
+
+
+@findings.command("list")
+def list_findings(
+    settings: SettingsFile,
+    code: Annotated[str, typer.Option(help="Of this rule only.")] = "",
+    severity: Annotated[str, typer.Option(help="critical, high, medium or low only.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 100,
+) -> None:
+    """Print a line for each finding, newest first: its number, rule, severity, how sure it is, where, what."""
+    with _reading(settings) as store:
+        for kept in store.findings(code=code, severity=severity, limit=limit):
+            each = kept.finding
+            where = "" if each.place is None else f" {each.place.origin} {each.place.index}"
+            typer.echo(f"{kept.seq} {each.code} {each.severity} {each.cls.value}{where}: {each.text}")
+
+
+@findings.command("show")
+def show_finding(
+    number: Annotated[int, typer.Argument(help="Its number, as `list` prints it.")], settings: SettingsFile
+) -> None:
+    """Print one finding as JSON, with every place where the certificate stands."""
+    with _reading(settings) as store:
+        kept = store.finding(number)
+        if kept is None:
+            raise NotFound(f"no finding has the number {number}")
+        places = [
+            {"log": p.origin, "index": p.index, "logged_ms": p.time_ms} for p in store.sightings(kept.finding.about)
+        ]
+        typer.echo(json.dumps(as_json(kept) | {"sightings": places}, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def judge(
+    files: Annotated[list[Path], typer.Argument(help="Certificates, DER or PEM; each may be the issuer of others.")],
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="For trust lists and limits; without it no list is known.")
+    ] = None,
+) -> None:
+    """Judge certificates at hand, offline. Exit 1 when a rule fires, 3 for a file that cannot be read."""
+    with _own_errors():
+        fired = False
+        for name, hits in root.judge_files(files, None if settings is None else config.load(settings)):
+            for hit in hits:
+                fired = True
+                typer.echo(f"{name}: {hit.code} {hit.severity or BY_CODE[hit.code].severity}: {hit.text}")
+            if not hits:
+                typer.echo(f"{name}: nothing found by {JUDGED_ALONE}")
+        raise typer.Exit(1 if fired else 0)
+
+
+JUDGED_ALONE = ", ".join(BY_ITSELF)
 
 
 def main() -> None:

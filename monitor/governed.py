@@ -5,8 +5,9 @@ seq is signed twice is evidence (E9) from the moment at which both are here.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from log.certs.trustlist import TrustList
 from log.errors import StateRefused
 from log.evidence import actions
 from log.evidence import objects as evidence
@@ -18,6 +19,7 @@ from log.governance.ledger import Ledger
 from log.governance.timeline import Timeline
 from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome, alert_of
+from monitor.rules.case import with_suspensions
 from monitor.store import Evidence, KeptAction, Store
 
 Brought = tuple[Signed, bytes, str]  # an action, the proof that bears it, the origin of the log that the proof is of
@@ -76,6 +78,13 @@ class Governed:
         """Return what counts, and what holds by it now."""
         timeline = self._timeline
         return timeline.chains, timeline.at(self._now_ms())
+
+    def at(self, date_ms: int) -> Mapping[str, TrustList]:
+        """Return each side's trust list as it speaks of a date: the newest version, with what was suspended then."""
+        timeline = self._timeline
+        newest = timeline.at(self._now_ms()).trust_lists
+        then = timeline.at(date_ms).trust_lists
+        return {side: with_suspensions(each, then[side]) for side, each in newest.items()}
 
     async def take(self, brought: Sequence[Brought]) -> tuple[int, list[tuple[Signed, str]]]:
         """Keep of these what counts; return how many are new, and the others, each with the reason.

@@ -54,3 +54,8 @@ class Limits:
     pollination_heads: int = 64  # heads that it is answered with
     sender_rate: int = 5  # requests a second with feedback or pollination, of one address
     senders: int = 10_000  # addresses whose rate is remembered
+    judge_s: float = 1.0  # how often we look whether there are entries to judge
+    judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
+    judge_issuers: int = 4_096  # issuer certificates remembered while judging, about 1 kB each
+    use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)
+    page_rows: int = 100  # findings and alerts on one page

@@ -1,6 +1,7 @@
 """The composition root of the monitor: every object is made here, and nothing else makes one."""
 
 import asyncio
+import base64
 import json
 import logging
 import signal
@@ -29,8 +30,10 @@ from log.evidence.check import Pinned
 from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
+from log.merkle.hashing import EMPTY_ROOT
 from monitor import pinned
 from monitor.alert import Alert, Class, Route
+from monitor.board import Board
 from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
 from monitor.channels.command import Command
@@ -38,6 +41,7 @@ from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
 from monitor.charges import Charges
+from monitor.checked import CheckedReader
 from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.desk import Desk
@@ -47,6 +51,7 @@ from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
+from monitor.judging import Judging, Source
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness
@@ -58,6 +63,9 @@ from monitor.pollination import Pollination
 from monitor.promises import Promises
 from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
+from monitor.rules.case import FixedLists, Hit, Lists, at_hand
+from monitor.rules.engine import Engine
+from monitor.rules.limits import Limits as RuleLimits
 from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
 from monitor.shelf import Shelf
 from monitor.sources import Further, nobody
@@ -66,7 +74,9 @@ from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
+from monitor.web import page as page_routes
 from monitor.web.app import make_app
+from monitor.web.gate import Gate
 from monitor.web.serve import Tls, bind, served
 
 logger = logging.getLogger("monitor")
@@ -208,6 +218,15 @@ class Parts:
         others = [Way("the usual one"), *(each for each in ways if each is not way)]
         return Egress(way, peer, self._ledger, self._store, others)
 
+    def source(self, followed: FollowedLog) -> Source:
+        """Return what there is to judge of a log: its entries as far as they are verified, read again and checked."""
+        verified, reader = self._store.verified(followed.origin), self._reader(followed)
+        size, root, time_ms = 0, EMPTY_ROOT, 0
+        if verified is not None:
+            size, root, time_ms = verified.head.size, verified.head.root, verified.head.time_ms or 0
+        checked = CheckedReader(reader, followed.family, size, root)
+        return Source(followed.origin, followed.family, checked, size, time_ms)
+
     def _reader(self, followed: FollowedLog) -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
         return HttpLog(followed.url, followed.family, self._client, bounds)
@@ -255,6 +274,8 @@ class Monitor:
 
     rounds: Rounds
     app: FastAPI
+    judging: Judging
+    to_judge: Callable[[], list[Source]]
 
 
 def assemble(
@@ -310,11 +331,58 @@ def assemble(
     rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
 
     others = tuple(gossip.other.vkey for gossip in gossips)
+    lists = lists_of(settings, governed)
+    judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
+    gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
+    board = Board(store, lambda: rounds.logs, limits, wall)
     routers = [
+        page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
     ]
-    return Monitor(rounds, make_app(routers))
+    return Monitor(rounds, make_app(routers), judging, lambda: [*map(parts.source, rounds.logs)])
+
+
+def lists_of(settings: Settings, governed: Governed | None) -> Lists:
+    """Return the trust lists: those of governance where a genesis is pinned, else those of the settings."""
+    return FixedLists(pinned.trust_lists(settings)) if governed is None else governed
+
+
+def judge_files(files: Sequence[Path], settings: Settings | None) -> list[tuple[str, list[Hit]]]:
+    """Judge certificates in files, DER or PEM, by the lists and limits of the settings; `SettingsError` for no file.
+
+    Nothing is written. Rules that need an index are not among these.
+    """
+    found = [(path, _certificates(path)) for path in files]
+    every = [data for _, listed in found for data in listed]
+
+    def judged(lists: Lists, limits: RuleLimits) -> list[tuple[str, list[Hit]]]:
+        engine = Engine(limits)
+        return [(path.name, engine.judge(at_hand(data, every, lists, limits))) for path, all_ in found for data in all_]
+
+    if settings is None:
+        return judged(FixedLists(), RuleLimits.usual())
+    limits = pinned.rule_limits(settings)
+    if settings.governance is None:
+        return judged(lists_of(settings, None), limits)
+    store = Store.read(settings.state)
+    try:
+        return judged(lists_of(settings, governed_of(settings, store)), limits)
+    finally:
+        store.close()
+
+
+def _certificates(path: Path) -> list[bytes]:
+    """Return the certificates in a file: those of a PEM, else the file as it is."""
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise SettingsError(f"cannot read {path.name}: {e.strerror}") from e
+    blocks = data.split(b"-----BEGIN CERTIFICATE-----")[1:]
+    try:
+        return [base64.b64decode(block.partition(b"-----END")[0]) for block in blocks] or [data]
+    except ValueError as e:
+        raise SettingsError(f"{path.name} is no PEM: {e}") from e
 
 
 def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:
@@ -419,7 +487,10 @@ async def serving(settings: Settings, app: FastAPI) -> AsyncIterator[str]:
 async def once(settings: Settings) -> Outcome:
     """Do one round and return what counts of it."""
     async with opened(settings) as monitor:
-        return worst(finding.outcome for finding in await monitor.rounds.once())
+        found = worst(finding.outcome for finding in await monitor.rounds.once())
+        while await monitor.judging.pass_over(monitor.to_judge()):
+            pass
+        return found
 
 
 async def try_channel(settings: Settings, name: str) -> str:
@@ -438,7 +509,7 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     async with opened(settings) as monitor, serving(settings, monitor.app) as url:
         rounds = monitor.rounds
-        work = asyncio.ensure_future(rounds.run())
+        work = asyncio.ensure_future(_all_work(monitor))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
         logger.info("the monitor runs", extra={"fields": {"event": "started", "logs": len(rounds.watches), "url": url}})
@@ -451,6 +522,12 @@ async def run(settings: Settings) -> None:
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
+
+
+async def _all_work(monitor: Monitor) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(monitor.rounds.run(), name="rounds")
+        group.create_task(monitor.judging.run(monitor.to_judge, asyncio.Event()), name="judging")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

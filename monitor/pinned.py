@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
+from log.certs import trustlist
+from log.certs.trustlist import TrustList
 from log.client.witness import check_witnessable
-from log.errors import Malformed, SettingsError
+from log.errors import LogError, Malformed, SettingsError
 from log.formats.family import FAMILIES, TILES, Family
 from log.formats.genesis import Genesis
 from log.formats.note import KeyType, VKey, check_name
@@ -16,7 +18,10 @@ from log.formats.policy import Policy
 from log.governance.fold import check_genesis
 from monitor.egress import Way
 from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
-from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable
+from monitor.rules.limits import Limits as RuleLimits
+from monitor.rules.reading import folded
+from monitor.rules.watchlist import Watched, WatchList, ascii_name
+from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable, load
 
 
 def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
@@ -167,3 +172,76 @@ def _distinct(values: Iterable[str], what: str) -> None:
         if value in seen:
             raise SettingsError(f"{what} {value} stands there twice")
         seen.add(value)
+
+
+def trust_lists(settings: Settings) -> dict[str, TrustList]:
+    """Return each side's list of the settings, verified; `SettingsError` for one that cannot be used."""
+    _distinct((table.side for table in settings.trustlists), "side of a trust list")
+    found = {}
+    for table in settings.trustlists:
+        if table.threshold > len(table.signers):
+            raise SettingsError(f"trust list of {table.side}: a threshold above the number of signers")
+        try:
+            data, note = (table.path / "trustlist.json").read_bytes(), (table.path / "trustlist.note").read_bytes()
+            signers = [VKey.parse(signer) for signer in table.signers]
+            found[table.side] = trustlist.verify(data, note, signers, table.threshold)
+        except (OSError, LogError) as e:
+            raise SettingsError(f"trust list of {table.side}: {e}") from e
+    return found
+
+
+def rule_limits(settings: Settings) -> RuleLimits:
+    """Return what rules rest on; `SettingsError` for a file that cannot be used."""
+    path = settings.rules.limits
+    if path is None:
+        return RuleLimits.usual()
+    try:
+        return RuleLimits.parse(path.read_bytes())
+    except (OSError, Malformed) as e:
+        raise SettingsError(f"rules: limits: {e}") from e
+
+
+def watchlist(settings: Settings) -> WatchList:
+    """Return who is to be told of what."""
+    _distinct((table.name for table in settings.watch), "name of a watcher")
+    return WatchList(
+        tuple(
+            Watched(
+                table.name,
+                tuple(map(ascii_name, table.suffixes)),
+                tuple(map(folded, table.organisations)),
+                tuple(map(bytes.fromhex, table.keys)),
+            )
+            for table in settings.watch
+        )
+    )
+
+
+class Watching:
+    """The watchlist of a settings file, as the file has it now: it is read again when it has changed.
+
+    One that cannot be read changes nothing, and `trouble` of the list says so.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._file = settings.file
+        self._list = watchlist(settings)
+        self._seen = self._stamp()
+
+    def __call__(self) -> WatchList:
+        """Return the list. Blocks."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._seen = stamp
+            try:
+                self._list = watchlist(load(self._file))
+            except SettingsError as e:
+                self._list = WatchList(self._list.watched, str(e))
+        return self._list
+
+    def _stamp(self) -> tuple[int, int, int]:
+        try:
+            found = self._file.stat()
+        except OSError:
+            return 0, 0, 0
+        return found.st_ino, found.st_mtime_ns, found.st_size

@@ -46,6 +46,25 @@
     genesis = "genesis.json"
     sha256 = "9b6d…"                   # of that file, hex: the pin on which all governance rests
 
+    [[trustlists]]                     # where no genesis is pinned
+    side = "hk"
+    path = "trustlist-hk"              # folder with trustlist.json and trustlist.note
+    signers = ["…"]
+    threshold = 1
+
+    [rules]
+    limits = "limits.toml"             # in place of the package's
+
+    [[watch]]                          # read again without a restart
+    name = "our names"
+    suffixes = ["example.hk"]
+    organisations = ["Sample Trading Limited"]
+    keys = ["9b6d…"]                   # SHA-256 of SubjectPublicKeyInfo, hex
+
+    [page]                             # alerts and findings on the page
+    tokens = ["9b6d…"]                 # SHA-256 of each token or password, hex
+    open = false                       # whether anybody may read them
+
     [limits]                           # monitor.limits.Limits
 
 Variables: `TWINLOG_MONITOR_POLL_S=2`, `TWINLOG_MONITOR_LIMITS__REQUEST_S=3`.
@@ -57,7 +76,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -207,6 +226,37 @@ class LinesTable(_Channel):
 ChannelTable = Annotated[WebhookTable | MailTable | CommandTable | LinesTable, Field(discriminator="kind")]
 
 
+class TrustListTable(_Table):
+    """One side's signed trust list, where no genesis is pinned."""
+
+    side: Literal["hk", "gd"]
+    path: Path  # folder with trustlist.json and trustlist.note
+    signers: Annotated[list[str], Field(min_length=1)]  # vkeys of type 0x01
+    threshold: Annotated[int, Field(gt=0)] = 1
+
+
+class RulesTable(_Table):
+    """What rules rest on."""
+
+    limits: Path | None = None  # None: those of the package
+
+
+class WatchTable(_Table):
+    """Who is to be told of which certificates."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    suffixes: list[Annotated[str, Field(min_length=1, max_length=253)]] = []  # of DNS names
+    organisations: list[Annotated[str, Field(min_length=1, max_length=200)]] = []
+    keys: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []  # SHA-256 of SubjectPublicKeyInfo
+
+
+class PageTable(_Table):
+    """Who may read alerts and findings."""
+
+    open: bool = False  # anybody
+    tokens: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []  # SHA-256 of a token or password each
+
+
 class GovernanceTable(_Table):
     """The genesis on which governance rests."""
 
@@ -234,7 +284,18 @@ class Settings(BaseSettings):
     egresses: list[EgressTable] = []
     serve: ServeTable | None = None
     governance: GovernanceTable | None = None
+    trustlists: list[TrustListTable] = []
+    rules: RulesTable = RulesTable()
+    watch: list[WatchTable] = []
+    page: PageTable = PageTable()
     limits: _LimitsTable = _LimitsTable()  # type: ignore[valid-type]
+
+    _file: Path = PrivateAttr(default=Path())
+
+    @property
+    def file(self) -> Path:
+        """Where the settings were read from."""
+        return self._file
 
     @classmethod
     def settings_customise_sources(
@@ -269,7 +330,11 @@ def load(path: Path) -> Settings:
         raise SettingsError(f"environment: {e}") from e
     if len({table.name for table in settings.channels}) != len(settings.channels):
         raise SettingsError(f"settings {path.name}: channels: a name stands there twice")
-    return _absolute(settings, path.resolve().parent)
+    if settings.governance is not None and settings.trustlists:
+        raise SettingsError(f"settings {path.name}: trustlists: where a genesis is pinned, they come from governance")
+    found = _absolute(settings, path.resolve().parent)
+    found._file = path.resolve()
+    return found
 
 
 def _check_variables() -> None:
@@ -305,6 +370,8 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "tokens": [table.model_copy(update={"file": folder / table.file}) for table in settings.tokens],
             "channels": [_absolute_files(table, folder) for table in settings.channels],
             "publish": settings.publish and folder / settings.publish,
+            "trustlists": [_absolute_files(table, folder) for table in settings.trustlists],
+            "rules": _absolute_files(settings.rules, folder),
             "serve": settings.serve and _absolute_files(settings.serve, folder),
         }
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from log.client.exchange import printable
 from log.evidence.heads import Kind
-from log.formats.family import GOVERNANCE
+from log.formats.family import EVENTS, GOVERNANCE, X509
 from monitor.freshness import date
 from monitor.governed import Governed
 from monitor.limits import Limits
@@ -80,6 +80,8 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
     parts = [f"verified up to {head.size:,} entries at {date(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
+    if followed.family in (X509, EVENTS):
+        parts.append(f"judged up to {store.judged(followed.origin).size:,}")
     row = store.witness(followed.origin)
     parts.append("not cosigned by us" if row is None else f"cosigned by us at {row[0]:,}")
     for witness in followed.witnesses:

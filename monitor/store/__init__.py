@@ -19,6 +19,10 @@
     relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet
+    judged        per log: how far its entries were judged
+    issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
+    first_use     per certificate that an event names: the first one
+    finding       what rules have found, once for each rule and certificate
     fault         what sources find now, since when: an alert lasts while one of them finds it
     clock         how wall and monotonic clock stood to each other, per boot
 
@@ -34,6 +38,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     promises      SCTs
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
+    judged        what was judged, and what came of it
     clock         our own clock
 """
 
@@ -48,16 +53,17 @@ from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.gossip import GossipRows
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Unsettled, Verified
+from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 from monitor.store.promises import Promise, PromiseRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "Promise", "Store", "Unsettled",
-    "Verified", "Vouched",
+    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
+    "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows):
+class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, JudgedRows):
     """The open state."""
 
     @classmethod

@@ -85,4 +85,29 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX promise_open ON promise (origin, leaf_index) WHERE state IN ('open', 'late');
     """,
+    """
+    CREATE TABLE judged (
+        origin TEXT PRIMARY KEY, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, judged_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE issued (
+        origin TEXT NOT NULL, idx INTEGER NOT NULL, fingerprint BLOB NOT NULL, serial_key BLOB NOT NULL,
+        fold BLOB NOT NULL, time_ms INTEGER NOT NULL, signs INTEGER NOT NULL, PRIMARY KEY (origin, idx)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX issued_fingerprint ON issued (fingerprint);
+    CREATE INDEX issued_serial ON issued (serial_key);
+    CREATE INDEX issued_fold ON issued (fold);
+    CREATE TABLE first_use (
+        fingerprint BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, origin TEXT NOT NULL, idx INTEGER NOT NULL,
+        leaf_ms INTEGER NOT NULL, settled INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX first_use_open ON first_use (leaf_ms) WHERE settled = 0;
+    CREATE TABLE finding (
+        seq INTEGER PRIMARY KEY, code TEXT NOT NULL, about BLOB NOT NULL, severity TEXT NOT NULL, class TEXT NOT NULL,
+        fingerprint BLOB NOT NULL, issuer BLOB NOT NULL, origin TEXT NOT NULL, idx INTEGER NOT NULL,
+        leaf_ms INTEGER NOT NULL, text TEXT NOT NULL, evidence TEXT NOT NULL, produced TEXT NOT NULL,
+        found_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX finding_one ON finding (code, about);
+    CREATE INDEX finding_code ON finding (code, seq);
+    """,
 )

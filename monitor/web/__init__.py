@@ -3,4 +3,6 @@
 app     the routers in one application; bounds, errors
 serve   uvicorn in the loop of the monitor
 gossip  observations, evidence, what we cosigned last
+gate    who may read what concerns organisations
+page    one page for people, and the findings
 """

@@ -29,6 +29,7 @@ class Monitor:
     further: Further = nobody
     store: Store | None = None
     rounds: Rounds | None = None
+    assembled: main.Monitor | None = None
 
     @property
     def key(self) -> VKey:
@@ -39,7 +40,8 @@ class Monitor:
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         client, clock = self.client, self.world.clock
-        self.rounds = main.assemble(loaded, signing, self.store, client, clock, further=self.further).rounds
+        self.assembled = main.assemble(loaded, signing, self.store, client, clock, further=self.further)
+        self.rounds = self.assembled.rounds
         return self.rounds
 
     def stop(self) -> None:

@@ -1,0 +1,177 @@
+"""What was judged: positions, findings, and the small rows that rules look up.
+
+One batch of one log is one transaction: its index rows, first uses, findings and alerts, and the position behind it. A
+crash repeats at most a batch; a finding is known by its code and what it is about, so it is there once.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from monitor.alert import Class
+from monitor.rules.case import Case, Logged, Place, Use
+from monitor.rules.engine import Finding
+from monitor.store.database import Database
+
+_LOGGED = "SELECT origin, idx, time_ms, signs, fold FROM issued"
+_FINDING = (
+    "SELECT seq, code, about, severity, class, fingerprint, issuer, origin, idx, leaf_ms, text, evidence, produced,"
+    " found_ms FROM finding"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a log was judged."""
+
+    size: int = 0
+    time_ms: int = 0  # of the newest head that was judged whole; 0 before there is one
+    judged_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFinding:
+    """A finding on record."""
+
+    seq: int
+    finding: Finding
+    found_ms: int
+
+
+class Looked:
+    """The index, within one transaction: a `monitor.rules.case.Index`, and what adds to it."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def same_serial(self, serial_key: bytes, fold: bytes) -> Logged | None:
+        """Return another certificate of this issuer and serial, or None."""
+        return self._one("WHERE serial_key = ? AND fold != ? LIMIT 1", serial_key, fold)
+
+    def logged(self, fingerprint: bytes) -> Logged | None:
+        """Return the first entry of the certificate with this SHA-256, or None."""
+        return self._one("WHERE fingerprint = ? ORDER BY time_ms LIMIT 1", fingerprint)
+
+    def logged_at(self, origin: str, index: int) -> Logged | None:
+        """Return the certificate or precertificate at an index, or None."""
+        return self._one("WHERE origin = ? AND idx = ?", origin, index)
+
+    def first_use(self, fingerprint: bytes) -> Use | None:
+        """Return the first event that names the certificate, or None; also None once it is known how that stands."""
+        query = "SELECT at_ms, origin, idx FROM first_use WHERE fingerprint = ? AND settled = 0"
+        row = self._database.execute(query, (fingerprint,)).fetchone()
+        return None if row is None else Use(*row)
+
+    def add(self, case: Case) -> None:
+        """Add a certificate that is in a log."""
+        if case.place is None:
+            raise AssertionError("only what is logged is in the index")
+        row = (case.place.origin, case.place.index, case.certificate.fingerprint, case.serial_key, case.fold,
+               case.place.time_ms, int(case.signs))  # fmt: skip
+        self._database.execute("INSERT OR REPLACE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def add_use(self, fingerprint: bytes, use: Use, place: Place, *, settled: bool) -> None:
+        """Add an event that names a certificate; the earliest by its own time stays."""
+        row = (fingerprint, use.at_ms, use.origin, use.index, place.time_ms, int(settled))
+        self._database.execute(
+            "INSERT INTO first_use VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (fingerprint) DO UPDATE SET"
+            " at_ms = excluded.at_ms, origin = excluded.origin, idx = excluded.idx, leaf_ms = excluded.leaf_ms,"
+            " settled = excluded.settled WHERE excluded.at_ms < at_ms",
+            row,
+        )
+
+    def unsettled(self, before_ms: int, limit: int) -> list[tuple[bytes, Use, Place]]:
+        """Return first uses, in leaves older than a time, of certificates that were not logged."""
+        query = "SELECT fingerprint, at_ms, origin, idx, leaf_ms FROM first_use WHERE settled = 0 AND leaf_ms < ?"
+        rows = self._database.execute(f"{query} LIMIT ?", (before_ms, limit))
+        return [
+            (key, Use(at_ms, origin, idx), Place(origin, idx, leaf_ms)) for key, at_ms, origin, idx, leaf_ms in rows
+        ]
+
+    def settle(self, fingerprint: bytes) -> None:
+        """Note that it is known whether this certificate was logged before its first use."""
+        self._database.execute("UPDATE first_use SET settled = 1 WHERE fingerprint = ?", (fingerprint,))
+
+    def keep(self, finding: Finding, now_ms: int) -> bool:
+        """Keep a finding; False when it is there already."""
+        place = finding.place
+        row = self._database.execute(
+            "INSERT OR IGNORE INTO finding (code, about, severity, class, fingerprint, issuer, origin, idx, leaf_ms,"
+            " text, evidence, produced, found_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (finding.code, finding.about, finding.severity, finding.cls.value, finding.fingerprint, finding.issuer,
+             "" if place is None else place.origin, 0 if place is None else place.index,
+             0 if place is None else place.time_ms, finding.text, json.dumps(dict(finding.evidence), sort_keys=True),
+             json.dumps(dict(finding.produced), sort_keys=True), now_ms),
+        )  # fmt: skip
+        return row.rowcount == 1
+
+    def advance(self, origin: str, position: Position) -> None:
+        """Set how far a log was judged."""
+        row = (origin, position.size, position.time_ms, position.judged_ms)
+        self._database.execute("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)", row)
+
+    def _one(self, where: str, *values: object) -> Logged | None:
+        row = self._database.execute(f"{_LOGGED} {where}", values).fetchone()
+        return None if row is None else Logged(row[0], row[1], row[2], bool(row[3]), row[4])
+
+
+class JudgedRows(Database):
+    """The rows about judging."""
+
+    def judged(self, origin: str) -> Position:
+        """Return how far a log was judged."""
+        with self._reading() as database:
+            query = "SELECT size, time_ms, judged_ms FROM judged WHERE origin = ?"
+            row = database.execute(query, (origin,)).fetchone()
+            return Position() if row is None else Position(*row)
+
+    @contextmanager
+    def judging(self) -> Iterator[Looked]:
+        """Write what one batch came to, in one transaction."""
+        with self._transaction() as database:
+            yield Looked(database)
+
+    def findings(
+        self, *, code: str = "", severity: str = "", before: int | None = None, limit: int = 100
+    ) -> list[KeptFinding]:
+        """Return findings, newest first; `before` is a `seq`, for the next page."""
+        where, values = ["1"], list[object]()
+        for column, value in (("code", code), ("severity", severity)):
+            if value:
+                where.append(f"{column} = ?")
+                values.append(value)
+        if before is not None:
+            where.append("seq < ?")
+            values.append(before)
+        query = f"{_FINDING} WHERE {' AND '.join(where)} ORDER BY seq DESC LIMIT ?"
+        with self._reading() as database:
+            return [_kept(row) for row in database.execute(query, (*values, limit))]
+
+    def finding(self, seq: int) -> KeptFinding | None:
+        """Return one finding, or None."""
+        with self._reading() as database:
+            row = database.execute(f"{_FINDING} WHERE seq = ?", (seq,)).fetchone()
+            return None if row is None else _kept(row)
+
+    def finding_counts(self) -> dict[str, int]:
+        """Return how many findings there are, by code."""
+        with self._reading() as database:
+            return dict(database.execute("SELECT code, count(*) FROM finding GROUP BY code ORDER BY code"))
+
+    def sightings(self, fold: bytes, limit: int = 100) -> list[Place]:
+        """Return where a certificate and its precertificate stand."""
+        query = "SELECT origin, idx, time_ms FROM issued WHERE fold = ? ORDER BY time_ms LIMIT ?"
+        with self._reading() as database:
+            return [Place(*row) for row in database.execute(query, (fold, limit))]
+
+
+def _kept(row: Sequence[Any]) -> KeptFinding:
+    seq, code, about, severity, cls, fingerprint, issuer, origin, idx, leaf_ms, text, evidence, produced, found_ms = row
+    place = Place(origin, idx, leaf_ms) if origin else None
+    finding = Finding(
+        code, about, severity, Class(cls), fingerprint, issuer, place, text, json.loads(evidence), json.loads(produced)
+    )
+    return KeptFinding(seq, finding, found_ms)
