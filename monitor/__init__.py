@@ -12,6 +12,7 @@ In reading order:
     logs         what is known of nodes, logs, witnesses, keys
     store        what is remembered; one SQLite database
     peer         bounded requests to others
+    copy         all that was verified of each log, kept to rebuild it
     observation  PURE: what a monitor has seen, as a chain
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record

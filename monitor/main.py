@@ -37,6 +37,8 @@ from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
 from monitor.coda import Coda
+from monitor.copy.folder import Copies
+from monitor.copy.reader import CopyReader
 from monitor.desk import Desk
 from monitor.feeder import Feeder
 from monitor.follower import Follower
@@ -57,8 +59,10 @@ from monitor.shelf import Shelf
 from monitor.store import KeptAlert, Store
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
+from monitor.web import copies as copies_routes
 from monitor.web import gossip as gossip_routes
 from monitor.web.app import make_app
+from monitor.web.copies import Served
 from monitor.web.serve import Tls, bind, served
 
 logger = logging.getLogger("monitor")
@@ -120,7 +124,9 @@ class Parts:
         shelf: Shelf | None,
         governed: Governed | None,
         held_back: Callable[[], str],
+        copies: Copies | None = None,
     ) -> None:
+        self._copies = copies
         self._signing = signing
         self._store = store
         self._client = client
@@ -135,7 +141,8 @@ class Parts:
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock)
+        copy = None if self._copies is None else self._copies.of(followed)
+        follower = Follower(followed, reader, self._store, self._ledger, self._limits, self._clock, copy)
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -238,10 +245,12 @@ def assemble(
     client: httpx.AsyncClient,
     wall: Callable[[], int] = now_ms,
     monotonic: Callable[[], float] | None = None,
+    copies: Copies | None = None,
 ) -> Monitor:
     """Put a monitor together around an open store and an HTTP client.
 
-    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
+    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another. Without
+    `copies` nothing is copied.
     """
     governed, limits = governed_of(settings, store, wall), settings.bounds()
     if monotonic is None:
@@ -258,7 +267,7 @@ def assemble(
     def known() -> Known:
         return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
 
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back)
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, copies)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
     store.routes = routes_of(settings)
@@ -269,8 +278,22 @@ def assemble(
     def origins() -> dict[str, str]:
         return {followed.origin_hash: followed.origin for followed in rounds.logs}
 
+    def served_copies() -> dict[str, Served]:
+        if copies is None:
+            return {}
+        return {
+            followed.origin_hash: Served(
+                CopyReader(copies.of(followed)), followed.family, followed.origin in settings.copies.public
+            )
+            for followed in rounds.logs
+        }
+
     others = tuple(gossip.other.vkey for gossip in gossips)
-    return Monitor(rounds, make_app([gossip_routes.router(store, archive, parts.own, others, origins, limits)]))
+    routers = [
+        gossip_routes.router(store, archive, parts.own, others, origins, limits),
+        copies_routes.router(served_copies, pinned.copy_tokens(settings)),
+    ]
+    return Monitor(rounds, make_app(routers))
 
 
 def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:
@@ -343,11 +366,13 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     signing = load_keys(settings)
     limits = settings.bounds()
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
+    copies = Copies(settings.copy_folder, limits)
     try:
         tokens = {table.url: read_token(table.file) for table in settings.tokens}
         async with http_client(limits, tokens) as client:
-            yield assemble(settings, signing, store, client)
+            yield assemble(settings, signing, store, client, copies=copies)
     finally:
+        await copies.close()
         store.close()
 
 

@@ -60,6 +60,7 @@ WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 CLOCK, CHANNEL = "clock", "channel"
+COPY, COPY_BEHIND = "copy", "copy-behind"  # the copy of a log takes nothing more; it lacks what is verified
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
     Outcome.VOUCHED: Class.OPERATIONAL,

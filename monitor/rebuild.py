@@ -47,8 +47,8 @@ class Rebuild:
         """How many rows are still to come."""
         return self._size - self._frontier.size
 
-    def feed(self, start: int, rows: Sequence[bytes]) -> None:
-        """Take the rows from index `start` on.
+    def feed(self, start: int, rows: Sequence[bytes]) -> list[bytes]:
+        """Take the rows from index `start` on; return the leaf hash of each.
 
         They may begin below the old size: then those below it are held against the old frontier, and `BadProof` says
         that they are not the rows that were verified. Beyond that no row comes twice and none is left out.
@@ -56,7 +56,7 @@ class Rebuild:
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
         leaf_input, sha256 = self._leaf_input, hashlib.sha256
-        leaves = [sha256(b"\x00" + leaf_input(row)).digest() for row in rows]
+        every = leaves = [sha256(b"\x00" + leaf_input(row)).digest() for row in rows]
         known = self._frontier.size - start
         if known:
             self._hold(start, leaves[:known])
@@ -69,6 +69,7 @@ class Rebuild:
             leaves = leaves[count:]
             self._roots[stop] = self._frontier.root()
         self._frontier.extend(leaves)
+        return every
 
     def _hold(self, start: int, leaves: Sequence[bytes]) -> None:
         """Grow the frontier's last part again. `start` is a multiple of a power of two above what follows it."""

@@ -2,5 +2,6 @@
 
 app     the routers in one application; bounds, errors
 serve   uvicorn in the loop of the monitor
+copies  the verified copy of each log
 gossip  observations, evidence, what we cosigned last
 """

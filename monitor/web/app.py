@@ -10,9 +10,26 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from log.errors import LogError, Malformed, NotFound, StorageError, TooLarge, VerificationError
+from log.errors import (
+    Denied,
+    LogError,
+    Malformed,
+    NotFound,
+    StorageError,
+    TooLarge,
+    Unauthenticated,
+    VerificationError,
+)
 
 TEXT = "text/plain; charset=utf-8"
+_STATUS = (  # what is of several kinds is of the first
+    (TooLarge, 413),
+    (Unauthenticated, 401),
+    ((VerificationError, Denied), 403),
+    (Malformed, 400),
+    (NotFound, 404),
+    (StorageError, 503),
+)
 
 
 def make_app(routers: Iterable[APIRouter]) -> FastAPI:
@@ -42,23 +59,13 @@ def answer(status: int, reason: str, headers: dict[str, str] | None = None) -> R
 
 
 def _status(error: LogError) -> int:
-    match error:
-        case TooLarge():
-            return 413
-        case VerificationError():
-            return 403
-        case Malformed():
-            return 400
-        case NotFound():
-            return 404
-        case StorageError():
-            return 503
-    return 500
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 async def _ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LogError)  # noqa: S101 - by registration
-    return answer(_status(error), str(error))
+    headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+    return answer(_status(error), str(error), headers)
 
 
 async def _invalid(_request: Request, _error: Exception) -> Response:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import main, settings
+from monitor.copy.folder import Copies
 from monitor.outcome import Finding, Outcome, worst
 from monitor.rounds import Rounds
 from monitor.store import Store
@@ -27,6 +29,8 @@ class Monitor:
     limits: str = ""
     store: Store | None = None
     rounds: Rounds | None = None
+    copies: Copies | None = None  # None: nothing is copied
+    app: FastAPI | None = None  # of the monitor that was started last
 
     @property
     def key(self) -> VKey:
@@ -36,7 +40,8 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        self.rounds = main.assemble(loaded, signing, self.store, self.client, self.world.clock).rounds
+        made = main.assemble(loaded, signing, self.store, self.client, self.world.clock, copies=self.copies)
+        self.rounds, self.app = made.rounds, made.app
         return self.rounds
 
     def stop(self) -> None:
