@@ -16,11 +16,12 @@ from log.node import calendar, shards
 from log.node import witness as witness_state
 from log.node.guard import GuardKey
 from log.sequencer.clock import Clock
-from log.sequencer.commit import Committer, Identity, load_edge
+from log.sequencer.commit import Committer, Identity
 from log.sequencer.head import Published, decode_head, store_name
 from log.service.tree import StoredTree
 from log.settings import LogTable, NodeSettings
 from log.storage import HeadStore
+from log.storage.edge import load_edge
 from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 

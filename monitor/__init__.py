@@ -13,6 +13,7 @@ In reading order:
     rules        PURE: what certificates should not be, and who watches for which
     store        what is remembered; one SQLite database
     peer         bounded requests to others
+    copy         all that was verified of each log, kept to rebuild it
     observation  PURE: what a monitor has seen, as a chain
     sources      several who may have a log's data
     charges      evidence about a leaf, a witness, or what was served

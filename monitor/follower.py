@@ -2,15 +2,16 @@
 
     1. fetch the newest checkpoint, verify it under the pinned keys, keep it, compare it with all others (`ledger`)
     2. where it stands against our verified head decides: nothing, refused, or
-    3. rebuild its root from the entries, from the frontier that was verified last
+    3. rebuild its root from the entries, from the frontier that was verified last; each chunk goes into the copy
     4. one transaction: verified head, frontier, and every waiting head that the way there settles
+    5. the copy counts up to there
 
-Nothing but step 4 moves the verified position, and it moves only forward.
+Nothing but step 4 moves the verified position, and it moves only forward. A copy that fails stops nothing.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from log.client import LogReader, prover
 from log.errors import BadSignature, LogError, Malformed, StorageError, Unreachable
@@ -22,12 +23,13 @@ from log.merkle.proof import root_spans
 from log.merkle.tiles import TILE_WIDTH
 from monitor.charges import Charges
 from monitor.clock import Clock
+from monitor.copy.mirror import Mirror
 from monitor.freshness import is_future
 from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import STALE, Finding, Outcome
+from monitor.outcome import COPY, COPY_BEHIND, STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.sources import UNREAD
 from monitor.store import AGREED, Store
@@ -55,6 +57,7 @@ class Follower:
         charges: Charges,
         limits: Limits,
         clock: Clock,
+        copy: Mirror | None = None,
     ) -> None:
         self.log = followed
         self._reader = reader
@@ -63,9 +66,22 @@ class Follower:
         self._charges = charges
         self._limits = limits
         self._clock = clock
+        self._copy = copy
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
+        if self._copy is None:
+            return await self._follow()
+        verified = None if self._copy.complete else await asyncio.to_thread(self._store.verified, self.log.origin)
+        if verified is not None:
+            await self._copy.catch_up(self._reader, verified.head)
+        step = await self._follow()
+        if not self._copy.trouble:
+            return step
+        outcome, code = (Outcome.OWN, COPY) if self._copy.failed else (Outcome.VOUCHED, COPY_BEHIND)
+        return replace(step, findings=(*step.findings, self._found(outcome, code, self._copy.trouble)))
+
+    async def _follow(self) -> Step:
         try:
             raw = await self._reader.checkpoint()
         except Unreachable as e:
@@ -94,6 +110,8 @@ class Follower:
             case Place.SAME if held is not None:
                 if head.note != held.note and verified is not None:
                     await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._clock.now_ms())
+                    if self._copy is not None:
+                        self._copy.settle(head)
                 return await self._settled(Step((), head, head.size))
             case Place.OLDER if held is not None and is_future(
                 held.time_ms or 0, self._clock.now_ms(), self._limits
@@ -117,8 +135,10 @@ class Follower:
 
     async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
+        if self._copy is not None:
+            await self._copy.begin(frontier.size, frontier.root())
         try:
-            grown = await self._rebuild(head, frontier, [each.size for each in waiting])
+            grown = await self._rebuild(head, frontier, [each.size for each in waiting], self._copy)
         except Unreachable as e:
             return self._stop(Outcome.UNREACHED, "entries", str(e))
         except StorageError:
@@ -147,6 +167,8 @@ class Follower:
         except UNREAD as e:
             return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
         await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
+        if self._copy is not None:
+            self._copy.settle(head)
         if lies:
             return Step(tuple(lies))
         old = 0 if held is None else held.size
@@ -176,7 +198,9 @@ class Follower:
             return [self._found(Outcome.UNVERIFIED, "data", text)]
         return []
 
-    async def _rebuild(self, head: Head, frontier: Frontier, milestones: Sequence[int]) -> Grown:
+    async def _rebuild(
+        self, head: Head, frontier: Frontier, milestones: Sequence[int], copy: Mirror | None = None
+    ) -> Grown:
         rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input, self.log.leaf_time_ms)
         at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
         while rebuild.missing:
@@ -184,7 +208,9 @@ class Follower:
             rows = await self._reader.entries(at, end, head.size)
             if len(rows) != end - at:
                 raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
-            await asyncio.to_thread(rebuild.feed, at, rows)
+            leaves = await asyncio.to_thread(rebuild.feed, at, rows)
+            if copy is not None:
+                await copy.add(self._reader, at, rows, leaves)
             at = end
         return rebuild.finish()
 

@@ -44,6 +44,8 @@ from monitor.charges import Charges
 from monitor.checked import CheckedReader
 from monitor.clock import Clock
 from monitor.coda import Coda
+from monitor.copy.folder import Copies
+from monitor.copy.reader import CopyReader
 from monitor.desk import Desk
 from monitor.egress import Egress, Way
 from monitor.feeder import Feeder
@@ -72,10 +74,12 @@ from monitor.sources import Further, nobody
 from monitor.store import KeptAlert, Store
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
+from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
+from monitor.web.copies import Served
 from monitor.web.gate import Gate
 from monitor.web.serve import Tls, bind, served
 
@@ -139,8 +143,10 @@ class Parts:
         governed: Governed | None,
         held_back: Callable[[], str] = lambda: "",
         further: Further = nobody,
+        copies: Copies | None = None,
     ) -> None:
         """`further` are others than a log itself that may have its hash tiles."""
+        self._copies = copies
         self._signing = signing
         self._store = store
         self._client = client
@@ -156,7 +162,8 @@ class Parts:
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock)
+        copy = None if self._copies is None else self._copies.of(followed)
+        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock, copy)
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -287,12 +294,14 @@ def assemble(
     monotonic: Callable[[], float] | None = None,
     outside: Mapping[str, httpx.AsyncClient] = MappingProxyType({}),
     further: Further = nobody,
+    copies: Copies | None = None,
 ) -> Monitor:
     """Put a monitor together around an open store, an HTTP client, and one for each egress in `outside`.
 
     `further` may have logs' hash tiles.
 
-    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another.
+    A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another. Without
+    `copies` nothing is copied.
     """
     governed, limits = governed_of(settings, store, wall), settings.bounds()
     if monotonic is None:
@@ -309,7 +318,7 @@ def assemble(
     def known() -> Known:
         return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
 
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further)
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further, copies)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
     ways = pinned.ways(settings)
@@ -330,6 +339,16 @@ def assemble(
     rate = Rate("sender_rate", limits.sender_rate, "one address")
     rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
 
+    def served_copies() -> dict[str, Served]:
+        if copies is None:
+            return {}
+        return {
+            followed.origin_hash: Served(
+                CopyReader(copies.of(followed)), followed.family, followed.origin in settings.copies.public
+            )
+            for followed in rounds.logs
+        }
+
     others = tuple(gossip.other.vkey for gossip in gossips)
     lists = lists_of(settings, governed)
     judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
@@ -339,6 +358,7 @@ def assemble(
         page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
+        copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
     return Monitor(rounds, make_app(routers), judging, lambda: [*map(parts.source, rounds.logs)])
 
@@ -458,6 +478,7 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     signing = load_keys(settings)
     limits = settings.bounds()
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
+    copies = Copies(settings.copy_folder, limits)
     try:
         tokens = {table.url: read_token(table.file) for table in settings.tokens}
         async with AsyncExitStack() as stack:
@@ -465,8 +486,9 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
             outside = {
                 way.name: await stack.enter_async_context(http_client(limits, way=way)) for way in pinned.ways(settings)
             }
-            yield assemble(settings, signing, store, client, outside=outside)
+            yield assemble(settings, signing, store, client, outside=outside, copies=copies)
     finally:
+        await copies.close()
         store.close()
 
 

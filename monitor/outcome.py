@@ -61,6 +61,7 @@ RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 ONE_PATH = "one-path"  # two egresses leave by one way
 CLOCK, CHANNEL = "clock", "channel"
+COPY, COPY_BEHIND = "copy", "copy-behind"  # the copy of a log takes nothing more; it lacks what is verified
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
     Outcome.VOUCHED: Class.OPERATIONAL,

@@ -55,6 +55,11 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     return tuple(watched)
 
 
+def copy_tokens(settings: Settings) -> tuple[bytes, ...]:
+    """Return the SHA-256 of each bearer token by which copied entries may be read."""
+    return tuple(map(bytes.fromhex, settings.copies.tokens))
+
+
 def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
     """Return the other monitors with which we exchange; `SettingsError` for a key that is none."""
     _distinct((table.name for table in settings.peers), "name of another monitor")

@@ -66,8 +66,8 @@ class Rebuild:
         """How many rows are still to come."""
         return self._size - self._frontier.size
 
-    def feed(self, start: int, rows: Sequence[bytes]) -> None:
-        """Take the rows from index `start` on.
+    def feed(self, start: int, rows: Sequence[bytes]) -> list[bytes]:
+        """Take the rows from index `start` on; return the leaf hash of each.
 
         They may begin below the old size: then those below it are held against the old frontier, and `BadProof` says
         that they are not the rows that were verified. Beyond that no row comes twice and none is left out.
@@ -76,7 +76,7 @@ class Rebuild:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
         leaf_input, sha256 = self._leaf_input, hashlib.sha256
         inputs = [leaf_input(row) for row in rows]
-        leaves = [sha256(b"\x00" + each).digest() for each in inputs]
+        every = leaves = [sha256(b"\x00" + each).digest() for each in inputs]
         known = self._frontier.size - start
         if known:
             self._hold(start, leaves[:known])
@@ -93,6 +93,7 @@ class Rebuild:
                 self._latest[stop] = self._last
         self._note(inputs)
         self._frontier.extend(leaves)
+        return every
 
     def _note(self, inputs: Sequence[bytes]) -> None:
         """Keep the latest of these leaves, which follow the frontier."""

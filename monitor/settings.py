@@ -42,6 +42,11 @@
     least = "error"
     classes = ["proven", "suspected", "degraded"]
 
+    [copies]                     # all that was verified of each log, kept
+    folder = "monitor.copy"
+    public = ["log.elsewhere.example"] # origins whose entries anybody may read here
+    tokens = ["5feb…"]                 # SHA-256 (hex) of bearer tokens by which all other entries may be read
+
     [governance]                       # actions are carried across, and what they add is followed
     genesis = "genesis.json"
     sha256 = "9b6d…"                   # of that file, hex: the pin on which all governance rests
@@ -181,6 +186,14 @@ class ServeTable(_Table):
     key: Path | None = None
 
 
+class CopyTable(_Table):
+    """Where the copies of logs lie, and who may read entries there."""
+
+    folder: Path | None = None  # None: beside the state, its name with `.copy` behind it
+    public: list[str] = []  # origins whose entries anybody may read
+    tokens: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = []  # SHA-256 of bearer tokens for all entries
+
+
 class _Channel(_Table):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
     classes: list[Class] = list(Class)
@@ -283,6 +296,7 @@ class Settings(BaseSettings):
     peers: list[PeerTable] = []
     egresses: list[EgressTable] = []
     serve: ServeTable | None = None
+    copies: CopyTable = CopyTable()
     governance: GovernanceTable | None = None
     trustlists: list[TrustListTable] = []
     rules: RulesTable = RulesTable()
@@ -308,6 +322,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Variables before the file, and nothing besides."""
         return env_settings, init_settings
+
+    @property
+    def copy_folder(self) -> Path:
+        """Where the copies of logs lie."""
+        return self.copies.folder or self.state.with_name(self.state.name + ".copy")
 
     def bounds(self) -> Limits:
         """Return the limits."""
@@ -372,6 +391,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "publish": settings.publish and folder / settings.publish,
             "trustlists": [_absolute_files(table, folder) for table in settings.trustlists],
             "rules": _absolute_files(settings.rules, folder),
+            "copies": _absolute_files(settings.copies, folder),
             "serve": settings.serve and _absolute_files(settings.serve, folder),
         }
     )

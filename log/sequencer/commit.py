@@ -28,12 +28,13 @@ from log.formats.family import Family
 from log.formats.note import VKey
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT, HASH_SIZE, leaf_hash
-from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
+from log.merkle.tiles import Edge, fold
 from log.sequencer.clock import Clock
 from log.sequencer.gate import Gate
 from log.sequencer.head import Head, Published, decode_head, store_name
 from log.sequencer.plan import Plan, Submission, plan
 from log.storage import DataStore, HeadStore, Swap
+from log.storage.edge import load_edge
 
 CLOCK_BACK_MS = 1000  # a clock that fell back by less than this is bridged by last + 1 ms
 PHASES = ("plan", "write", "read_back", "sign", "swap", "index")  # of a commit; the last is `loop`'s
@@ -198,25 +199,6 @@ class Committer:
     def _publish(self, published: Published) -> Published:
         self._published = published
         return published
-
-
-async def load_edge(family: Family, data: DataStore, size: int) -> Edge:
-    """Rebuild the right edge at `size`: level 0 from the last entries, every level above from full tiles."""
-    levels: list[bytes] = []
-    level = 0
-    while size >> (TILE_HEIGHT * level):
-        end = size >> (TILE_HEIGHT * level)
-        start = end - end % TILE_WIDTH
-        if level == 0:
-            rows = await data.entries(start, end)
-            hashes = [leaf_hash(family.leaf_input(row)) for row in rows]
-        else:
-            hashes = [
-                fold(await data.hashes(level - 1, n * TILE_WIDTH, (n + 1) * TILE_WIDTH)) for n in range(start, end)
-            ]
-        levels.append(b"".join(hashes))
-        level += 1
-    return Edge(size, tuple(levels))
 
 
 def frontier_of(edge: Edge) -> Frontier:

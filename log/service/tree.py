@@ -7,10 +7,10 @@ head, so partial tiles can be had for every size up to the newest without ever b
 from collections.abc import Callable
 
 from log.errors import NotFound
-from log.merkle.hashing import HASH_SIZE
 from log.merkle.tiles import TILE_HEIGHT
 from log.sequencer.head import Published
 from log.storage import DataStore
+from log.storage.edge import read_hashes
 
 
 class StoredTree:
@@ -36,12 +36,7 @@ class StoredTree:
     async def hashes(self, level: int, start: int, end: int, size: int) -> bytes:
         """Return the hashes start <= i < end of a tile level, 32 bytes each; only whole subtrees have one."""
         self._within(end << (TILE_HEIGHT * level), size)
-        published = self.published()
-        full = published.head.size >> (TILE_HEIGHT * (level + 1)) << TILE_HEIGHT  # hashes in full tiles
-        if end <= full:
-            return await self._data.hashes(level, start, end)
-        edge = published.edge.levels[level][max(0, start - full) * HASH_SIZE : (end - full) * HASH_SIZE]
-        return edge if start >= full else await self._data.hashes(level, start, full) + edge
+        return await read_hashes(self._data, self.published().edge, level, start, end)
 
     async def blob(self, digest: bytes) -> bytes | None:
         """Return the issuer certificate with this SHA-256, or None."""

@@ -2,6 +2,7 @@
 
 app     the routers in one application; bounds, errors
 serve   uvicorn in the loop of the monitor
+copies  the verified copy of each log
 gossip  observations, evidence, what we cosigned last
 gate    who may read what concerns organisations
 page    one page for people, and the findings

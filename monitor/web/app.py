@@ -10,9 +10,28 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from log.errors import LogError, Malformed, NotFound, RateLimited, StorageError, TooLarge, VerificationError
+from log.errors import (
+    Denied,
+    LogError,
+    Malformed,
+    NotFound,
+    RateLimited,
+    StorageError,
+    TooLarge,
+    Unauthenticated,
+    VerificationError,
+)
 
 TEXT = "text/plain; charset=utf-8"
+_STATUS = (  # what is of several kinds is of the first
+    (TooLarge, 413),
+    (RateLimited, 429),
+    (Unauthenticated, 401),
+    ((VerificationError, Denied), 403),
+    (Malformed, 400),
+    (NotFound, 404),
+    (StorageError, 503),
+)
 
 
 def make_app(routers: Iterable[APIRouter]) -> FastAPI:
@@ -41,22 +60,18 @@ def answer(status: int, reason: str, headers: dict[str, str] | None = None) -> R
     return Response(f"{HTTPStatus(status).phrase}\n{reason}\n", status, headers, TEXT)
 
 
-_STATUS: tuple[tuple[type[LogError], int], ...] = (  # the first that fits
-    (TooLarge, 413),
-    (RateLimited, 429),
-    (VerificationError, 403),
-    (Malformed, 400),
-    (NotFound, 404),
-    (StorageError, 503),
-    (LogError, 500),
-)
+def _status(error: LogError) -> int:
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
 async def _ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, LogError)  # noqa: S101 - by registration
-    wait = {"Retry-After": "1"} if isinstance(error, RateLimited) else {}
-    status = next(status for kind, status in _STATUS if isinstance(error, kind))
-    return answer(status, str(error), wait)
+    headers: dict[str, str] = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = "1"
+    return answer(_status(error), str(error), headers)
 
 
 async def _invalid(_request: Request, _error: Exception) -> Response:

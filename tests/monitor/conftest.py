@@ -6,10 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import main, settings
+from monitor.copy.folder import Copies
 from monitor.outcome import Finding, Outcome, worst
 from monitor.rounds import Rounds
 from monitor.sources import Further, nobody
@@ -30,6 +32,8 @@ class Monitor:
     store: Store | None = None
     rounds: Rounds | None = None
     assembled: main.Monitor | None = None
+    copies: Copies | None = None  # None: nothing is copied
+    app: FastAPI | None = None  # of the monitor that was started last
 
     @property
     def key(self) -> VKey:
@@ -40,8 +44,8 @@ class Monitor:
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         client, clock = self.client, self.world.clock
-        self.assembled = main.assemble(loaded, signing, self.store, client, clock, further=self.further)
-        self.rounds = self.assembled.rounds
+        made = main.assemble(loaded, signing, self.store, client, clock, further=self.further, copies=self.copies)
+        self.assembled, self.rounds, self.app = made, made.rounds, made.app
         return self.rounds
 
     def stop(self) -> None:

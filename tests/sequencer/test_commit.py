@@ -13,10 +13,11 @@ from log.errors import LogError, StateRefused, StorageError, StoreFailed, Unavai
 from log.formats.event import genesis_entry
 from log.formats.family import GOVERNANCE, X509, Family, Parts
 from log.merkle.tiles import Edge
-from log.sequencer.commit import Committer, frontier_of, load_edge
+from log.sequencer.commit import Committer, frontier_of
 from log.sequencer.commit import Identity as SigningIdentity
 from log.sequencer.plan import Submission, plan
 from log.storage import Batch, DataStore, HeadStore, Swap
+from log.storage.edge import load_edge
 from log.storage.memory import Disk, MemoryData, MemoryHeads
 from tests.support import rfc6962
 from tests.support.engine import (

@@ -40,6 +40,7 @@ from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
 from tests.support.grease import greased
 
+ISSUER = b"the certificate of an issuer"  # of every certificate
 HEARTBEAT_MS = 10_000  # an unchanged head is signed anew after this time
 
 Scope = MutableMapping[str, Any]
@@ -111,6 +112,7 @@ class LyingLog:
         self.fault: Fault | None = None
         self.frozen = False  # whether the head is left as it is, however old it gets
         self.grows_by = 0  # entries that every request for the checkpoint adds
+        self.withholds_issuers = False
         self.grease = 0  # lines on every head that is served, unknown ones among them; 0 for none of those
         self._served = 0
         self.policy = Policy((), (), (), "none")
@@ -145,7 +147,7 @@ class LyingLog:
 
     def _parts(self, index: int, salt: str) -> Parts:
         if self.family is X509:
-            return x509_parts(f"certificate {index} {salt}".encode() + bytes(40), [bytes(32)])
+            return x509_parts(f"certificate {index} {salt}".encode() + bytes(40), [sha256(ISSUER).digest()])
         entry = Entry(EntryType.GOVERNANCE_ACTION, 0, b"hk", (), CONTENT_JCS, json.dumps([index, salt]).encode())
         parts, _, _ = GOVERNANCE.parts(entry.encode())
         return parts
@@ -195,6 +197,8 @@ class LyingLog:
                 elif not self.frozen and self.fault is None and self._clock() - self._time_ms >= HEARTBEAT_MS:
                     await self.sign()
                 return self._greased(self._checkpoint())
+            case ["issuer", name] if name == sha256(ISSUER).hexdigest() and not self.withholds_issuers:
+                return ISSUER
             case ["checkpoint", "witnessed"]:
                 return None if self.witnessed is None else self._greased(self.witnessed)
             case ["tile", kind, *number] if kind == self.family.tile:
