@@ -28,6 +28,7 @@ from log.crypto.sm2 import SPKI_PREFIX, Sm2Key, sm2_available
 from log.errors import BadProof, BadSignature, LogError, Malformed, Refused, SuiteUnavailable, VerificationError
 from log.evidence import actions
 from log.evidence import objects as evidence
+from log.evidence.check import check
 from log.evidence.heads import Head
 from log.formats import text, tile_leaf
 from log.formats.action_list import ActionSummary, parse_next_seq, parse_rows
@@ -41,6 +42,7 @@ from log.governance.chains import Signed
 from log.merkle import tiles
 from log.merkle.frontier import Frontier
 from monitor import feeder, guard
+from tests.evidence.samples import PINNED
 from tests.formats.catalogue import FORMATS, Format
 from tests.support import authorities
 
@@ -357,6 +359,7 @@ PARSERS: dict[str, Parser] = {
     "pem": Parser(_lax(_pem)),
     "said": Parser(_lax(lambda data: printable(data.decode("utf-8", "replace")))),
     "evidence": Parser(_lax(lambda data: evidence.check(data, _head), BadProof, BadSignature)),
+    "evidence-of-any-kind": Parser(_lax(lambda data: check(data, PINNED), VerificationError)),
     "guard-answer": Parser(_lax(lambda data: guard._states(Answer(200, data)))),
     "named-size": Parser(_lax(lambda data: feeder._named_size(Answer(409, data)))),
     "action-evidence": Parser(_lax(lambda data: actions.check(data, _GENESIS_HASH), VerificationError)),

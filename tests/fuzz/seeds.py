@@ -27,6 +27,7 @@ from log.formats.sct import SCT, digitally_signed
 from log.formats.text import b64encode
 from log.governance.chains import arrange
 from log.merkle import tiles
+from tests.evidence.samples import samples
 from tests.formats import strategies as s
 from tests.formats.catalogue import FORMATS
 from tests.fuzz.parsers import _KEY, CORPUS, PARSERS, _head, seed_name
@@ -139,6 +140,8 @@ def small() -> Iterator[tuple[str, bytes]]:
     heads = [_head(raw) for raw in drawn(s.SIGNED, 2)]
     for kind in Kind:
         yield "evidence", evidence.encode(kind, "log.example", [_KEY], (heads[0], heads[1]), [bytes(32)] * 8)
+    for sample in samples().values():
+        yield "evidence-of-any-kind", sample.data
 
 
 def main() -> None:

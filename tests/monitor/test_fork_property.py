@@ -250,6 +250,33 @@ def test_heads_that_exclude_each_other_are_proven_and_nothing_else_is(
         asyncio.run(play(Path(folder), trunk, acts, last))
 
 
+async def test_two_heads_beyond_all_that_the_log_serves_are_proven_and_stay_open(tmp_path: Path) -> None:
+    """Both go on from our own tree, each in its way, and the log is silent: others have the larger one's tiles."""
+    path = tmp_path / "state.sqlite"
+    Store.create(path, OURS.vkey.encode())
+    world = World(path, [("0",) * 5] * 3)
+    world.start()
+    for act in (("sign", 0, 0, 0, False), ("serve", 0, ""), ("look", 0), ("serve", 0, "silent")):
+        await world.act(act)
+    for branch, more in ((1, 2), (2, 9), (0, 20)):  # 7, 14 and 25 leaves, no two of one history
+        await world.act(("sign", branch, more, 0, branch != 0))
+    await world.watch.look()
+    assert world.store.evidence(ORIGIN) == []
+    world.mirrors = [Reader(world.signed[1].tree), Reader(world.signed[3].tree)]
+    await world.watch.look()
+    assert world.store.evidence(ORIGIN) == [], "tiles of the smaller, and of another tree"
+    world.mirrors.append(Reader(world.signed[2].tree))
+    found = await world.watch.look()
+    [kept] = world.store.evidence(ORIGIN)
+    assert (check(kept.object, PINNED).kind, [each.evidence for each in found if each.evidence]) == (
+        Kind.CROSS_SIZE,
+        [kept.id.hex()],
+    )
+    assert [head.size for head in world.store.open_heads(ORIGIN, 9)] == [7, 14]
+    assert [each.code for each in await world.watch.look()] == ["silent"], "it is said once"
+    world.store.close()
+
+
 # --- an honest log --------------------------------------------------------------------------------------------
 
 
