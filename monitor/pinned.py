@@ -182,7 +182,7 @@ def _distinct(values: Iterable[str], what: str) -> None:
 def trust_lists(settings: Settings) -> dict[str, TrustList]:
     """Return each side's list of the settings, verified; `SettingsError` for one that cannot be used."""
     _distinct((table.side for table in settings.trustlists), "side of a trust list")
-    found = {}
+    found: dict[str, TrustList] = {}
     for table in settings.trustlists:
         if table.threshold > len(table.signers):
             raise SettingsError(f"trust list of {table.side}: a threshold above the number of signers")

@@ -126,7 +126,7 @@ class Case:
     @cached_property
     def odd(self) -> tuple[str, ...]:
         """Say what of the certificate cannot be read."""
-        looks = {
+        looks: dict[str, Callable[[], object]] = {
             "subject": lambda: reading.attributes(self.certificate.subject),
             "issuer": lambda: reading.attributes(self.certificate.issuer),
             "subjectAltName": lambda: reading.alternatives(self.certificate),
@@ -270,9 +270,9 @@ def fold_of(certificate: Certificate) -> bytes:
 
 def with_suspensions(newest: TrustList, then: TrustList) -> TrustList:
     """Return a list with what was suspended at another time: that has no dates of its own."""
-    changes = {"suspended_issuers": then.suspended_issuers, "suspended_types": then.suspended_types}
-    same = all(getattr(newest, name) == value for name, value in changes.items())
-    return newest if same else replace(newest, **changes)  # the same list keeps what it has looked up
+    if (newest.suspended_issuers, newest.suspended_types) == (then.suspended_issuers, then.suspended_types):
+        return newest  # with all that it has looked up
+    return replace(newest, suspended_issuers=then.suspended_issuers, suspended_types=then.suspended_types)
 
 
 def status_of(statuses: Mapping[str, Status]) -> Status:

@@ -46,11 +46,11 @@ class Bench:
 
     def add(self, origin: str, entries: list[Parts], time_ms: int = START_MS + 1_000) -> MemoryLog:
         family = EVENTS if origin == SIGNED else X509
-        log = MemoryLog(family, entries)
+        held = MemoryLog(family, entries)
         for issuer in (world().hk, world().gd):
-            log.blobs[sha256(issuer.certificate).digest()] = issuer.certificate
-        self.sources[origin] = Source(origin, family, log, log.size, time_ms)
-        return log
+            held.blobs[sha256(issuer.certificate).digest()] = issuer.certificate
+        self.sources[origin] = Source(origin, family, held, held.size, time_ms)
+        return held
 
     def judging(self) -> Judging:
         lists = FixedLists({"hk": world().base, "gd": world().base})
@@ -156,16 +156,16 @@ async def test_a_crash_repeats_a_batch_and_finds_nothing_twice(bench: Bench, mon
 
 
 async def test_what_cannot_be_read_stops_no_other_log(bench: Bench) -> None:
-    log = bench.add(HK, [pair(0)[1]])
+    held = bench.add(HK, [pair(0)[1]])
 
     async def silent(start: int, end: int, size: int) -> list[bytes]:
         raise Unreachable("no answer")
 
-    served, log.entries = log.entries, silent  # type: ignore[method-assign]
+    served, held.entries = held.entries, silent  # type: ignore[method-assign]
     bench.add(GD, [pair(0)[1]])
     await bench.judge()
     assert bench.found() == [("P16", GD, 0)]
-    log.entries = served  # type: ignore[method-assign]
+    held.entries = served  # type: ignore[method-assign]
     await bench.judge()
     assert bench.store.judged(HK).size == 1
 
@@ -182,8 +182,8 @@ async def test_a_full_disk_ends_the_monitor(bench: Bench, monkeypatch: pytest.Mo
 
 
 async def test_an_issuer_that_the_log_does_not_have_or_has_wrong(bench: Bench) -> None:
-    log = bench.add(HK, [pair(0)[1]])
-    log.blobs = dict.fromkeys(log.blobs, b"another")
+    held = bench.add(HK, [pair(0)[1]])
+    held.blobs = dict.fromkeys(held.blobs, b"another")
     await bench.judge()
     assert bench.found() == [("P16", HK, 0)]
 

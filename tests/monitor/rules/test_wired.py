@@ -102,28 +102,28 @@ async def test_a_monitor_judges_what_it_has_verified(monitor: Monitor) -> None:
     text = monitor.path.read_text()
     token = "token"
     monitor.path.write_text(f'{text}[page]\ntokens = ["{sha256(token.encode()).hexdigest()}"]\n')
-    log = monitor.world.hk_x509
-    log.put(x509_parts(usual(serial=0)(world()), []))
-    await log.sign()
+    followed = monitor.world.hk_x509
+    followed.put(x509_parts(usual(serial=0)(world()), []))
+    await followed.sign()
     await monitor.once()
     assert monitor.assembled is not None
     while await monitor.assembled.judging.pass_over(monitor.assembled.to_judge()):
         pass
     assert monitor.store is not None
     found = [kept.finding for kept in monitor.store.findings(code="P16")]
-    assert [(each.place.origin if each.place else "") for each in found] == [log.origin]
-    assert monitor.store.judged(log.origin).size == log.size
+    assert [(each.place.origin if each.place else "") for each in found] == [followed.origin]
+    assert monitor.store.judged(followed.origin).size == followed.size
     transport = httpx.ASGITransport(monitor.assembled.app)
     async with httpx.AsyncClient(transport=transport, base_url="http://monitor") as web:
         assert "P16" not in (await web.get("/")).text
         shown = (await web.get("/", headers={"Authorization": f"Bearer {token}"})).text
         assert "P16" in shown
-        assert log.origin in shown
+        assert followed.origin in shown
     number = str(monitor.store.findings(code="P16")[0].seq)
     listed = RUN.invoke(app, ["findings", "list", "--settings", str(monitor.path), "--code", "P16"])
-    assert f"{number} P16 medium proven {log.origin}" in listed.output
+    assert f"{number} P16 medium proven {followed.origin}" in listed.output
     shown_one = RUN.invoke(app, ["findings", "show", number, "--settings", str(monitor.path)])
     assert '"sightings": [' in shown_one.output
     assert RUN.invoke(app, ["findings", "show", "99999", "--settings", str(monitor.path)]).exit_code == 3
     status = RUN.invoke(app, ["status", "--settings", str(monitor.path)])
-    assert f"judged up to {log.size:,}" in status.output
+    assert f"judged up to {followed.size:,}" in status.output
