@@ -20,6 +20,7 @@ COMMANDS = {  # by module
     "submit": ("submit",),
     "client": ("get", "prove", "verify", "upgrade"),
     "audit": ("audit",),
+    "restore": ("restore",),
     "evidence": ("verify-evidence",),
 }
 GROUPS = {  # by word

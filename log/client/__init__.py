@@ -4,6 +4,7 @@
     prover      proofs and roots, made from the hash tiles
     audit       a whole log rebuilt from its entries
     submit      chains sent to a log; `backlog` finds them, `receipts` keeps what was answered, `pace` holds back
+    beyond      SCTs that a final head does not cover
     bearer      tokens, each for one place
     signed_request, records    a member's signature over a request, and what a court checks of it
     events      events made of signed documents; `held` until `event_sender` has brought them; `event_verifier`

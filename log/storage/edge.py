@@ -3,6 +3,7 @@
 Whoever holds the edge of a size serves the partial tiles of that size and of every smaller one; none is stored.
 """
 
+from log.errors import StoreMissing
 from log.formats.family import Family
 from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_HEIGHT, TILE_WIDTH, Edge, fold
@@ -35,3 +36,26 @@ async def read_hashes(data: DataStore, edge: Edge, level: int, start: int, end: 
         return await data.hashes(level, start, end)
     rest = edge.levels[level][max(0, start - full) * HASH_SIZE : (end - full) * HASH_SIZE]
     return rest if start >= full else await data.hashes(level, start, full) + rest
+
+
+async def held_rows(data: DataStore) -> int:
+    """Return how many rows a store holds from index 0 on: each batch is durable before the next, so none is absent."""
+
+    async def holds(index: int) -> bool:
+        try:
+            await data.entries(index, index + 1)
+        except StoreMissing:
+            return False
+        return True
+
+    end = 1
+    while await holds(end - 1):
+        end *= 2
+    start = end // 2  # so many are there, and `end` are not
+    while start < end - 1:
+        middle = (start + end) // 2
+        if await holds(middle - 1):
+            start = middle
+        else:
+            end = middle
+    return start

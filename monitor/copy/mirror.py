@@ -24,7 +24,7 @@ from log.formats.family import Family
 from log.merkle.hashing import leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge
 from log.storage import Batch, DataStore
-from log.storage.edge import load_edge
+from log.storage.edge import held_rows, load_edge
 
 KNOWN_ISSUERS = 4_096  # digests remembered as held, so that each chunk does not ask for them again
 
@@ -113,7 +113,7 @@ class Mirror:
             return
         if self._data is None:
             self._data = await self._open_data()
-        held = await _length(self._data)
+        held = await held_rows(self._data)
         at = min(held, size)
         try:
             edge = await load_edge(self.family, self._data, at)
@@ -183,26 +183,3 @@ def _leaves(family: Family, rows: Sequence[bytes]) -> list[bytes]:
 async def _finished(write: Awaitable[None]) -> None:
     """Await a write that goes on when the look is cancelled: a cancelled one would poison the store."""
     await asyncio.shield(asyncio.ensure_future(write))
-
-
-async def _length(data: DataStore) -> int:
-    """Return how many rows a store holds; they have no gap, for each batch was durable before the next."""
-
-    async def holds(index: int) -> bool:
-        try:
-            await data.entries(index, index + 1)
-        except StoreMissing:
-            return False
-        return True
-
-    end = 1
-    while await holds(end - 1):
-        end *= 2
-    start = end // 2  # rows below `start` are there, the one at `end - 1` is not
-    while start < end - 1:
-        middle = (start + end) // 2
-        if await holds(middle - 1):
-            start = middle
-        else:
-            end = middle
-    return start

@@ -14,9 +14,9 @@ from log.client.http import HttpLog
 from log.errors import LogError, Malformed, Mismatch, NotFound, StorageError
 from log.merkle.tiles import numbered
 from log.storage import Batch
+from log.storage.edge import held_rows
 from log.storage.leveldb import LevelData
 from monitor import settings
-from monitor.copy import mirror
 from monitor.copy.folder import Copies
 from monitor.copy.reader import CopyReader
 from monitor.outcome import COPY, COPY_BEHIND, Outcome
@@ -61,7 +61,7 @@ class Copying:
         await self.stop()
         data = LevelData(self.path)
         try:
-            return await mirror._length(data)
+            return await held_rows(data)
         finally:
             await data.close()
 
