@@ -107,7 +107,7 @@ def check(data: bytes, read: Read, vkeys: Sequence[VKey]) -> tuple[Kind, Head, i
             kind, time_ms, index = Kind.LATE, promised.timestamp_ms, promised.index
         case "E6", {"index": int(index), "path": [*path], **more} if not more and not isinstance(index, bool):
             hashes = [b64decode(each, HASH_SIZE) for each in strings(path)]
-            time_ms = leaf_time_ms(leaf)
+            time_ms = _written_by_the_log(leaf, vkeys)
             if not is_later(time_ms, head):
                 raise BadProof("the leaf is not later than the head")
             _included(index, head, leaf_hash(leaf), hashes)
@@ -138,6 +138,17 @@ def leaf_time_ms(leaf: bytes) -> int:
     if leaf.startswith(u16(ENTRY_FORMAT)) and len(leaf) >= 12:  # format, type, time
         return int.from_bytes(leaf[4:12])
     raise Malformed("a leaf without a time")
+
+
+def _written_by_the_log(leaf: bytes, vkeys: Sequence[VKey]) -> int:
+    """Return the time in a leaf whose form says that the log itself wrote it there.
+
+    In a log with a 0x05 key that is a MerkleTreeLeaf, else an Entry: anything else could be what a submitter chose. Of
+    a log that takes raw entries from anybody this cannot be told: its identity has no place among the pins for this.
+    """
+    if leaf.startswith(LEAF_HEADER) is not any(vkey.type is KeyType.TREE_HEAD for vkey in vkeys):
+        raise BadProof("the leaf is not of the kind that this log writes")
+    return leaf_time_ms(leaf)
 
 
 def _promise(sct: bytes, leaf: bytes, vkeys: Sequence[VKey]) -> SCT:

@@ -102,11 +102,10 @@ def digitally_signed(key: bytes, signed: bytes, message: bytes) -> None:
 def read_head(note: bytes, keys: list[Key]) -> Any:
     """A signed note with a checkpoint; every line of one of these keys must verify, and one must be there."""
     text, _, tail = note.decode().rpartition("\n\n")
-    *lines, end = tail.split("\n")
     origin, size, root = text.split("\n")  # no extension lines
-    need(size == str(int(size)) and end == "", "not a signed checkpoint")
+    need(size == str(int(size)) and tail[-1:] == "\n", "not a signed checkpoint")
     signed, times = f"{text}\n".encode(), []
-    for line in lines:
+    for line in tail.split("\n")[:-1]:
         _, name, blob = line.split(" ")
         for key_name, kind, key, key_id in keys:
             if (name, b64(blob)[:4]) != (key_name, key_id):
@@ -141,6 +140,7 @@ def about_entry(evidence: Any, head: Any, keys: list[Key]) -> None:
     leaf_hash, path = hashlib.sha256(b"\0" + leaf).digest(), [b64(each) for each in evidence.get("path", [])]
     if kind == "E6":
         time = int.from_bytes(leaf[2:10] if leaf[:2] == b"\0\0" else leaf[4:12], "big")
+        need((leaf[:2] == b"\0\0") == any(k == 5 for _, k, *_ in keys), "a submitter may have chosen that time")
         need(any(time > (t if k == 5 else t + 999) for k, t in head["times"] if t), "the leaf is not later")
         return included(evidence["index"], head, leaf_hash, path)
     [key], sct = [key for _, k, key, _ in keys if k == 5], b64(evidence["sct"])

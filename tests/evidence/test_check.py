@@ -12,7 +12,9 @@ from log.evidence import objects, promises
 from log.evidence.check import Pinned, check
 from log.evidence.heads import Kind, read_head
 from log.formats import jcs
+from log.formats.event import Entry
 from log.formats.identity import Identity
+from log.formats.names import CONTENT_JCS, EntryType
 from log.formats.text import b64decode, b64encode
 from log.merkle.hashing import leaf_hash
 from tests.client.heads import ORIGIN, SIGNERS, TIME_MS, VKEYS, ed25519, head
@@ -135,12 +137,11 @@ async def test_a_promise_that_was_kept_or_may_still_be_is_no_evidence() -> None:
 
 async def test_a_whole_second_counts_to_its_end() -> None:
     """A head under 0x04 alone, signed within the second of its last leaf, is honest (design.md section 6)."""
-
     own = [signer for signer in SIGNERS if signer.vkey.type == 4]
     pinned = Pinned((Identity.make(ORIGIN, [own[0].vkey]),))
     time_ms = TIME_MS // 1000 * 1000
     for leaf_ms, proven in ((time_ms + 999, False), (time_ms + 1_000, True)):
-        d = [certificate(0, leaf_ms)]
+        d = [Entry(EntryType.GENESIS, leaf_ms, b"node", (), CONTENT_JCS, b"{}").encode()]
         over = read_head(await head(d, time_ms=time_ms, signers=own), ORIGIN, [own[0].vkey])[0]
         made = promises.time_lie(ORIGIN, [own[0].vkey], over, d[0], 0, rfc6962.path(0, d))
         if proven:
@@ -148,6 +149,18 @@ async def test_a_whole_second_counts_to_its_end() -> None:
         else:
             with pytest.raises(BadProof):
                 check(made, pinned)
+
+
+async def test_a_time_that_a_submitter_may_have_chosen_frames_nobody() -> None:
+    """A log of raw entries holds whatever somebody adds: bytes that look like a leaf of another kind prove nothing."""
+    without = [signer for signer in SIGNERS if signer.vkey.type != 5]
+    entry = Entry(EntryType.GENESIS, TIME_MS * 2, b"node", (), CONTENT_JCS, b"{}").encode()
+    for signers, leaf in ((without, certificate(0, TIME_MS * 2)), (SIGNERS, entry)):
+        vkeys = [signer.vkey for signer in signers]
+        over = read_head(await head([leaf], time_ms=TIME_MS, signers=signers), ORIGIN, vkeys)[0]
+        made = promises.time_lie(ORIGIN, vkeys, over, leaf, 0, [])
+        with pytest.raises(BadProof):
+            check(made, Pinned((Identity.make(ORIGIN, vkeys),)))
 
 
 def test_the_real_fork_of_2017_is_proven() -> None:
