@@ -374,6 +374,8 @@ async def test_a_seq_signed_twice_is_carried_twice_and_proven_once(monitor: Moni
     assert held(world.hk_governance) == held(world.gd_governance) == {first.hash, one.hash, two.hash}
     assert monitor.store is not None
     [proof] = monitor.store.evidence_of(Kind.SAME_SEQ)
+    [kept] = monitor.store.alerts()
+    assert (kept.alert.code, kept.alert.detail) == ("double-signed", {"evidence": proof.id.hex()})
     assert actions.check(proof.object, world.hk_governance.genesis.hash) == ("hk", 2)
     value = jcs.parse(proof.object)
     assert isinstance(value, dict)
