@@ -181,11 +181,21 @@ async def test_a_full_disk_ends_the_monitor(bench: Bench, monkeypatch: pytest.Mo
         await bench.judge()
 
 
-async def test_an_issuer_that_the_log_does_not_have_or_has_wrong(bench: Bench) -> None:
-    held = bench.add(HK, [pair(0)[1]])
-    held.blobs = dict.fromkeys(held.blobs, b"another")
+@pytest.mark.parametrize(("served", "codes"), [("own", ["P09"]), ("another's", []), ("none", [])])
+async def test_an_issuer_counts_by_the_bytes_that_the_entry_names(bench: Bench, served: str, codes: list[str]) -> None:
+    w, day_ms = world(), 86_400_000
+    late = replace(w.profile(w.old), not_after_ms=w.profile().not_before_ms + 31 * day_ms)  # P09: beyond `old`
+    plain = replace(late, extensions=late.extensions[:3])
+    digest = sha256(w.old.certificate).digest()
+    log = bench.add(HK, [x509_parts(w.old.issue(plain), [digest])])
+    short = replace(w.profile(w.old), not_after_ms=w.profile().not_before_ms + day_ms, extensions=())
+    # Another certificate of that name and key, within which this one is not: only the digest tells.
+    another = w.old.issue(replace(short, spki=w.old.key.spki))
+    blobs = {"own": w.old.certificate, "another's": another}
+    if served in blobs:
+        log.blobs[digest] = blobs[served]
     await bench.judge()
-    assert bench.found() == [("P16", HK, 0)]
+    assert [code for code, _, _ in bench.found()] == codes
 
 
 async def test_a_rule_that_fails_is_told_of(bench: Bench) -> None:
@@ -217,7 +227,7 @@ async def test_logged_after_use(bench: Bench, order: tuple[str, str], minutes: i
 async def test_never_logged_is_said_when_all_logs_are_past_it(bench: Bench) -> None:
     certificate = usual()(world())
     grace_ms = int(bench.limits.use_grace_s * 1_000)
-    bench.add(SIGNED, [use(certificate, FIRST_MINUTE)])
+    bench.add(SIGNED, [use(certificate, FIRST_MINUTE - MINUTE_MS)])
     bench.add(HK, [pair(1 << 80)[1]], START_MS + grace_ms)
     bench.add(GD, [pair(1 << 80)[1]], START_MS + 10 * grace_ms)
     await bench.judge()
@@ -227,6 +237,9 @@ async def test_never_logged_is_said_when_all_logs_are_past_it(bench: Bench) -> N
     assert bench.found() == [("S11", SIGNED, 0)]
     await bench.judge()
     assert bench.codes() == ["S11"]
+    bench.add(HK, [pair(1 << 80)[1], x509_parts(certificate, [])], START_MS + 20 * grace_ms)
+    await bench.judge()  # it is logged after all, and the same is not found again
+    assert bench.found() == [("S11", SIGNED, 0)]
 
 
 async def test_a_precertificate_that_the_event_names_is_enough(bench: Bench) -> None:
