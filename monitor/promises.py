@@ -45,12 +45,12 @@ class Promises:
         self._limits = limits
         self._now_ms = now_ms
 
-    async def take(self, chain: Sequence[bytes], scts: Sequence[bytes]) -> int:
-        """Keep SCTs for the first certificate of a chain; return how many are of logs that we follow.
+    async def take(self, brought: Sequence[tuple[Sequence[bytes], Sequence[bytes]]]) -> int:
+        """Keep SCTs, each for the first certificate of its chain; return how many are of logs that we follow.
 
-        `Malformed` for what is no certificate or SCT, `BadSignature` when one does not verify.
+        All or none: `Malformed` for what is no certificate or SCT, `BadSignature` when one does not verify.
         """
-        found = [self._read(chain, raw) for raw in scts]
+        found = [self._read(chain, raw) for chain, scts in brought for raw in scts]
         kept = [promise for promise in found if promise is not None]
         await asyncio.to_thread(self._store.keep_promises, kept, self._now_ms())
         return len(kept)

@@ -32,11 +32,10 @@ def router(promises: Promises, pollination: Pollination, rates: Rates[str], limi
     async def feedback(request: Request) -> Response:
         _allow(rates, request)
         rows = _rows(await body(request, limits.feedback_bytes), "sct_feedback")
-        kept = 0
-        for row in rows:
-            if not isinstance(row, dict):
-                raise Malformed("feedback is a list of objects")
-            kept += await promises.take(_decoded(row.get("x509_chain")), _decoded(row.get("sct_data")))
+        if not all(isinstance(row, dict) for row in rows):
+            raise Malformed("feedback is a list of objects")
+        brought = [(_decoded(row.get("x509_chain")), _decoded(row.get("sct_data"))) for row in rows]
+        kept = await promises.take(brought)
         if not kept:
             raise BadSignature("no SCT of a log that is followed here")
         return Response(json.dumps({"kept": kept}), media_type=JSON)

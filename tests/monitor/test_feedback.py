@@ -159,6 +159,9 @@ async def test_an_sct_that_does_not_verify_is_no_promise(served: Served) -> None
     good = await sct(followed, certificate, 5, time_ms)
     for wrong in (brought(other, good), brought(certificate, good[:-1] + bytes([good[-1] ^ 1]))):
         assert (await served.post(FEEDBACK, wrong)).status_code == 403
+    half = {"sct_feedback": [*brought(certificate, good)["sct_feedback"], *brought(other, good)["sct_feedback"]]}
+    assert (await served.post(FEEDBACK, half)).status_code == 403
+    assert served.store.open_promises(followed.origin, 1 << 40, 1 << 60, 9) == [], "all or none"
     stranger = bytes([good[0]]) + bytes(32) + good[33:]
     assert (await served.post(FEEDBACK, brought(certificate, stranger))).status_code == 403
 
