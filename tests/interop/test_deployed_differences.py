@@ -62,15 +62,20 @@ async def test_row_5_a_05_line_is_ecdsa_over_sha_256(at: int, byte: int) -> None
         verify_line(TEXT, Signature(line.name, line.key_id, other), TREE_HEAD.vkey)
 
 
-def test_row_5_a_05_line_that_rsa_signed_is_not_taken() -> None:
-    key = generate_private_key(65537, 2048)
+@pytest.mark.parametrize(("bits", "taken"), [(2048, True), (1024, False)])
+def test_row_5_a_05_line_that_rsa_signed_is_taken_from_a_log_whose_key_is_rsa(bits: int, taken: bool) -> None:
+    """RFC 6962 section 2.1.4 allows it, and a fork of such a log is to be proven; no log of ours has such a key."""
+    key = generate_private_key(65537, bits)
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     vkey = VKey.make(ORIGIN, KeyType.TREE_HEAD, spki)
     head = Checkpoint.parse(TEXT)
     signed = key.sign(tree_head_message(TIME_MS, head.size, head.root), PKCS1v15(), SHA256())
     line = TIME_MS.to_bytes(8) + b"\x04\x01" + len(signed).to_bytes(2) + signed
-    with pytest.raises(BadSignature):
-        verify_line(TEXT, Signature(ORIGIN, vkey.key_id, line), vkey)
+    if taken:
+        assert verify_line(TEXT, Signature(ORIGIN, vkey.key_id, line), vkey) == TIME_MS
+    for wrong in (line if not taken else line[:-1] + bytes([line[-1] ^ 1]), line.replace(b"\x04\x01", b"\x04\x03", 1)):
+        with pytest.raises(BadSignature):
+            verify_line(TEXT, Signature(ORIGIN, vkey.key_id, wrong), vkey)
 
 
 async def test_row_5_a_05_line_stands_under_three_lines_of_checkpoint_and_no_more() -> None:
