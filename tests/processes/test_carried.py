@@ -60,6 +60,12 @@ async def test_a_partition_delays_relaxations_and_never_restrictions_of_a_side_o
         await taken(http, w, "gd", 503)  # carried across: what restricts holds there too
         await agree(http, w, ("hk", "gd"))
 
+        async def shown(*words: str) -> bool:
+            """`status`, beside the running monitor, which may still be writing down what it has just done."""
+            done = await asyncio.to_thread(call, "status", "--settings", str(w.deployment.monitor_settings))
+            return all(each in done.stdout for each in words)
+
+        await eventually("what was carried is on record", lambda: shown("1 of them were carried there by us."))
         assert await w.process("monitor").stop() == 0  # the link is cut: nobody carries anything
         await said(http, w, "hk", "log-unfreeze", frozen(w, "gd"), "hk")
         await said(http, w, "hk", "log-freeze", frozen(w, "hk"), "hk")
@@ -79,12 +85,7 @@ async def test_a_partition_delays_relaxations_and_never_restrictions_of_a_side_o
         words = ["chain hk: 3 actions count.", f"{hk}: held 5 of 5 actions", f"{gd}: held 5 of 5 actions"]
         words += ["3 of them were carried there by us.", "2 of them were carried there by us."]
 
-        async def shown() -> bool:
-            """`status`, beside the running monitor, which may still be writing down what it has just done."""
-            done = await asyncio.to_thread(call, "status", "--settings", str(w.deployment.monitor_settings))
-            return all(each in done.stdout for each in words)
-
-        await eventually("status says who holds how much and what was carried", shown)
+        await eventually("status says who holds how much and what was carried", lambda: shown(*words))
         await w.reckon(http, "gd")
 
 

@@ -187,13 +187,13 @@ async def test_an_issuer_counts_by_the_bytes_that_the_entry_names(bench: Bench, 
     late = replace(w.profile(w.old), not_after_ms=w.profile().not_before_ms + 31 * day_ms)  # P09: beyond `old`
     plain = replace(late, extensions=late.extensions[:3])
     digest = sha256(w.old.certificate).digest()
-    log = bench.add(HK, [x509_parts(w.old.issue(plain), [digest])])
+    held = bench.add(HK, [x509_parts(w.old.issue(plain), [digest])])
     short = replace(w.profile(w.old), not_after_ms=w.profile().not_before_ms + day_ms, extensions=())
     # Another certificate of that name and key, within which this one is not: only the digest tells.
     another = w.old.issue(replace(short, spki=w.old.key.spki))
     blobs = {"own": w.old.certificate, "another's": another}
     if served in blobs:
-        log.blobs[digest] = blobs[served]
+        held.blobs[digest] = blobs[served]
     await bench.judge()
     assert [code for code, _, _ in bench.found()] == codes
 
