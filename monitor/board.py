@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from monitor.judging import JUDGED
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.rules.table import BY_CODE
@@ -111,7 +112,7 @@ class Board:
             counts.largest_seen,
             None if verified is None else verified.head.size,
             None if verified is None else verified.verified_ms,
-            judged.size if followed.family.name in ("x509", "events") else None,
+            judged.size if followed.family in JUDGED else None,
             signed_ms,
             None if signed_ms is None else max(0, (self._now_ms() - signed_ms) // 1000),
             vouching,

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from log.client.exchange import Answer
-from log.errors import BadSignature, LogError, Malformed, Unreachable
-from log.evidence.check import Pinned, Verdict, check
+from log.errors import BadProof, BadSignature, LogError, Malformed, Unreachable
+from log.evidence.check import Pinned, Verdict, check, is_whole
 from log.evidence.objects import identify
 from log.formats.note import VKey
 from monitor import observation
@@ -31,7 +31,6 @@ from monitor.peer import Peer, severity
 from monitor.store import Evidence, Store
 
 RESTORED = "restored"
-_ID = re.compile("[0-9a-f]{64}")
 _ID = re.compile("[0-9a-f]{64}")
 
 
@@ -53,24 +52,32 @@ class Archive:
         self._now_ms = now_ms
 
     async def take(self, data: bytes, source: str) -> tuple[bytes, Verdict, bool]:
-        """Keep evidence; return (its id, what it proves, whether it is new). Raises what `check` raises."""
-        known = self._known()
-        verdict = check(data, known.pinned)
+        """Keep evidence; return (its id, what it proves, whether it is new).
+
+        Raises what `check` raises, `BadProof` for what is only suspected (that is the word of whoever saw it), and
+        `Malformed` for a lie that is written in another way than we write it.
+        """
+        pinned = self._known().pinned
+        verdict = check(data, pinned)
+        if not verdict.proven:
+            raise BadProof("what no signature proves is not taken from others")
+        if not is_whole(data, pinned):
+            raise Malformed("evidence with other lines or keys than those that prove it")
         kept = Evidence(identify(data), verdict.kind, verdict.subject, data, self._now_ms())
-        outcome = Outcome.PROVEN if verdict.proven else Outcome.UNVERIFIED
         text = f"{verdict.text} ({verdict.kind.value}, evidence {kept.id.hex()[:16]}, from {source})"
-        finding = Finding(outcome, verdict.subject, "evidence", text, evidence=kept.id.hex())
+        finding = Finding(Outcome.PROVEN, verdict.subject, "evidence", text, kept.id.hex()[:16], kept.id.hex())
         limit = self._limits.evidence_per_log
         new = await asyncio.to_thread(self._store.keep_evidence, kept, limit, [alert_of(finding)])
         return kept.id, verdict, new
 
     def ids(self) -> list[str]:
-        """Return the ids of all that is kept, oldest first, hex."""
-        return [each.id.hex() for each in self._store.all_evidence()]
+        """Return the ids of all that is kept and proven, oldest first, hex."""
+        return [id_.hex() for id_ in self._store.proven_ids()]
 
     def get(self, id_: str) -> bytes | None:
-        """Return one object by its id, hex."""
-        return next((each.object for each in self._store.all_evidence() if each.id.hex() == id_), None)
+        """Return one object by its id, hex, proven or not."""
+        found = self._store.evidence_by_id(bytes.fromhex(id_))
+        return None if found is None else found.object
 
 
 class Gossip:
@@ -81,17 +88,20 @@ class Gossip:
         other: OtherMonitor,
         own: VKey,
         peer: Peer,
+        pages: Peer,
         store: Store,
         ledger: Ledger,
         archive: Archive,
         known: Callable[[], Known],
         limits: Limits,
     ) -> None:
+        """`pages` takes answers as large as a page of observations may be."""
         self.other = other
         self.asked = False  # whether it was asked since the start what it remembers of us, answered or not
         self.knows_more = False  # whether it has read what our state does not hold
         self._own = own
         self._peer = peer
+        self._pages = pages
         self._store = store
         self._ledger = ledger
         self._archive = archive
@@ -138,7 +148,7 @@ class Gossip:
         for _ in range(self._limits.gossip_pages):
             stood = await asyncio.to_thread(self._store.read_of, vkey)
             after = 0 if stood is None else stood[0] - 1
-            answer = await self._peer.get(f"{self.other.url}/gossip/v1/observations?after={after}")
+            answer = await self._pages.get(f"{self.other.url}/gossip/v1/observations?after={after}")
             if answer.status != 200:
                 return [*findings, self._refused(answer)]
             page = observation.parse(answer.body)

@@ -83,13 +83,13 @@ class Judging:
     async def run(self, sources: Callable[[], Iterable[Source]], stop: Stop) -> None:
         """Judge what there is, again and again. Raises only what ends a monitor."""
         while not stop.is_set():
-            more = await self.pass_over([each for each in sources() if each.family in JUDGED])
+            more = await self.pass_over(sources())
             await pause(0 if more else self._limits.judge_s, stop)
 
-    async def pass_over(self, sources: Sequence[Source]) -> bool:
-        """Judge a batch of each log; return whether there is more to judge."""
-        more = False
-        for source in sources:
+    async def pass_over(self, sources: Iterable[Source]) -> bool:
+        """Judge a batch of each log whose family has rules; return whether there is more to judge."""
+        more, judged = False, [each for each in sources if each.family in JUDGED]
+        for source in judged:
             try:
                 more = await self.step(source) or more
             except StorageError:
@@ -101,7 +101,7 @@ class Judging:
                     logger.warning("entries to judge cannot be read: %s", e, extra={"fields": fields})
             else:
                 self._told.discard(source.origin)
-        await asyncio.to_thread(self._settle, [each.origin for each in sources if each.family is X509])
+        await asyncio.to_thread(self._settle, [each.origin for each in judged if each.family is X509])
         return more
 
     async def step(self, source: Source) -> bool:

@@ -60,3 +60,4 @@ class Limits:
     judge_issuers: int = 4_096  # issuer certificates remembered while judging, about 1 kB each
     use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)
     page_rows: int = 100  # findings and alerts on one page
+    page_bytes: int = 4 << 20  # body of a page of observations that we read: two notes of max_answer_bytes, in base64

@@ -208,8 +208,9 @@ class Parts:
 
     def gossip(self, other: OtherMonitor, archive: Archive, known: Callable[[], Known]) -> Gossip:
         """Return what exchanges with one other monitor."""
-        own = self._signing.witness.vkey
-        return Gossip(other, own, self._peer, self._store, self._ledger, archive, known, self._limits)
+        own, limits = self._signing.witness.vkey, self._limits
+        pages = Peer(self._client, limits.request_s, limits.page_bytes, self._clock)
+        return Gossip(other, own, self._peer, pages, self._store, self._ledger, archive, known, limits)
 
     def promises(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Promises:
         """Return what takes SCTs, and looks what became of them."""

@@ -7,6 +7,7 @@ cosignature cannot exist; one that is ahead of it is harmless, for the head may 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from log.client.witness import Answer, decide
 from log.crypto.notes import NoteSigner, cosign, cosign_all
@@ -19,7 +20,17 @@ from monitor.logs import FollowedLog
 from monitor.store import Store
 
 HELD_BACK = "held-back"  # the reason of `Unavailable` that is said elsewhere
+SHOWN_MS = 10_000
 CLOCK_BACK_S = 1  # a clock that fell back by no more is bridged with the last time
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What was shown last of a log."""
+
+    of: bytes  # the note that we hold
+    signed: bytes  # that note under our line
+    at_ms: int
 
 
 class OwnWitness:
@@ -39,6 +50,7 @@ class OwnWitness:
         self._now_ms = now_ms
         self._fit = fit
         self._held_back = held_back
+        self._shown: dict[str, _Shown] = {}  # by origin
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     @property
@@ -84,6 +96,19 @@ class OwnWitness:
             note = Note.parse(row[2])
             line = await cosign(note.text, await self._time_s(origin), self._signers[0])
             return note.with_signatures([*note.signatures, line]).encode()
+
+    async def shown(self, origin: str) -> bytes | None:
+        """Return what `refresh` does, signed anew every `SHOWN_MS` at most: anybody may ask, and signing is a write."""
+        row = await asyncio.to_thread(self._store.witness, origin)
+        if row is None:
+            return None
+        note, now_ms, held = row[2], self._now_ms(), self._shown.get(origin)
+        if held is None or held.of != note or now_ms - held.at_ms > SHOWN_MS:
+            signed = await self.refresh(origin)
+            if signed is None:
+                return None
+            held = self._shown[origin] = _Shown(note, signed, now_ms)
+        return held.signed
 
     async def _time_s(self, origin: str) -> int:
         """Return the time to cosign with: a larger head cosigned before a smaller one would speak against us.

@@ -17,7 +17,7 @@ from log.formats.tree_head import encode_tree_head_signature, signed_tree_head
 from log.merkle.hashing import HASH_SIZE
 from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import FollowedLog
+from monitor.logs import FollowedLog, read_head
 from monitor.outcome import Finding
 from monitor.store import Store
 
@@ -43,14 +43,17 @@ class Pollination:
         self._now_ms = now_ms
 
     async def take(self, sths: list[Any], notes: list[bytes]) -> list[Finding]:
-        """Take all in that are of logs which we follow; return what they prove.
+        """Take all in that are of logs which we follow, or none; return what they prove.
 
-        `Malformed` for what is no head; `BadSignature` when none of them is by a key that we know.
+        `Malformed` for what is no head; `BadSignature` when none of them is of a log that we know, or one is not by
+        its keys.
         """
         read = [self._of_sth(sth) for sth in sths] + [self._of_note(note) for note in notes]
         known = [pair for pair in read if pair is not None]
         if read and not known:
             raise BadSignature("no head of a log that is followed here")
+        for followed, raw in known:
+            read_head(raw, followed)
         findings: list[Finding] = []
         for followed, raw in known:
             findings += (await self._ledger.take(followed, raw, SOURCE))[2]

@@ -14,6 +14,7 @@ from log.evidence.heads import Head, Kind, read_head
 from log.formats import jcs
 from log.formats.identity import Identity
 from log.formats.note import VKey
+from log.formats.text import b64decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,22 @@ def check(data: bytes, pinned: Pinned) -> Verdict:
             )
     objects.check(data, read)
     return Verdict(kind, True, known.origin, _HEADS[kind].format(known.origin))
+
+
+def is_whole(data: bytes, pinned: Pinned) -> bool:
+    """Say whether an object that `check` took is the one that a monitor with these pins writes of its heads.
+
+    One lie has one object then, and nobody makes many of it by lines and keys that prove nothing.
+    """
+    value = jcs.parse(data)
+    if not isinstance(value, dict) or "log" not in value:
+        return True  # of witnesses and authorities `check` takes no other form
+    known = pinned.log(value["log"])
+    heads = value.get("heads")
+    notes = [b64decode(text) for text in heads if isinstance(text, str)] if isinstance(heads, list) else []
+    return value["log"] == objects.named(known.origin, known.vkeys) and all(
+        read_head(note, known.origin, known.vkeys)[0].note == note for note in notes
+    )
 
 
 _HEADS = {

@@ -29,11 +29,8 @@ class ChargeRows(HeadRows):
             )
             if made.rowcount != 1:
                 return False
-            database.execute(
-                "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
-                (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
-            )
-            self.raise_alerts(alerts, evidence.found_ms)
+            self._add_evidence(database, evidence, ())
+            self.raise_alerts(alerts, evidence.found_ms)  # also when others have brought the object before
             return True
 
     def charged(self, subject: str, kind: Kind, about: str) -> bytes | None:

@@ -12,13 +12,16 @@ class GossipRows(Database):
     """The rows about other monitors."""
 
     def observations(self, after: int, rows: int, max_bytes: int) -> list[Observation]:
-        """Return the observations that follow `after`, at most so many and, but for the first, of so many raw bytes."""
+        """Return the observations that follow `after`, at most so many, of so many raw bytes, and always two.
+
+        The first is where the reader stands, so each page brings at least one that is new.
+        """
         page: list[Observation] = []
         with self._reading() as database:
             query = f"SELECT {_COLUMNS} FROM observation WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 - our words
             for row in database.execute(query, (after, rows)):
                 max_bytes -= len(row[4])
-                if page and max_bytes < 0:
+                if len(page) > 1 and max_bytes < 0:
                     break
                 page.append(Observation(*row))
         return page
@@ -45,13 +48,13 @@ class GossipRows(Database):
             database.execute("INSERT OR REPLACE INTO peer VALUES (?, ?, ?)", (peer, seq, hash_))
 
     def unrelayed(self, peer: str, limit: int) -> list[Evidence]:
-        """Return evidence that a peer was not given by us, oldest first."""
+        """Return proven evidence that a peer was not given by us, oldest first."""
         with self._reading() as database:
             rows = database.execute(
                 "SELECT id, kind, origin, object, found_ms FROM evidence WHERE NOT EXISTS"
-                " (SELECT 1 FROM relayed WHERE relayed.id = evidence.id AND relayed.vkey = ?)"
+                " (SELECT 1 FROM relayed WHERE relayed.id = evidence.id AND relayed.vkey = ?) AND kind != ?"
                 " ORDER BY found_ms, id LIMIT ?",
-                (peer, limit),
+                (peer, Kind.UNREPRODUCIBLE.value, limit),
             )
             return [Evidence(row[0], Kind(row[1]), row[2], row[3], row[4]) for row in rows]
 

@@ -249,13 +249,16 @@ class HeadRows(AlertRows):
             (count,) = database.execute(query, (evidence.origin, Kind.UNREPRODUCIBLE.value)).fetchone()
             if count >= limit:
                 return False
-            made = database.execute(
-                "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
-                (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
-            )
-            if made.rowcount == 1:
-                self.raise_alerts(alerts, evidence.found_ms)
-            return made.rowcount == 1
+            return self._add_evidence(database, evidence, alerts)
+
+    def _add_evidence(self, database: sqlite3.Connection, evidence: Evidence, alerts: Sequence[Alert]) -> bool:
+        made = database.execute(
+            "INSERT OR IGNORE INTO evidence VALUES (?, ?, ?, ?, ?)",
+            (evidence.id, evidence.kind.value, evidence.origin, evidence.object, evidence.found_ms),
+        )
+        if made.rowcount == 1:
+            self.raise_alerts(alerts, evidence.found_ms)
+        return made.rowcount == 1
 
     def evidence(self, origin: str) -> list[Evidence]:
         """Return what a log, or a chain of governance, is convicted of, oldest first."""
@@ -278,6 +281,19 @@ class HeadRows(AlertRows):
         with self._reading() as database:
             rows = database.execute("SELECT id, kind, origin, object, found_ms FROM evidence ORDER BY found_ms, id")
             return [Evidence(row[0], Kind(row[1]), row[2], row[3], row[4]) for row in rows]
+
+    def proven_ids(self) -> list[bytes]:
+        """Return the ids of what is proven, oldest first."""
+        with self._reading() as database:
+            query = "SELECT id FROM evidence WHERE kind != ? ORDER BY found_ms, id"
+            return [row[0] for row in database.execute(query, (Kind.UNREPRODUCIBLE.value,))]
+
+    def evidence_by_id(self, id_: bytes) -> Evidence | None:
+        """Return one object."""
+        with self._reading() as database:
+            query = "SELECT id, kind, origin, object, found_ms FROM evidence WHERE id = ?"
+            row = database.execute(query, (id_,)).fetchone()
+            return None if row is None else Evidence(row[0], Kind(row[1]), row[2], row[3], row[4])
 
     def met(self, note: bytes) -> tuple[str, int] | None:
         """Return where and when (ms) a head was met first, by its log's own lines; None for one that never was."""

@@ -3,6 +3,7 @@
 Status texts and reasons: `Forbidden\nthe keys of … are not pinned here\n` (contract.md, "Answers of add-chain").
 """
 
+import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -19,6 +20,7 @@ from log.errors import (
     StorageError,
     TooLarge,
     Unauthenticated,
+    Unavailable,
     VerificationError,
 )
 
@@ -30,7 +32,7 @@ _STATUS = (  # what is of several kinds is of the first
     ((VerificationError, Denied), 403),
     (Malformed, 400),
     (NotFound, 404),
-    (StorageError, 503),
+    ((StorageError, Unavailable), 503),
 )
 
 
@@ -45,13 +47,17 @@ def make_app(routers: Iterable[APIRouter]) -> FastAPI:
     return app
 
 
-async def body(request: Request, limit: int) -> bytes:
-    """Return the body of a request; `TooLarge` as soon as it is over `limit` bytes."""
+async def body(request: Request, limit: int, deadline_s: float) -> bytes:
+    """Return the body of a request; `TooLarge` as soon as it is over `limit` bytes, 408 when it drips for too long."""
     found = bytearray()
-    async for part in request.stream():
-        found += part
-        if len(found) > limit:
-            raise TooLarge(f"a body of over {limit} bytes")
+    try:
+        async with asyncio.timeout(deadline_s):
+            async for part in request.stream():
+                found += part
+                if len(found) > limit:
+                    raise TooLarge(f"a body of over {limit} bytes")
+    except TimeoutError as e:
+        raise HTTPException(408, f"no whole body within {deadline_s:g} s") from e
     return bytes(found)
 
 
@@ -80,5 +86,6 @@ async def _invalid(_request: Request, _error: Exception) -> Response:
 
 async def _unknown(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - by registration
-    reason = "nothing is at this path" if error.status_code == 404 else "not with this method"
+    reasons = {404: "nothing is at this path", 405: "not with this method"}
+    reason = reasons.get(error.status_code, error.detail)
     return answer(error.status_code, reason, dict(error.headers or {}))

@@ -8,6 +8,7 @@ Both in the form of draft-ietf-trans-gossip-00; `notes` are ours, for heads that
 with heads that we know, the newest of each log among them, and with the evidence to which what came has led.
 """
 
+import asyncio
 import json
 from typing import Any
 
@@ -31,7 +32,10 @@ def router(promises: Promises, pollination: Pollination, rates: Rates[str], limi
     @routes.post("/.well-known/ct/v1/sct-feedback")
     async def feedback(request: Request) -> Response:
         _allow(rates, request)
-        rows = _rows(await body(request, limits.feedback_bytes), "sct_feedback")
+        value = _object(await body(request, limits.feedback_bytes, limits.request_s))
+        if "sct_feedback" not in value:
+            raise Malformed("feedback is named sct_feedback")
+        rows = _list(value, "sct_feedback")
         if not all(isinstance(row, dict) for row in rows):
             raise Malformed("feedback is a list of objects")
         brought = [(_decoded(row.get("x509_chain")), _decoded(row.get("sct_data"))) for row in rows]
@@ -43,17 +47,15 @@ def router(promises: Promises, pollination: Pollination, rates: Rates[str], limi
     @routes.post("/.well-known/ct/v1/sth-pollination")
     async def pollinate(request: Request) -> Response:
         _allow(rates, request)
-        raw = await body(request, limits.pollination_bytes)
-        sths = _rows(raw, "sths", required=False)
-        notes = _decoded(_object(raw).get("notes", []))
-        findings = await pollination.take(sths, notes)
-        told = pollination.tell()
+        value = _object(await body(request, limits.pollination_bytes, limits.request_s))
+        findings = await pollination.take(_list(value, "sths"), _decoded(_list(value, "notes")))
         evidence = sorted({finding.evidence for finding in findings if finding.evidence})
+        told = await asyncio.to_thread(pollination.tell)
         return Response(json.dumps({**told, "evidence": evidence}), media_type=JSON)
 
     @routes.get("/.well-known/ct/v1/sth-pollination")
     async def heads() -> Response:
-        return Response(json.dumps(pollination.tell()), media_type=JSON)
+        return Response(json.dumps(await asyncio.to_thread(pollination.tell)), media_type=JSON)
 
     return routes
 
@@ -72,8 +74,8 @@ def _object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _rows(raw: bytes, name: str, *, required: bool = True) -> list[Any]:
-    rows = _object(raw).get(name, None if required else [])
+def _list(value: dict[str, Any], name: str) -> list[Any]:
+    rows = value.get(name, [])
     if not isinstance(rows, list):
         raise Malformed(f"{name} is a list")
     return rows

@@ -66,13 +66,15 @@ def router(
 
     @routes.post("/gossip/v1/evidence")
     async def add_evidence(request: Request) -> Response:
-        id_, verdict, _ = await archive.take(await body(request, limits.evidence_bytes), "whoever brought it")
+        id_, verdict, _ = await archive.take(
+            await body(request, limits.evidence_bytes, limits.request_s), "whoever brought it"
+        )
         return Response(json.dumps({"id": id_.hex(), "kind": verdict.kind.value}), media_type=JSON)
 
     @routes.get("/{origin_hash}/checkpoint")
     async def checkpoint(origin_hash: Hex) -> Response:
         origin = origins().get(origin_hash)
-        note = None if origin is None else await own.refresh(origin)
+        note = None if origin is None else await own.shown(origin)
         if note is None:
             raise NotFound("no head of this origin is cosigned here")
         return Response(note, media_type=TEXT, headers={"Cache-Control": "no-store"})

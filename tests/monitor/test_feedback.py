@@ -219,7 +219,8 @@ async def test_heads_under_keys_that_nobody_pinned_are_refused(served: Served) -
     stranger = {**sth(followed), "log_id": text(bytes(32))}
     assert (await served.post(POLLINATION, {"sths": [stranger]})).status_code == 403
     altered = {**sth(followed), "tree_size": followed.size + 1}
-    assert (await served.post(POLLINATION, {"sths": [altered]})).status_code == 403
+    unseen = await followed.branch(100, 0)
+    assert (await served.post(POLLINATION, {"sths": [sth(unseen), altered]})).status_code == 403
     assert served.store.raw_notes(followed.origin) == before
 
 

@@ -1,22 +1,30 @@
 """Two monitors tell each other what they saw: chains, heads, evidence; and a state that was set back is noticed."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.exceptions import HTTPException
 
 from log.errors import Malformed, SettingsError
+from log.evidence import objects
+from log.evidence import served as served_bytes
 from log.evidence.check import check
-from log.evidence.heads import Kind
+from log.evidence.heads import Kind, read_head
 from log.formats import jcs
+from log.formats.note import VKey
 from monitor import main, observation, pinned, settings
+from monitor.alert import Class
 from monitor.gossip import peer_id, read_ids, read_place
 from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
-from monitor.store import Store
+from monitor.store import Evidence, Store
+from monitor.web.app import body
 from monitor.web.serve import bind, served
 from tests.support.lying_log import IN_PROCESS, LyingLog, Receive, Scope, Send, World
 
@@ -199,8 +207,8 @@ async def test_a_silent_monitor_stops_nothing(pair: Pair) -> None:
 async def test_evidence_that_proves_nothing_here_is_refused(pair: Pair) -> None:
     await pair.once(pair.one)
     honest = pair.world.hk_x509
-    for body, status in ((b"{}", 400), (jcs.encode({"kind": "E1", "log": {"origin": "x", "vkeys": []}}), 403)):
-        answer = await pair.client.post("http://one/gossip/v1/evidence", content=body)
+    for data, status in ((b"{}", 400), (jcs.encode({"kind": "E1", "log": {"origin": "x", "vkeys": []}}), 403)):
+        answer = await pair.client.post("http://one/gossip/v1/evidence", content=data)
         assert answer.status_code == status
         assert answer.text.count("\n") == 2
     answer = await pair.client.post("http://one/gossip/v1/evidence", content=bytes((1 << 20) + 1))
@@ -267,3 +275,87 @@ async def test_a_monitor_answers_over_a_real_socket_and_ends_with_its_context(pa
     for address, words in (("0.0.0.0:0", "certificate and key"), ("127.0.0.1:x", "cannot bind"), ("nowhere", "bind")):
         with pytest.raises(SettingsError, match=words):
             bind(address, None)
+
+
+async def fork_of(pair: Pair) -> tuple[LyingLog, LyingLog]:
+    """A log that `one` follows, and another branch of it under the same keys."""
+    honest = pair.world.hk_x509
+    await pair.once(pair.one)
+    return honest, await honest.branch(honest.size - 3, 3)
+
+
+def lie(honest: LyingLog, fork: LyingLog, vkeys: Sequence[VKey] | None = None, junk: bytes = b"") -> bytes:
+    """Evidence of the two heads, with more than is needed where `vkeys` or `junk` say so."""
+    heads = [read_head(each.note, each.origin, each.vkeys)[0] for each in (honest, fork)]
+    with_junk = replace(heads[0], note=heads[0].note + junk), heads[1]
+    return objects.encode(Kind.SAME_SIZE, honest.origin, vkeys or honest.vkeys, with_junk)
+
+
+async def test_one_lie_is_one_object_however_many_somebody_writes(pair: Pair) -> None:
+    honest, fork = await fork_of(pair)
+    junk = b"\xe2\x80\x94 junk.example AAAAAGp1bms=\n"
+    for made in (lie(honest, fork, junk=junk), lie(honest, fork, honest.vkeys[:1])):
+        answer = await pair.client.post("http://one/gossip/v1/evidence", content=made)
+        assert (answer.status_code, "other lines or keys" in answer.text) == (400, True)
+    answer = await pair.client.post("http://one/gossip/v1/evidence", content=lie(honest, fork))
+    assert answer.status_code == 200
+    assert pair.one.store is not None
+    assert [each.kind for each in pair.one.store.evidence(honest.origin)] == [Kind.SAME_SIZE]
+
+
+async def test_what_is_only_suspected_is_neither_taken_nor_given_nor_hides_a_proof(pair: Pair) -> None:
+    honest, fork = await fork_of(pair)
+    head = read_head(honest.note, honest.origin, honest.vkeys)[0]
+    framed = served_bytes.unreproducible(honest.origin, honest.vkeys, head, "tile/0/000", b"invented", ["nobody"])
+    answer = await pair.client.post("http://one/gossip/v1/evidence", content=framed)
+    assert answer.status_code == 403
+    assert pair.one.store is not None
+    assert pair.one.store.evidence(honest.origin) == []
+    kept = Evidence(objects.identify(framed), Kind.UNREPRODUCIBLE, honest.origin, framed, 1)  # one of our own
+    assert pair.one.store.charge(kept, "note place", 9)
+    assert pair.one.store.unrelayed("two", 9) == []
+    assert (await pair.client.get("http://one/gossip/v1/evidence")).json() == {"evidence": []}
+    await pair.client.post("http://one/gossip/v1/evidence", content=lie(honest, fork))
+    assert [kept.alert.cls for kept in pair.one.store.alerts(lasting=True)] == [Class.PROVEN]
+
+
+async def test_a_chain_of_notes_as_large_as_notes_may_be_is_read_to_its_end(pair: Pair) -> None:
+    """Each note fills an answer: a page holds where the reader stands, and one more."""
+    honest = pair.world.hk_x509
+    await pair.once(pair.one)
+    assert pair.one.store is not None
+    line = b"\xe2\x80\x94 junk.example " + base64.b64encode(bytes(4) + bytes(60_000)) + b"\n"
+    for _ in range(4):
+        pair.world.time_ms += 1_000
+        note = await honest.sign()
+        head, _ = read_head(note, honest.origin, honest.vkeys)
+        pair.one.store.observe(replace(head, raw=note + line * 12), "log", pair.world.time_ms)
+    assert len(pair.one.store.observations(1, 256, 524_288)) < 20
+    await pair.once(pair.two)
+    vkey = main.load_keys(settings.load(pair.one.path)).witness.vkey
+    assert pair.two.store is not None
+    assert pair.two.store.read_of(vkey.encode()) == pair.one.store.link()
+
+
+async def test_what_we_show_is_not_signed_anew_for_everybody_who_asks(pair: Pair) -> None:
+    await pair.once(pair.one)
+    honest = pair.world.hk_x509
+    url = f"http://one/{sha256(honest.origin.encode()).hexdigest()}/checkpoint"
+    first = (await pair.client.get(url)).content
+    pair.world.time_ms += 2_000
+    assert (await pair.client.get(url)).content == first
+    pair.world.time_ms += 20_000
+    assert (await pair.client.get(url)).content != first
+
+
+async def test_a_body_that_drips_is_given_up() -> None:
+    async def never() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    class Dripping:
+        stream = staticmethod(never)
+
+    with pytest.raises(HTTPException) as found:
+        await body(Dripping(), 9, 0.01)  # type: ignore[arg-type]
+    assert found.value.status_code == 408
