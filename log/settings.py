@@ -214,7 +214,7 @@ class LimitsTable(Table):
     linger_ms: Annotated[int, Field(ge=0)] = 10
     index_sync_ms: Positive = 1000
     gzip_cache_bytes: Positive = 32 << 20
-    tile_cache_bytes: Positive = 16 << 20
+    tile_cache_bytes: Positive = 32 << 20
     proof_cache_bytes: Positive = 64 << 20
     write_buffer_bytes: Positive = 16 << 20
     slow_request_ms: Positive = 1000

@@ -44,7 +44,7 @@ class ReadLimits:
     """Bounds of what reading keeps in memory, and of the longest answer."""
 
     gzip_cache_bytes: int = 32 << 20  # compressed full data tiles
-    tile_cache_bytes: int = 16 << 20  # full hash tiles, 8 KiB each
+    tile_cache_bytes: int = 32 << 20  # full hash tiles, 8 KiB each
     proof_cache_bytes: int = 64 << 20  # full hash tiles with the nodes above them, 16 KiB each
     ranges: RangeLimits = field(default_factory=RangeLimits)  # of get-entries
 
@@ -309,6 +309,16 @@ class Log:
         if key not in self.family.keys(row):
             raise NotFound("not in this log")
         return index, row
+
+    async def index_of(self, leaf: bytes) -> int:
+        """Return the index of the entry with this leaf hash, below the published size; or `NotFound`.
+
+        The hash is compared with the one in the tree, which costs no read of the entry.
+        """
+        index = await self._index.get(LEAF_KEY + leaf)
+        if index is None or index >= self.size or await self._proofs.leaf(index, self.size) != leaf:
+            raise NotFound("not in this log")
+        return index
 
     async def tlog_proof(self, *, leaf: bytes | None = None, fingerprint: bytes | None = None, newest: bool) -> bytes:
         """Return a finished proof for a leaf hash or a certificate's SHA-256 (32 bytes each, exactly one).

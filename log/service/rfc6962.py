@@ -12,7 +12,6 @@ from typing import Protocol
 from log.client import LogReader
 from log.client.prover import consistency
 from log.errors import Malformed, NotFound, StoreMissing
-from log.formats.family import LEAF_KEY
 from log.formats.note import VKey
 from log.formats.tile_leaf import LeafEntry, leaf_entry, row_fingerprints
 from log.formats.tree_head import SignedTreeHead, signed_tree_head
@@ -36,8 +35,8 @@ class Tree(LogReader, Protocol):
         """The number of published entries."""
         ...
 
-    async def find(self, key: bytes) -> tuple[int, bytes]:
-        """Return (index, row) of the published entry with an index key, or raise `NotFound`."""
+    async def index_of(self, leaf: bytes) -> int:
+        """Return the index of the published entry with this leaf hash, or raise `NotFound`."""
         ...
 
     async def inclusion(self, index: int, size: int) -> list[bytes]:
@@ -73,7 +72,7 @@ class CertificateReads:
             raise Malformed("tree_size is at least 1")
         if tree_size > self._tree.size:
             raise NotFound(f"tree_size = {tree_size}, but this log has {self._tree.size} entries")
-        index, _ = await self._tree.find(LEAF_KEY + leaf)
+        index = await self._tree.index_of(leaf)
         if index >= tree_size:
             raise NotFound(f"not among the first {tree_size} entries of this log")
         return index, await self._tree.inclusion(index, tree_size)

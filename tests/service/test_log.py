@@ -96,10 +96,15 @@ async def test_an_index_that_lies_makes_nothing_appear(engine: Engine, place: Me
     await engine.crash()
     place.disk.index[LEAF_KEY + b"\x01" * 32] = 5
     place.disk.index[LEAF_KEY + b"\x02" * 32] = 5_000
+    place.disk.index[LEAF_KEY + b"\x03" * 32] = 299  # in the tile that is not full
     await engine.start()
-    for leaf in (b"\x01" * 32, b"\x02" * 32):
+    for leaf in (b"\x01" * 32, b"\x02" * 32, b"\x03" * 32):
         with pytest.raises(NotFound):
             await engine.running.tlog_proof(leaf=leaf, newest=True)
+        with pytest.raises(NotFound):
+            await engine.running.index_of(leaf)
+    for index, row in enumerate(await rows(engine)):
+        assert await engine.running.index_of(leaf_hash(X509.leaf_input(row))) == index
 
 
 async def test_issuers_are_served_by_their_digest(engine: Engine) -> None:
