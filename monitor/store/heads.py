@@ -14,7 +14,8 @@ from monitor.store.alerts import AlertRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
 
-# Candidates for a contradiction; each is one short range of an index, empty for an honest log.
+# Candidates for a contradiction. The ranges of the second and third may be long; they are looked through only where
+# `tally.disordered` says that there is something in them.
 _OTHER_ROOT = (
     "SELECT first_seq FROM head WHERE origin = ? AND size = ? AND root != ? AND first_seq < ?"
     " ORDER BY first_seq LIMIT ?"
@@ -63,8 +64,7 @@ class Counts:
 
     observations: int
     largest_seen: int
-    open: int
-    evidence: int
+    open: int  # trees that no data have settled
 
 
 class HeadRows(AlertRows):
@@ -142,12 +142,14 @@ class HeadRows(AlertRows):
         """
         size, digest = head.size, hashlib.sha256(head.note).digest()
         found: dict[int, None] = {}
-        with self._reading():
+        with self._reading() as database:
+            [disordered] = database.execute("SELECT disordered FROM tally WHERE origin = ?", (head.origin,)).fetchone()
+            times = head.times if disordered else ()
             [seq] = self._seqs("SELECT seq FROM observation WHERE origin = ? AND digest = ?", head.origin, digest)
             for query, values in (
                 (_OTHER_ROOT, (head.origin, size, head.root)),
-                *((_LATER_SMALLER, (head.origin, kind, time, size)) for kind, time in head.times),
-                *((_EARLIER_LARGER, (head.origin, kind, size, time)) for kind, time in head.times),
+                *((_LATER_SMALLER, (head.origin, kind, time, size)) for kind, time in times),
+                *((_EARLIER_LARGER, (head.origin, kind, size, time)) for kind, time in times),
                 *((_SAME_TIME, (head.origin, kind, time, size)) for kind, time in head.times),
             ):
                 found |= dict.fromkeys(self._seqs(query, *values, seq, limit))
@@ -189,7 +191,7 @@ class HeadRows(AlertRows):
             "SELECT origin, size, root, note, raw, complete FROM observation WHERE seq = ?", (seq,)
         ).fetchone()
         times = self._database.execute(
-            "SELECT type, time_ms FROM head_time WHERE origin = ? AND seq = ? AND size = ?", (origin, seq, size)
+            "SELECT type, time_ms FROM head_time WHERE seq = ? ORDER BY type, time_ms", (seq,)
         )
         return Head(origin, size, root, tuple((KeyType(kind), time) for kind, time in times), note, raw, bool(complete))
 
@@ -297,26 +299,24 @@ class HeadRows(AlertRows):
 
     def met(self, note: bytes) -> tuple[str, int] | None:
         """Return where and when (ms) a head was met first, by its log's own lines; None for one that never was."""
+        origin = note.partition(b"\n")[0].decode("utf-8", "replace")
         with self._reading() as database:
             row: tuple[str, int] | None = database.execute(
-                "SELECT source, received_ms FROM observation WHERE digest = ? ORDER BY seq LIMIT 1",
-                (hashlib.sha256(note).digest(),),
+                "SELECT source, received_ms FROM observation WHERE origin = ? AND digest = ?",
+                (origin, hashlib.sha256(note).digest()),
             ).fetchone()
             return row
 
     # --- looking -------------------------------------------------------------------------------------------
 
     def counts(self, origin: str) -> Counts:
-        """Return how much is known of a log."""
+        """Return how much is known of a log. It takes no longer, the more is known (`schema`)."""
         with self._reading() as database:
-            observations, largest = database.execute(
-                "SELECT count(*), coalesce(max(size), 0) FROM observation WHERE origin = ?", (origin,)
+            row = database.execute("SELECT observations, open FROM tally WHERE origin = ?", (origin,)).fetchone()
+            (largest,) = database.execute(
+                "SELECT coalesce(max(size), 0) FROM head WHERE origin = ?", (origin,)
             ).fetchone()
-            (waiting,) = database.execute(
-                "SELECT count(*) FROM head WHERE origin = ? AND state IN ('open', 'convicted')", (origin,)
-            ).fetchone()
-            (evidence,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
-            return Counts(observations, largest, waiting, evidence)
+            return Counts(0, 0, 0) if row is None else Counts(row[0], largest, row[1])
 
     def met_ms(self, origin: str) -> int | None:
         """Return when the first head of a log came to us, or None."""
