@@ -56,6 +56,7 @@ from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
 from log.settings import LogTable, NodeSettings
+from log.sockets import listen, stays_here, url_of
 from log.storage import RecordStore
 
 logger = logging.getLogger("twinlog.main")
@@ -446,7 +447,7 @@ async def serve(
     `announce` gets the URL once every log has recovered and the socket answers. Nobody is a member by default.
     """
     asyncio.get_running_loop().set_exception_handler(journal.task_failed)
-    with server.listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
+    with listen(settings.listen) as listener, Vitals(clock.wall_ms()).watched() as vitals:
         return await _serve(settings, clock, listener, vitals, announce, members or FixedMembers())
 
 
@@ -459,12 +460,12 @@ async def _serve(
     members: Members,
 ) -> int:
     tls = bounds.tls_of(settings)
-    if tls is None and not settings.behind_proxy and not server.stays_here(listener):
+    if tls is None and not settings.behind_proxy and not stays_here(listener):
         raise SettingsError(
             f"listen: {settings.listen} is reached from other machines: set tls_certificate and tls_key, or "
             "behind_proxy = true where a proxy in front speaks TLS"
         )
-    url = server.url_of(listener, tls)
+    url = url_of(listener, tls)
     try:
         node = await build(settings, clock, url, members)
         await node.start()

@@ -44,5 +44,8 @@ In reading order:
     export       evidence as a file to hand on
     settings     the TOML file
     pinned       what it pins, read into values
+    journal      log lines
+    hand         certificates at hand, judged
+    connections  out to peers, and the server
     main, cli
 """

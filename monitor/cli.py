@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from log.errors import LogError, NotFound
-from monitor import export
+from monitor import export, journal
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
@@ -64,7 +64,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Do one round, then exit with what it came to.")] = False,
 ) -> None:
     """Follow, verify, guard, feed."""
-    root.write_lines()
+    journal.write_lines()
     with _own_errors():
         loaded = config.load(settings)
         if once:

@@ -1,17 +1,12 @@
 """The composition root of the monitor: every object is made here, and nothing else makes one."""
 
 import asyncio
-import base64
-import json
 import logging
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
@@ -19,7 +14,7 @@ from uuid import uuid4
 import httpx
 from fastapi import FastAPI
 
-from log.client.bearer import BearerTokens, read_token
+from log.client.bearer import read_token
 from log.client.http import HttpLog
 from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
@@ -31,7 +26,7 @@ from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
 from log.merkle.hashing import EMPTY_ROOT
-from monitor import pinned
+from monitor import hand, pinned
 from monitor.alert import Alert, Class, Route
 from monitor.board import Board
 from monitor.carrier import Carrier
@@ -44,6 +39,7 @@ from monitor.charges import Charges
 from monitor.checked import CheckedReader
 from monitor.clock import Clock
 from monitor.coda import Coda
+from monitor.connections import USUAL, http_client, serving
 from monitor.copy.folder import Copies
 from monitor.copy.reader import CopyReader
 from monitor.desk import Desk
@@ -65,7 +61,7 @@ from monitor.pollination import Pollination
 from monitor.promises import Promises
 from monitor.roster import Roster, Self, roster
 from monitor.rounds import Rounds
-from monitor.rules.case import FixedLists, Hit, Lists, at_hand
+from monitor.rules.case import FixedLists, Hit, Lists
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits as RuleLimits
 from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
@@ -81,7 +77,6 @@ from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
 from monitor.web.gate import Gate
-from monitor.web.serve import Tls, bind, served
 
 logger = logging.getLogger("monitor")
 
@@ -223,16 +218,21 @@ class Parts:
     def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
         """Return what asks every log another way."""
         peer = Peer(client, self._limits.request_s, self._limits.max_answer_bytes, self._clock)
-        others = [Way("the usual one"), *(each for each in ways if each is not way)]
+        others = [USUAL, *(each for each in ways if each is not way)]
         return Egress(way, peer, self._ledger, self._store, others)
 
     def source(self, followed: FollowedLog) -> Source:
-        """Return what there is to judge of a log: its entries as far as they are verified, read again and checked."""
+        """Return what there is to judge of a log: its entries as far as they are verified, read again and checked.
+
+        They are read from our copy; the log is asked while that is not whole.
+        """
         verified, reader = self._store.verified(followed.origin), self._reader(followed)
         size, root, time_ms = 0, EMPTY_ROOT, 0
         if verified is not None:
             size, root, time_ms = verified.head.size, verified.head.root, verified.head.time_ms or 0
-        checked = CheckedReader(reader, followed.family, size, root)
+        copy = None if self._copies is None else CopyReader(self._copies.of(followed))
+        whole = copy is not None and copy.size >= size
+        checked = CheckedReader(copy if copy is not None and whole else reader, followed.family, size, root)
         return Source(followed.origin, followed.family, checked, size, time_ms)
 
     def _reader(self, followed: FollowedLog) -> HttpLog:
@@ -370,40 +370,17 @@ def lists_of(settings: Settings, governed: Governed | None) -> Lists:
 
 
 def judge_files(files: Sequence[Path], settings: Settings | None) -> list[tuple[str, list[Hit]]]:
-    """Judge certificates in files, DER or PEM, by the lists and limits of the settings; `SettingsError` for no file.
-
-    Nothing is written. Rules that need an index are not among these.
-    """
-    found = [(path, _certificates(path)) for path in files]
-    every = [data for _, listed in found for data in listed]
-
-    def judged(lists: Lists, limits: RuleLimits) -> list[tuple[str, list[Hit]]]:
-        engine = Engine(limits)
-        return [(path.name, engine.judge(at_hand(data, every, lists, limits))) for path, all_ in found for data in all_]
-
+    """Judge certificates in files by the lists and limits of the settings, or by the usual ones; see `hand`."""
     if settings is None:
-        return judged(FixedLists(), RuleLimits.usual())
+        return hand.judge(files, FixedLists(), RuleLimits.usual())
     limits = pinned.rule_limits(settings)
     if settings.governance is None:
-        return judged(lists_of(settings, None), limits)
+        return hand.judge(files, lists_of(settings, None), limits)
     store = Store.read(settings.state)
     try:
-        return judged(lists_of(settings, governed_of(settings, store)), limits)
+        return hand.judge(files, lists_of(settings, governed_of(settings, store)), limits)
     finally:
         store.close()
-
-
-def _certificates(path: Path) -> list[bytes]:
-    """Return the certificates in a file: those of a PEM, else the file as it is."""
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise SettingsError(f"cannot read {path.name}: {e.strerror}") from e
-    blocks = data.split(b"-----BEGIN CERTIFICATE-----")[1:]
-    try:
-        return [base64.b64decode(block.partition(b"-----END")[0]) for block in blocks] or [data]
-    except ValueError as e:
-        raise SettingsError(f"{path.name} is no PEM: {e}") from e
 
 
 def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:
@@ -456,23 +433,6 @@ def shelf_of(settings: Settings) -> Shelf | None:
     return None if settings.publish is None else Shelf(settings.publish)
 
 
-def http_client(limits: Limits, tokens: Mapping[str, str] | None = None, way: Way = Way("")) -> httpx.AsyncClient:  # noqa: B008
-    """Return the client for all peers. It keeps nothing that a peer tells it to keep: a jar of cookies only grows.
-
-    The route to a peer is what the settings say, not what the environment says of proxies. `tokens` are by URL.
-    """
-    bounds = httpx.Limits(max_connections=limits.connections)
-    return httpx.AsyncClient(
-        auth=BearerTokens(tokens) if tokens else None,
-        timeout=limits.request_s,
-        transport=httpx.AsyncHTTPTransport(
-            limits=bounds, trust_env=False, proxy=way.proxy or None, local_address=way.local_address or None
-        ),
-        trust_env=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-    )
-
-
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     """A whole monitor over real connections; everything is closed at the end."""
@@ -491,20 +451,6 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     finally:
         await copies.close()
         store.close()
-
-
-@asynccontextmanager
-async def serving(settings: Settings, app: FastAPI) -> AsyncIterator[str]:
-    """Serve where the settings say so; yield the URL, "" where they do not."""
-    table = settings.serve
-    if table is None:
-        yield ""
-        return
-    if (table.certificate is None) != (table.key is None):
-        raise SettingsError("serve: certificate and key go together")
-    tls = None if table.certificate is None or table.key is None else Tls(table.certificate, table.key)
-    async with served(app, bind(table.listen, tls), tls, settings.bounds()) as url:
-        yield url
 
 
 async def once(settings: Settings) -> Outcome:
@@ -560,29 +506,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found
-
-
-# --- what is written to stdout -----------------------------------------------------------------------------
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, event, message, and the event's own fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": at, "level": record.levelname.lower()}
-        line |= getattr(record, "fields", {"event": record.name})
-        line["message"] = record.getMessage()
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-def write_lines() -> None:
-    """Send this monitor's log lines to stdout."""
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLines())
-    logger.handlers = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False

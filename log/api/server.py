@@ -6,25 +6,23 @@ answered within `stop_timeout_s`, and only then do the stores close.
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import math
 import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import uvicorn
 
 from log.api.connections import Connection, ConnectionLimits, Connections
 from log.api.edge import Asgi
 from log.errors import SettingsError
+from log.sockets import BACKLOG, Tls
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 2048  # connections that wait to be accepted
 OTHER_FILES = 1024  # open files that are no connections: stores, checkers, TLS handshakes
 
 
@@ -62,42 +60,6 @@ class _Server(uvicorn.Server):
         ]
         self.started = True
         self.ready.set()
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files in PEM: the server's certificate with its chain, and its private key."""
-
-    certificate: Path
-    key: Path
-
-
-def listen(address: str) -> socket.socket:
-    """Bind `host:port` (port 0: any free one). `SettingsError` when it is taken or no address."""
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host:
-        raise SettingsError(f"listen: {address} names no address; 0.0.0.0 and [::] are every one")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, int(port)))
-        listener.listen(BACKLOG)
-    except (OSError, ValueError, OverflowError) as error:
-        listener.close()
-        raise SettingsError(f"listen: cannot bind {address}: {error}") from error
-    return listener
-
-
-def url_of(listener: socket.socket, tls: Tls | None) -> str:
-    """Return the URL of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def stays_here(listener: socket.socket) -> bool:
-    """Say whether a bound socket is reached from this machine alone."""
-    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
 def bounded_by_files(limits: ConnectionLimits) -> ConnectionLimits:

@@ -2,54 +2,27 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import math
 import socket
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 
 from log.errors import SettingsError
+from log.sockets import Tls, listen, stays_here, url_of
 from monitor.limits import Limits
 
 END_S = 5  # what is being answered when the monitor ends may take so long
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files in PEM: the server's certificate with its chain, and its private key."""
-
-    certificate: Path
-    key: Path
-
-
 def bind(address: str, tls: Tls | None) -> socket.socket:
-    """Bind `host:port` (port 0: any free one).
-
-    `SettingsError` when it is taken or no address, or when other machines would reach it without TLS.
-    """
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host or "127.0.0.1", int(port)))
-    except (OSError, ValueError, OverflowError) as error:
-        listener.close()
-        raise SettingsError(f"serve: cannot bind {address}: {error}") from error
-    if tls is None and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
+    """Bind `host:port`. `SettingsError` when that cannot be, or when other machines would reach it without TLS."""
+    listener = listen(address)
+    if tls is None and not stays_here(listener):
         listener.close()
         raise SettingsError(f"serve: {address} is reached from other machines: certificate and key are needed")
     return listener
-
-
-def url_of(listener: socket.socket, tls: Tls | None) -> str:
-    """Return the URL of a bound socket."""
-    host, port = listener.getsockname()[:2]
-    return f"{'http' if tls is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _Server(uvicorn.Server):

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from log import sockets
 from log.api import server
 from log.api.app import Options, create_app
-from log.api.server import Tls
 from log.errors import SettingsError
+from log.sockets import Tls
 from tests.support.fake_node import FakeNode
 
 
@@ -38,8 +39,8 @@ def tls(tmp_path: Path) -> Tls:
 
 
 async def test_a_node_speaks_tls_with_its_own_certificate(tls: Tls) -> None:
-    listener = server.listen("127.0.0.1:0")
-    url = server.url_of(listener, tls)
+    listener = sockets.listen("127.0.0.1:0")
+    url = sockets.url_of(listener, tls)
     assert url.startswith("https://127.0.0.1:")
     ready, end = asyncio.Event(), asyncio.Event()
     failed = asyncio.create_task(_until(end))
@@ -60,7 +61,7 @@ async def test_a_key_that_does_not_go_with_the_certificate_is_a_settings_error(t
     other = tmp_path / "other.pem"
     key = ec.generate_private_key(ec.SECP256R1())
     other.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    listener = server.listen("127.0.0.1:0")
+    listener = sockets.listen("127.0.0.1:0")
     never = asyncio.create_task(_until(asyncio.Event()))
     app, mixed = create_app(FakeNode(), Options()), Tls(tls.certificate, other)
     with listener, pytest.raises(SettingsError, match="tls_certificate"):
@@ -69,7 +70,7 @@ async def test_a_key_that_does_not_go_with_the_certificate_is_a_settings_error(t
 
 
 def test_only_loopback_stays_here() -> None:
-    with server.listen("127.0.0.1:0") as here, server.listen("0.0.0.0:0") as everywhere:
-        assert server.stays_here(here)
-        assert not server.stays_here(everywhere)
-        assert server.url_of(here, None).startswith("http://127.0.0.1:")
+    with sockets.listen("127.0.0.1:0") as here, sockets.listen("0.0.0.0:0") as everywhere:
+        assert sockets.stays_here(here)
+        assert not sockets.stays_here(everywhere)
+        assert sockets.url_of(here, None).startswith("http://127.0.0.1:")

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvloop
 
+from log import sockets
 from log.api import server
 from log.api.edge import Asgi, Send
 from log.api.limits import Receive
@@ -38,11 +39,11 @@ async def serve(listener: socket.socket, size: int) -> None:
         await asyncio.Event().wait()
 
     def announce() -> None:
-        print("listening on", server.url_of(listener, None), flush=True)
+        print("listening on", sockets.url_of(listener, None), flush=True)
 
     app, failed = application(size), asyncio.create_task(never())
     await server.serve(app, listener, 1, failed, announce)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(server.listen("127.0.0.1:0"), int(sys.argv[1])))
+    uvloop.run(serve(sockets.listen("127.0.0.1:0"), int(sys.argv[1])))

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from log import sockets
 from log.api import server
 from log.api.connections import ConnectionLimits, Connections
 from tests.hostile.raw import Raw, connection
@@ -50,7 +51,7 @@ async def serving(limits: ConnectionLimits) -> AsyncIterator[Site]:
         made.append(Connections(bounds))
         return made[-1]
 
-    listener = server.listen("127.0.0.1:0")
+    listener = sockets.listen("127.0.0.1:0")
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LITTLE)  # those that are accepted inherit it
     ready, end = asyncio.Event(), asyncio.Event()
     ending = asyncio.create_task(_until(end))
@@ -59,7 +60,7 @@ async def serving(limits: ConnectionLimits) -> AsyncIterator[Site]:
         running = asyncio.create_task(server.serve(large, listener, 1, ending, ready.set, limits=limits))
         await ready.wait()
         try:
-            yield Site(server.url_of(listener, None), made[0])
+            yield Site(sockets.url_of(listener, None), made[0])
         finally:
             end.set()
             await running

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from log.evidence.heads import Kind
-from monitor import main, settings
+from monitor import connections, main, settings
 from monitor.egress import Way
 from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
@@ -106,9 +106,9 @@ async def test_two_ways_that_are_one_are_told_of(monitor: Monitor, tables: str, 
 
 async def test_a_way_has_a_transport_of_its_own() -> None:
     limits = Limits()
-    async with main.http_client(limits, way=Way("gd", proxy="http://127.0.0.1:1")) as client:
+    async with connections.http_client(limits, way=Way("gd", proxy="http://127.0.0.1:1")) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("http://192.0.2.1/")  # nobody is asked but the proxy, and there is none
-    async with main.http_client(limits, way=Way("gd", local_address="192.0.2.7")) as client:
+    async with connections.http_client(limits, way=Way("gd", local_address="192.0.2.7")) as client:
         with pytest.raises(httpx.ConnectError):
             await client.get("http://127.0.0.1:1/")

@@ -272,7 +272,11 @@ async def test_a_monitor_answers_over_a_real_socket_and_ends_with_its_context(pa
             assert "server" not in answer.headers
         with pytest.raises(httpx.ConnectError):
             await stranger.get(f"{url}/gossip/v1/observations")
-    for address, words in (("0.0.0.0:0", "certificate and key"), ("127.0.0.1:x", "cannot bind"), ("nowhere", "bind")):
+    for address, words in (
+        ("0.0.0.0:0", "certificate and key"),
+        ("127.0.0.1:x", "cannot bind"),
+        ("nowhere", "no address"),
+    ):
         with pytest.raises(SettingsError, match=words):
             bind(address, None)
 

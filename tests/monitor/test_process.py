@@ -16,7 +16,7 @@ import pytest
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
-from monitor import main, settings
+from monitor import connections, main, settings
 from monitor.limits import Limits
 from monitor.store import Store
 from tests.support.lying_log import Fault, LyingLog, World, served
@@ -125,7 +125,7 @@ async def test_no_peer_can_fill_the_cookie_jar() -> None:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with server, main.http_client(Limits()) as client:
+    async with server, connections.http_client(Limits()) as client:
         assert (await client.get(f"http://127.0.0.1:{port}/")).headers["set-cookie"]
         assert list(client.cookies.jar) == []
 

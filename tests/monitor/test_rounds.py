@@ -7,6 +7,7 @@ import pytest
 from log.crypto.notes import open_note
 from log.evidence import objects as evidence
 from log.formats.checkpoint import Checkpoint, parse_signed
+from monitor import journal
 from monitor.logs import read_head
 from monitor.outcome import Finding, Outcome
 from tests.monitor.conftest import Monitor
@@ -508,9 +509,8 @@ async def test_raw_bytes_of_refused_heads_are_kept(monitor: Monitor) -> None:
 
 
 async def test_findings_are_told_as_structured_lines(monitor: Monitor, capsys: pytest.CaptureFixture[str]) -> None:
-    from monitor import main
 
-    main.write_lines()
+    journal.write_lines()
     monitor.world.hk_x509.fault = Fault.GARBAGE
     await monitor.once()
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from log.errors import SettingsError
-from monitor import main, pinned, settings
+from monitor import connections, main, pinned, settings
 from monitor.alert import Class, Route
 from monitor.channels.command import Command
 from monitor.channels.lines import Lines
@@ -140,7 +140,7 @@ async def test_each_channel_is_made_as_it_is_named(path: Path) -> None:
     loaded = settings.load(with_channels(path, HOOK + MAIL + LINES + COMMAND))
     (path.parent / "a.secret").write_text("s3cret\n")
     (path.parent / "a.secret").chmod(0o600)
-    async with main.http_client(Limits()) as client:
+    async with connections.http_client(Limits()) as client:
         made = main.channels_of(loaded, client)
     assert [(each.name, type(each)) for each in made] == [("a", Webhook), ("b", Mail), ("c", Lines), ("d", Command)]
     assert [route.channel for route in main.routes_of(loaded)] == ["a", "b", "c", "d"]
@@ -151,7 +151,7 @@ async def test_a_secret_that_others_can_read_is_none(path: Path) -> None:
     loaded = settings.load(with_channels(path, HOOK))
     (path.parent / "a.secret").write_text("s3cret\n")
     (path.parent / "a.secret").chmod(0o644)
-    async with main.http_client(Limits()) as client:
+    async with connections.http_client(Limits()) as client:
         with pytest.raises(SettingsError, match="chmod 600"):
             main.channels_of(loaded, client)
 
