@@ -46,7 +46,14 @@ class Limits:
     gossip_bytes: int = 524_288  # bytes of raw notes on such a page
     gossip_evidence: int = 64  # evidence objects given to, and taken from, one monitor at a time
     evidence_bytes: int = 1 << 20  # body of an evidence object that is brought to us
-    clients: int = 256  # requests that we answer at a time
+    clients: int = 256  # requests without a body that we answer at a time
+    bodies: int = 64  # and requests that bring one
+    client_connections: int = 1_024  # connections to us open at once; when there are more, one that owes us gives way
+    address_connections: int = 64  # and of one address (of IPv6 a /64)
+    head_s: float = 5.0  # the head of a request to us, or the beginning of a first one, may take so long
+    idle_s: float = 15.0  # a connection to us without a further request is closed after this time
+    take_s: float = 30.0  # an answer of ours that nobody takes is given up after this time
+    unsent_bytes: int = 64 << 20  # answers that wait for their clients, all together
     egress_s: float = 10.0  # how often each log is asked for its head through each egress, a fifth more or less
     promises: int = 256  # SCTs of one log looked at again at a time
     promises_s: float = 10.0  # how often they are
