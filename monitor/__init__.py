@@ -40,6 +40,7 @@ In reading order:
     outbox       every alert to every channel that takes it
     rounds       who is looked at when
     board        what the page says, as plain values
+    health       whether this monitor does what it is there for
     status       the state in plain sentences
     export       evidence as a file to hand on
     settings     the TOML file

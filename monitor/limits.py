@@ -13,6 +13,7 @@ class Limits:
     chunk_entries: int = 4_096  # entries asked for, hashed and dropped at a time while a root is rebuilt
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
+    look_s: float = 300.0  # when no look at a log has ended for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log
     evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept

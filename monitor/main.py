@@ -49,6 +49,7 @@ from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
+from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.ledger import Ledger
 from monitor.limits import Limits
@@ -73,6 +74,7 @@ from monitor.watch import Watch
 from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
+from monitor.web import health as health_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
@@ -355,7 +357,9 @@ def assemble(
     judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
     board = Board(store, lambda: rounds.logs, limits, wall)
+    health = Health(settings.name, lambda: rounds.watches, store, clock, limits)
     routers = [
+        health_routes.router(health),
         page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),

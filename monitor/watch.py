@@ -65,6 +65,7 @@ class Watch:
         self.feeders = tuple(feeder_of(witness) for witness in followed.witnesses)
         self.surveyed = False  # whether the log and its witnesses were asked since the start
         self.vouch: Vouch | None = None  # what is to be fed now
+        self.looked_s: float | None = None  # when a look ended last, whatever it found (monotonic); None: none has
         self.changed = asyncio.Condition()
         self._feeder_of = feeder_of
         self._reader = reader
@@ -157,7 +158,9 @@ class Watch:
         """
         findings = await self._look()
         findings += await self._ledger.compare_open(self.log, self._reader)
-        return findings + await self._charges.witnesses(self.log, self._reader)
+        findings += await self._charges.witnesses(self.log, self._reader)
+        self.looked_s = self._clock.monotonic_s()
+        return findings
 
     async def _look(self) -> list[Finding]:
         findings = []

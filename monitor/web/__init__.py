@@ -6,5 +6,6 @@ serve   the server, in the loop of the monitor
 copies  the verified copy of each log
 gossip  observations, evidence, what we cosigned last
 gate    who may read what concerns organisations
+health  whether this monitor is well
 page    one page for people, and the findings
 """
