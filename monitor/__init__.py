@@ -17,6 +17,7 @@ In reading order:
     observation  PURE: what a monitor has seen, as a chain
     sources      several who may have a log's data
     charges      evidence about a leaf, a witness, or what was served
+    belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     own_witness  what we cosign, and never anything smaller

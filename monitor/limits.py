@@ -16,6 +16,8 @@ class Limits:
     look_s: float = 300.0  # when no look at a log has ended for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log
+    late_heads: int = 256  # heads of trees that we have passed, settled by our copy and held against leaves in one look
+    late_entries: int = 4_096  # entries read from our copy to know the latest leaf below one; sizes between are kept
     evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept
     unproven_per_log: int = 100  # objects of kind E8 kept per log: whoever spoils answers on the way makes them
     rivals: int = 4  # earlier heads that one new head is shown to contradict
@@ -60,6 +62,7 @@ class Limits:
     promises_s: float = 10.0  # how often they are
     feedback_bytes: int = 524_288  # body of SCT feedback
     pollination_bytes: int = 131_072  # body of pollination
+    pollination_kept: int = 100_000  # heads of one log that relying parties bring and that are kept, a day (UTC)
     pollination_heads: int = 64  # heads that it is answered with
     sender_rate: int = 5  # requests a second with feedback or pollination, of one address
     senders: int = 10_000  # addresses whose rate is remembered

@@ -28,6 +28,7 @@ from log.governance.draft import Closing
 from log.merkle.hashing import EMPTY_ROOT
 from monitor import hand, pinned
 from monitor.alert import Alert, Class, Route
+from monitor.belated import Belated
 from monitor.board import Board
 from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
@@ -41,7 +42,7 @@ from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.connections import USUAL, http_client, serving
 from monitor.copy.folder import Copies
-from monitor.copy.reader import CopyReader
+from monitor.copy.reader import CopyReader, Lent
 from monitor.desk import Desk
 from monitor.egress import Egress, Way
 from monitor.feeder import Feeder
@@ -155,6 +156,7 @@ class Parts:
         self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
         self._ledger = Ledger(store, limits, clock.now_ms, further)
         self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
+        self._belated = Belated(store, self._charges, limits, self._copy_of)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
@@ -189,6 +191,7 @@ class Parts:
             self._limits,
             self._clock,
             self._shelf,
+            self._belated,
         )
 
     def coda(self, followed: FollowedLog) -> Coda:
@@ -215,7 +218,7 @@ class Parts:
 
     def pollination(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Pollination:
         """Return what takes heads from whoever was shown some."""
-        return Pollination(self._store, self._ledger, logs, self._limits, self._clock.now_ms)
+        return Pollination(self._store, self._ledger, self._belated, logs, self._limits, self._clock.now_ms)
 
     def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
         """Return what asks every log another way."""
@@ -236,6 +239,9 @@ class Parts:
         whole = copy is not None and copy.size >= size
         checked = CheckedReader(copy if copy is not None and whole else reader, followed.family, size, root)
         return Source(followed.origin, followed.family, checked, size, time_ms)
+
+    def _copy_of(self, followed: FollowedLog) -> Lent | None:
+        return None if self._copies is None else Lent(self._copies.of(followed))
 
     def _reader(self, followed: FollowedLog) -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)

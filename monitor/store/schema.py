@@ -155,4 +155,24 @@ MIGRATIONS = (
     CREATE INDEX head_time_seq ON head_time (seq);
     CREATE INDEX evidence_origin ON evidence (origin, kind);
     """,
+    """
+    CREATE TABLE latest_leaf (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, idx INTEGER NOT NULL,
+        PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unread (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (origin, size, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE brought (
+        origin TEXT NOT NULL, day INTEGER NOT NULL, heads INTEGER NOT NULL, PRIMARY KEY (origin, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER brought_counted AFTER INSERT ON observation WHEN new.source = 'pollination' BEGIN
+        INSERT OR IGNORE INTO brought VALUES (new.origin, new.received_ms / 86400000, 0);
+        UPDATE brought SET heads = heads + 1 WHERE origin = new.origin AND day = new.received_ms / 86400000;
+        DELETE FROM brought WHERE origin = new.origin AND day < new.received_ms / 86400000 - 7;
+    END;
+    CREATE TABLE last_brought (
+        origin TEXT PRIMARY KEY, raw BLOB NOT NULL, received_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
