@@ -39,12 +39,16 @@ In reading order:
     desk         findings come in, and become alerts
     channels     ways to tell people, one file a kind
     outbox       every alert to every channel that takes it
-    rounds       who is looked at when
+    errands      what goes on, by name
+    crew         whom there is to follow now, and everyone who sees to that
+    rounds       all of it once, in phases
+    standing     and for ever, in loops
     board        what the page says, as plain values
     health       whether this monitor does what it is there for
     status       the state in plain sentences
     export       evidence as a file to hand on
-    settings     the TOML file
+    tables       the tables of the TOML file
+    settings     the whole of it
     pinned       what it pins, read into values
     journal      log lines
     hand         certificates at hand, judged
