@@ -138,7 +138,9 @@ class Follower:
         if self._copy is not None:
             await self._copy.begin(frontier.size, frontier.root())
         try:
-            grown = await self._rebuild(head, frontier, [each.size for each in waiting], self._copy)
+            every = self._limits.late_entries  # so that a head that comes later needs no more of them
+            regular = range((frontier.size // every + 1) * every, head.size, every)
+            grown = await self._rebuild(head, frontier, [*(each.size for each in waiting), *regular], self._copy)
         except Unreachable as e:
             return self._stop(Outcome.UNREACHED, "entries", str(e))
         except StorageError:
@@ -166,7 +168,9 @@ class Follower:
             return self._stop(Outcome.UNREACHED, "tiles", str(e))
         except UNREAD as e:
             return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
-        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
+        latest = {size: (leaf.time_ms, leaf.index) for size, leaf in grown.latest.items()}
+        frontier, now_ms = grown.frontier.encode(), self._clock.now_ms()
+        await asyncio.to_thread(self._store.advance, head, frontier, agreed, now_ms, latest)
         if self._copy is not None:
             self._copy.settle(head)
         if lies:

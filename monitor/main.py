@@ -28,6 +28,7 @@ from log.governance.draft import Closing
 from log.merkle.hashing import EMPTY_ROOT
 from monitor import hand, pinned
 from monitor.alert import Alert, Class, Route
+from monitor.belated import Belated
 from monitor.board import Board
 from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
@@ -41,7 +42,8 @@ from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.connections import USUAL, http_client, serving
 from monitor.copy.folder import Copies
-from monitor.copy.reader import CopyReader
+from monitor.copy.reader import CopyReader, Lent
+from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.egress import Egress, Way
 from monitor.feeder import Feeder
@@ -49,6 +51,7 @@ from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
+from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.ledger import Ledger
 from monitor.limits import Limits
@@ -64,15 +67,18 @@ from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits as RuleLimits
-from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
+from monitor.settings import Settings
 from monitor.shelf import Shelf
 from monitor.sources import Further, nobody
+from monitor.standing import Standing
 from monitor.store import KeptAlert, Store
+from monitor.tables import ChannelTable, CommandTable, LinesTable, MailTable, WebhookTable
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
+from monitor.web import health as health_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
@@ -153,6 +159,7 @@ class Parts:
         self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
         self._ledger = Ledger(store, limits, clock.now_ms, further)
         self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
+        self._belated = Belated(store, self._charges, limits, self._copy_of)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
@@ -187,6 +194,7 @@ class Parts:
             self._limits,
             self._clock,
             self._shelf,
+            self._belated,
         )
 
     def coda(self, followed: FollowedLog) -> Coda:
@@ -213,7 +221,7 @@ class Parts:
 
     def pollination(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Pollination:
         """Return what takes heads from whoever was shown some."""
-        return Pollination(self._store, self._ledger, logs, self._limits, self._clock.now_ms)
+        return Pollination(self._store, self._ledger, self._belated, logs, self._limits, self._clock.now_ms)
 
     def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
         """Return what asks every log another way."""
@@ -234,6 +242,9 @@ class Parts:
         whole = copy is not None and copy.size >= size
         checked = CheckedReader(copy if copy is not None and whole else reader, followed.family, size, root)
         return Source(followed.origin, followed.family, checked, size, time_ms)
+
+    def _copy_of(self, followed: FollowedLog) -> Lent | None:
+        return None if self._copies is None else Lent(self._copies.of(followed))
 
     def _reader(self, followed: FollowedLog) -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
@@ -278,9 +289,11 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A monitor put together: what goes round, and what answers others."""
+    """A monitor put together: what goes round once or for ever, and what answers others."""
 
+    crew: Crew
     rounds: Rounds
+    standing: Standing
     app: FastAPI
     judging: Judging
     to_judge: Callable[[], list[Source]]
@@ -317,7 +330,7 @@ def assemble(
         return "another monitor knows more of us than we do" if any(each.knows_more for each in gossips) else ""
 
     def known() -> Known:
-        return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
+        return known_of(crew.logs, None if governed is None else governed.genesis.hash)
 
     parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further, copies)
     archive = parts.archive(known)
@@ -329,14 +342,14 @@ def assemble(
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
 
     def logs() -> dict[str, FollowedLog]:
-        return {followed.origin: followed for followed in rounds.logs}
+        return {followed.origin: followed for followed in crew.logs}
 
     def origins() -> dict[str, str]:
-        return {followed.origin_hash: followed.origin for followed in rounds.logs}
+        return {followed.origin_hash: followed.origin for followed in crew.logs}
 
     promises = parts.promises(logs)
     look = look_of(settings, signing, store, governed)
-    rounds = Rounds(parts, look, limits, desk, keeper, outbox, gossips, egresses, promises)
+    crew = Crew(parts, look, gossips, egresses, promises)
     rate = Rate("sender_rate", limits.sender_rate, "one address")
     rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
 
@@ -347,21 +360,24 @@ def assemble(
             followed.origin_hash: Served(
                 CopyReader(copies.of(followed)), followed.family, followed.origin in settings.copies.public
             )
-            for followed in rounds.logs
+            for followed in crew.logs
         }
 
     others = tuple(gossip.other.vkey for gossip in gossips)
     lists = lists_of(settings, governed)
     judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
-    board = Board(store, lambda: rounds.logs, limits, wall)
+    board = Board(store, lambda: crew.logs, limits, wall)
+    health = Health(settings.name, lambda: crew.watches, store, clock, limits)
     routers = [
+        health_routes.router(health),
         page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
         copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
-    return Monitor(rounds, make_app(routers), judging, lambda: [*map(parts.source, rounds.logs)])
+    rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
+    return Monitor(crew, rounds, standing, make_app(routers), judging, lambda: [*map(parts.source, crew.logs)])
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -477,11 +493,12 @@ async def run(settings: Settings) -> None:
     """Go round until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     async with opened(settings) as monitor, serving(settings, monitor.app) as url:
-        rounds = monitor.rounds
         work = asyncio.ensure_future(_all_work(monitor))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
-        logger.info("the monitor runs", extra={"fields": {"event": "started", "logs": len(rounds.watches), "url": url}})
+        logger.info(
+            "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
+        )
         try:
             await work
         except asyncio.CancelledError:
@@ -495,7 +512,7 @@ async def run(settings: Settings) -> None:
 
 async def _all_work(monitor: Monitor) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(monitor.rounds.run(), name="rounds")
+        group.create_task(monitor.standing.run(), name="rounds")
         group.create_task(monitor.judging.run(monitor.to_judge, asyncio.Event()), name="judging")
 
 

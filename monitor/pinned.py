@@ -21,7 +21,8 @@ from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
 from monitor.rules.limits import Limits as RuleLimits
 from monitor.rules.reading import folded
 from monitor.rules.watchlist import Watched, WatchList, ascii_name
-from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable, load
+from monitor.settings import Settings, load
+from monitor.tables import ForeignTable, LogTable, NodeTable, WitnessTable
 
 
 def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:

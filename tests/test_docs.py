@@ -17,7 +17,8 @@ from log.settings import (
     WitnessedTable,
 )
 from monitor.limits import Limits
-from monitor.settings import (
+from monitor.settings import Settings
+from monitor.tables import (
     CommandTable,
     EgressTable,
     ForeignTable,
@@ -27,12 +28,11 @@ from monitor.settings import (
     NodeTable,
     PeerTable,
     ServeTable,
-    Settings,
     WebhookTable,
     WitnessTable,
 )
-from monitor.settings import LogTable as LogTableOfMonitor
-from monitor.settings import TokenTable as TokenTableOfMonitor
+from monitor.tables import LogTable as LogTableOfMonitor
+from monitor.tables import TokenTable as TokenTableOfMonitor
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
