@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 from fastapi import FastAPI
 
+from log.client import LogReader
 from log.client.bearer import read_token
 from log.client.http import HttpLog
 from log.client.http import Limits as ReaderLimits
@@ -55,7 +56,7 @@ from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness
+from monitor.logs import FollowedLog, OtherMonitor, OtherSource, WatchedNode, Witness
 from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
@@ -146,8 +147,9 @@ class Parts:
         further: Further = nobody,
         copies: Copies | None = None,
     ) -> None:
-        """`further` are others than a log itself that may have its hash tiles."""
+        """`further` are others than a log itself that may have its data."""
         self._copies = copies
+        self._further = further
         self._signing = signing
         self._store = store
         self._client = client
@@ -165,7 +167,17 @@ class Parts:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
         copy = None if self._copies is None else self._copies.of(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock, copy)
+        follower = Follower(
+            followed,
+            reader,
+            self._store,
+            self._ledger,
+            self._charges,
+            self._limits,
+            self._clock,
+            copy,
+            self._further,
+        )
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -246,9 +258,15 @@ class Parts:
     def _copy_of(self, followed: FollowedLog) -> Lent | None:
         return None if self._copies is None else Lent(self._copies.of(followed))
 
-    def _reader(self, followed: FollowedLog) -> HttpLog:
+    def others(self, followed: FollowedLog, sources: Sequence[OtherSource]) -> list[LogReader]:
+        """Return who else may have a log's data: those that the settings name, and our own copy."""
+        found: list[LogReader] = [self._reader(followed, url) for each in sources if (url := each.place(followed))]
+        copy = self._copy_of(followed)
+        return found if copy is None else [*found, copy]
+
+    def _reader(self, followed: FollowedLog, url: str = "") -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
-        return HttpLog(followed.url, followed.family, self._client, bounds)
+        return HttpLog(url or followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
@@ -312,7 +330,7 @@ def assemble(
 ) -> Monitor:
     """Put a monitor together around an open store, an HTTP client, and one for each egress in `outside`.
 
-    `further` may have logs' hash tiles.
+    `further` may have logs' data, besides those that the settings name.
 
     A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another. Without
     `copies` nothing is copied.
@@ -332,7 +350,13 @@ def assemble(
     def known() -> Known:
         return known_of(crew.logs, None if governed is None else governed.genesis.hash)
 
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further, copies)
+    sources = pinned.sources(settings)
+
+    def elsewhere(origin: str) -> list[LogReader]:
+        followed = logs().get(origin)
+        return [*further(origin), *(() if followed is None else parts.others(followed, sources))]
+
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, elsewhere, copies)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
     ways = pinned.ways(settings)

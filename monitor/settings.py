@@ -42,7 +42,13 @@
     least = "error"
     classes = ["proven", "suspected", "degraded"]
 
-    [copies]                     # all that was verified of each log, kept
+    [[sources]]                        # who else has the data of logs; all is held against the signed roots
+    url = "https://monitor.gd.example" # another monitor's copies, each below its origin hash
+    [[sources]]
+    url = "https://mirror.example/hk"  # a mirror of one log
+    origin = "hk.example/x509"
+
+    [copies]                           # all that was verified of each log, kept
     folder = "monitor.copy"
     public = ["log.elsewhere.example"] # origins whose entries anybody may read here
     tokens = ["5feb…"]                 # SHA-256 (hex) of bearer tokens by which all other entries may be read
@@ -98,6 +104,7 @@ from monitor.tables import (
     PeerTable,
     RulesTable,
     ServeTable,
+    SourceTable,
     TokenTable,
     TrustListTable,
     WatchTable,
@@ -134,6 +141,7 @@ class Settings(BaseSettings):
     tokens: list[TokenTable] = []
     channels: list[ChannelTable] = []
     peers: list[PeerTable] = []
+    sources: list[SourceTable] = []
     egresses: list[EgressTable] = []
     serve: ServeTable | None = None
     copies: CopyTable = CopyTable()

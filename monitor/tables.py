@@ -36,6 +36,14 @@ class LogTable(_Table):
     url: Url
     vkeys: Annotated[list[str], Field(min_length=1)]
     policy: Path
+    witnesses: list[str] | None = None  # other nodes to whose witness its heads are brought; None: all
+
+
+class SourceTable(_Table):
+    """Who else has the data of logs."""
+
+    url: Url
+    origin: str = ""  # the log that is mirrored there; "": another monitor's copies, each below its origin hash
 
 
 class ForeignTable(_Table):

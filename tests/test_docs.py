@@ -28,6 +28,7 @@ from monitor.tables import (
     NodeTable,
     PeerTable,
     ServeTable,
+    SourceTable,
     WebhookTable,
     WitnessTable,
 )
@@ -133,6 +134,8 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
         assert f"`{key}`" in rows["peers"], key
     for key in EgressTable.model_fields:
         assert f"`{key}`" in rows["egresses"], key
+    for key in SourceTable.model_fields:
+        assert f"`{key}`" in rows["sources"], key
     for key in ServeTable.model_fields:
         assert f"`{key}`" in rows["serve"], key
     for key in TokenTableOfMonitor.model_fields:
