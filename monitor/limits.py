@@ -14,6 +14,7 @@ class Limits:
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
+    hash_tiles: int = 64  # full hash tiles of a log held against our tree in one check, besides the incomplete ones
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log
     evidence_per_log: int = 1_000  # evidence objects kept per log; the notes themselves are always kept
     unproven_per_log: int = 100  # objects of kind E8 kept per log: whoever spoils answers on the way makes them

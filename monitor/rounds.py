@@ -185,7 +185,8 @@ class Rounds:
         found += await _all(*((fresh_of(watch), watch.fresh()) for watch in self.watches))
         found += await _all(*((carry_of(carrier), carrier.push()) for carrier in self.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is
-        for source in dict.fromkeys([*(source for source, _ in found), *self._sources()]):
+        channels = set(map(channel_of, self._outbox.names))  # they report when they were told, below
+        for source in dict.fromkeys([*(source for source, _ in found), *(self._sources() - channels)]):
             await self._desk.report(source, [finding for each, finding in found if each == source])
         await self._desk.keep_only(self._sources())
         told = await _all(*((channel_of(name), self._outbox.deliver(name)) for name in self._outbox.names))
