@@ -2,6 +2,7 @@
 
     LogError
     ├── Malformed                 400   bytes or text that are not in their format
+    │   └── Redirected              -   an answer that points elsewhere, where nobody goes
     ├── Refused                   400   well formed, but not admitted; carries a reason code
     │   ├── TooLarge              413   over a named limit
     │   ├── UnknownCoding         415   a body in a content or transfer coding that is not taken
@@ -40,6 +41,10 @@ class LogError(Exception):
 
 class Malformed(LogError):
     """Input that no writer of its format would produce. The only error a parser raises."""
+
+
+class Redirected(Malformed):
+    """The other end points elsewhere; an origin is its URL, so nobody goes there."""
 
 
 class Refused(LogError):
@@ -193,4 +198,8 @@ class SettingsError(LogError):
 
 
 class Unreachable(LogError):
-    """A peer could not be reached, or did not answer in time."""
+    """A peer could not be reached, or did not answer in time; `retry_after_s` when it said that it is busy, else 0."""
+
+    def __init__(self, message: str, retry_after_s: int = 0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -20,6 +20,7 @@ In reading order:
     belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
+    hash_tiles   what a log serves of its tree, held against ours
     own_witness  what we cosign, and never anything smaller
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed

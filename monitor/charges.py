@@ -127,10 +127,20 @@ class Charges:
             place, data = await _spoiled(followed, reader, head, begin)
         except Unreachable:
             return None
+        return await self._keep_served(followed, head, place, data, f"{note_digest(head)} {place}")
+
+    async def wrong_tile(self, followed: FollowedLog, head: Head, place: str, data: bytes) -> bytes | None:
+        """Keep a hash tile that is not that of our tree; return the id of the object. Of one tile there is one."""
+        about = f"{place} {sha256(data).hexdigest()}"
+        known = await asyncio.to_thread(self._store.charged, followed.origin, Kind.UNREPRODUCIBLE, about)
+        return known if known is not None else await self._keep_served(followed, head, place, data, about)
+
+    async def _keep_served(
+        self, followed: FollowedLog, head: Head, place: str, data: bytes, about: str
+    ) -> bytes | None:
         made = served.unreproducible(followed.origin, followed.vkeys, head, place, data, [self._vantage])
         served.check(made, lambda raw: read_head(raw, followed)[0])
         kept = Evidence(objects.identify(made), Kind.UNREPRODUCIBLE, followed.origin, made, self._now_ms())
-        about = f"{note_digest(head)} {place}"
         new = await asyncio.to_thread(self._store.charge, kept, about, self._limits.unproven_per_log)
         return kept.id if new else None
 

@@ -27,9 +27,9 @@ from monitor.freshness import date
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
-from monitor.outcome import RETIRED_KEY, SPLIT, Finding, Outcome
+from monitor.outcome import BEHIND, RETIRED_KEY, SPLIT, WITNESS, Finding, Outcome
 from monitor.peer import Peer, severity
-from monitor.store import Store, Vouched
+from monitor.store import REFUTED, Store, Vouched
 
 SILENT, REFUSES = "witness-silent", "witness-refuses"  # codes: no answer at all, or one that is a no
 _SHOWS_NONE = frozenset({404, 405, 501})  # never cosigned, or a witness without this route, as many are
@@ -115,7 +115,7 @@ class Feeder:
             await keep_lines(self._store, self.log, opened, self.witness.every, required=True)
             await keep_lines(self._store, self.log, opened, [self._own], required=False)
         except (Malformed, BadSignature) as e:
-            return None, [self._finding(Outcome.UNVERIFIED, "witness", f"shows a head that does not verify: {e}")]
+            return None, [self._finding(Outcome.UNVERIFIED, WITNESS, f"shows a head that does not verify: {e}")]
         return head, findings
 
     # --- feed ----------------------------------------------------------------------------------------------
@@ -131,11 +131,11 @@ class Feeder:
         except Unreachable as e:
             return self._fed(Outcome.UNREACHED, SILENT, str(e))
         except BadProof as e:
-            return await self._unproven(head, "witness", f"hash tiles give no consistency proof: {e}")
+            return await self._unproven(head, WITNESS, f"hash tiles give no consistency proof: {e}")
         except StorageError:
             raise
         except LogError as e:
-            return self._fed(Outcome.UNVERIFIED, "witness", str(e))
+            return self._fed(Outcome.UNVERIFIED, WITNESS, str(e))
 
     async def _feed(self, head: Head, old: int, proof: tuple[bytes, ...]) -> Fed:
         known = await self._known()
@@ -157,13 +157,19 @@ class Feeder:
                 return Fed((contrary,))
             root = shown.root if shown is not None and shown.size == size else None
         text = f"names another size each time, now {size}, after {self._limits.feed_tries} tries"
-        return self._fed(Outcome.UNREACHED, "witness", text)
+        return self._fed(Outcome.UNREACHED, WITNESS, text)
 
     async def _known(self) -> Vouched | None:
-        """Return the largest head known to bear a cosignature of this witness, by whichever of its keys."""
+        """Return the largest head known to bear a cosignature of this witness, by whichever of its keys.
+
+        One on another branch than ours is left out: no proof leads from there, and the witness says where it stands.
+        """
         keys = [vkey.encode() for vkey in self.witness.every]
         found = [await asyncio.to_thread(self._store.cosigned, self.log.origin, key) for key in keys]
-        return max((each for each in found if each is not None), key=lambda each: each.size, default=None)
+        kept = [each for each in found if each is not None]
+        states = [await asyncio.to_thread(self._store.state, self.log.origin, each.size, each.root) for each in kept]
+        ours = [each for each, state in zip(kept, states, strict=True) if state != REFUTED]
+        return max(ours, key=lambda each: each.size, default=None)
 
     async def _ask(self, old: int, proof: tuple[bytes, ...], head: Head) -> Answer:
         body = AddCheckpoint(old, proof, head.note).encode()
@@ -194,7 +200,7 @@ class Feeder:
                     continue
                 time_s = (verify_line(note.text, line, vkey) or 0) // 1000
                 if time_s == 0:
-                    return self._fed(Outcome.UNVERIFIED, "witness", "cosigned without a time")
+                    return self._fed(Outcome.UNVERIFIED, WITNESS, "cosigned without a time")
                 signed = note.with_signatures([*note.signatures, line]).encode()
                 vouched = Vouched(head.size, head.root, time_s, signed)
                 await asyncio.to_thread(self._store.keep_cosigned, self.log.origin, vkey.encode(), vouched)
@@ -204,7 +210,7 @@ class Feeder:
             until = date(self.witness.until_ms)
             return self._fed(Outcome.UNREACHED, RETIRED_KEY, f"cosigns with no key but the one retired since {until}")
         if not lines:
-            return self._fed(Outcome.UNVERIFIED, "witness", "answered without its own cosignature")
+            return self._fed(Outcome.UNVERIFIED, WITNESS, "answered without its own cosignature")
         return Fed(lines=lines)
 
     async def _behind(self, head: Head, size: int) -> Fed:
@@ -213,7 +219,7 @@ class Feeder:
         return Fed(tuple(findings)) if findings else self._ahead(head, size)
 
     def _ahead(self, head: Head, size: int) -> Fed:
-        return self._fed(Outcome.UNVERIFIED, "behind", f"has cosigned size {size}; the log shows us {head.size}")
+        return self._fed(Outcome.UNVERIFIED, BEHIND, f"has cosigned size {size}; the log shows us {head.size}")
 
     async def _unproven(self, head: Head, code: str, why: str) -> Fed:
         """A proof failed, here or at the witness: see whether the witness's own last head contradicts ours."""

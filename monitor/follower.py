@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from log.client import LogReader, prover
-from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, Redirected, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
@@ -29,10 +29,12 @@ from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import COPY, COPY_BEHIND, STALE, Finding, Outcome
+from monitor.outcome import BUSY, COPY, COPY_BEHIND, GARBLED, REDIRECT, STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store
+
+_SIGNED = "\n\n— ".encode()  # stands in every signed note
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Step:
     head: Head | None = None  # verified, served just now, nothing unsettled; None when not so
     old: int = 0  # `proof` leads from this size to the head's
     proof: tuple[bytes, ...] = ()
+
+
+def unfit(raw: bytes, code: str) -> str:
+    """Return the code of what is no head: `code` for a note, another for what nobody can have signed."""
+    return code if _SIGNED in raw else GARBLED
 
 
 class Follower:
@@ -70,6 +77,8 @@ class Follower:
         self._clock = clock
         self._copy = copy
         self._further = further
+        self._busy: Finding | None = None  # what a log is told of that asked to be left alone
+        self._rest_until_s = 0.0  # on the monotonic clock
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
@@ -85,16 +94,16 @@ class Follower:
         return replace(step, findings=(*step.findings, self._found(outcome, code, self._copy.trouble)))
 
     async def _follow(self) -> Step:
+        if (busy := self.resting()) is not None:
+            return Step((busy,))
         try:
             raw = await self._reader.checkpoint()
-        except Unreachable as e:
-            return self._stop(Outcome.UNREACHED, "silent", str(e))
         except LogError as e:
-            return self._stop(Outcome.UNVERIFIED, "checkpoint", f"no checkpoint: {e}")
+            return Step((self.refused(e),))
         try:
             head, _, findings = await self._ledger.take(self.log, raw, "log")
         except (Malformed, BadSignature) as e:
-            return self._stop(Outcome.UNVERIFIED, "checkpoint", f"not a head of this log: {e}")
+            return self._stop(Outcome.UNVERIFIED, unfit(raw, "checkpoint"), f"not a head of this log: {e}")
         if findings:
             return Step(tuple(findings))
         if not head.complete:
@@ -156,8 +165,10 @@ class Follower:
             if said is None:
                 return step
             return replace(step, findings=(*step.findings, await self._withheld(head, held, said)))
-        if isinstance(said, Unreachable) or said is None:
-            return self._stop(Outcome.UNREACHED, "entries", str(said))
+        if said is None:
+            raise AssertionError("the log itself is among those who are asked")
+        if isinstance(said, Unreachable):
+            return Step((self.refused(said, "entries"),))
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
         return await self._refuse(head, held, why)
 
@@ -274,6 +285,26 @@ class Follower:
             blocked |= not settled
             findings += [finding] if finding else []
         return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
+
+    def resting(self) -> Finding | None:
+        """Say that the log is left alone for a while, as it has asked; None when it may be asked."""
+        return self._busy if self._clock.monotonic_s() < self._rest_until_s else None
+
+    def refused(self, error: LogError, code: str = "silent") -> Finding:
+        """Say why nothing of use came from the log; `code` is that of no answer at all.
+
+        One that says it is busy is left alone as long as it asks for and `retry_after_s` allows.
+        """
+        if isinstance(error, Redirected):
+            return self._found(Outcome.UNVERIFIED, REDIRECT, str(error))
+        if not isinstance(error, Unreachable):
+            return self._found(Outcome.UNVERIFIED, GARBLED, f"no checkpoint: {error}")
+        if not error.retry_after_s:
+            return self._found(Outcome.UNREACHED, code, str(error))
+        rest_s = min(float(error.retry_after_s), self._limits.retry_after_s)
+        self._rest_until_s = self._clock.monotonic_s() + rest_s
+        self._busy = self._found(Outcome.UNREACHED, BUSY, f"{error}; it is left alone for {rest_s:.0f} s")
+        return self._busy
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
         return Step((self._found(outcome, code, text),))

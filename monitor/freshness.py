@@ -12,6 +12,7 @@ from monitor.outcome import (
     HEAD_OLD,
     HEAD_SLOW,
     NOT_CROSS_WITNESSED,
+    NOT_FOLLOWED,
     WITNESS_LAGS,
     Finding,
     Outcome,
@@ -47,6 +48,13 @@ def witness(origin: str, name: str, cosigned_ms: int, now_ms: int, limits: Limit
         text = f"witness {name} lags: its last cosignature is {silent_s:.0f} s old"
         return Finding(Outcome.UNREACHED, origin, WITNESS_LAGS, text, name)
     return None
+
+
+def followed(origin: str, verified_ms: int, why: str, now_ms: int, limits: Limits) -> Finding | None:
+    """Judge since when nothing of a log could be verified, and `why` not; None while that is not for long."""
+    if now_ms - verified_ms <= limits.degraded_s * 1000:
+        return None
+    return Finding(Outcome.UNREACHED, origin, NOT_FOLLOWED, f"not followed since {date(verified_ms)}: {why}")
 
 
 def date(time_ms: int) -> str:

@@ -26,7 +26,7 @@ from monitor.limits import Limits
 from monitor.loops import Stop, pause
 from monitor.rules import indexed
 from monitor.rules.case import Case, EventCase, Hit, Lists, Place, Unreadable, Use, of_row
-from monitor.rules.engine import Engine, Finding
+from monitor.rules.engine import Engine, Finding, disabled
 from monitor.rules.watchlist import Match, WatchList
 from monitor.store import Store
 from monitor.store.judged import Looked, Position
@@ -79,6 +79,7 @@ class Judging:
         self._issuers: OrderedDict[bytes, bytes] = OrderedDict()  # certificates by SHA-256, the least used first
         self._told: set[str] = set()
         self._trouble = ""
+        self._begins = True
 
     async def run(self, sources: Callable[[], Iterable[Source]], stop: Stop) -> None:
         """Judge what there is, again and again. Raises only what ends a monitor."""
@@ -88,6 +89,11 @@ class Judging:
 
     async def pass_over(self, sources: Iterable[Source]) -> bool:
         """Judge a batch of each log whose family has rules; return whether there is more to judge."""
+        if self._begins:
+            self._begins = False  # a rule that failed is judged again after a start
+            rules = (*self._engine.by_itself, *self._engine.by_index, *self._engine.of_events)
+            over = [disabled(code) for code in rules if code not in self._engine.disabled]
+            await asyncio.to_thread(self._store.end_alerts, over, self._now_ms())
         more, judged = False, [each for each in sources if each.family in JUDGED]
         for source in judged:
             try:

@@ -15,6 +15,7 @@ class Limits:
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
     look_s: float = 300.0  # when no look at a log has ended for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
+    hash_tiles: int = 64  # full hash tiles of a log held against our tree in one check, besides the incomplete ones
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log
     late_heads: int = 256  # heads of trees that we have passed, settled by our copy and held against leaves in one look
     late_entries: int = 4_096  # entries read from our copy to know the latest leaf below one; sizes between are kept

@@ -31,6 +31,7 @@ class Outbox:
         self._clock = clock
         self._monitor = monitor
         self._rest_s = dict.fromkeys(self._channels, 0.0)  # on the monotonic clock: when each is tried again
+        self._resumed: set[str] = set()  # channels that this process has looked at
         self._said: dict[str, list[Finding]] = {name: [] for name in self._channels}
 
     @property
@@ -44,6 +45,11 @@ class Outbox:
             return self._said[name]
         longest_ms = round(self._limits.deliver_pause_s * 1000)
         due = await asyncio.to_thread(self._store.due, name, self._clock.now_ms(), longest_ms, BATCH)
+        if not due and name not in self._resumed:  # a failure that an earlier process has met is not over
+            kept = await asyncio.to_thread(self._store.undelivered, [name])
+            if any(each.state == WAITING for each in kept):
+                self._said[name] = [_failed(name, "nor has this process tried yet")]
+        self._resumed.add(name)
         for delivery in due:
             self._said[name] = await self._tell(name, delivery)
             if self._said[name]:
@@ -61,7 +67,11 @@ class Outbox:
         next_ms = self._clock.now_ms() + round(pause_s * 1000)
         await asyncio.to_thread(self._store.keep_delivery, delivery, state, next_ms)
         self._rest_s[name] = self._clock.monotonic_s() + pause_s
-        return [Finding(Outcome.OWN, f"channel {name}", CHANNEL, f"channel {name} was not told an alert: {error}")]
+        return [_failed(name, error)]
+
+
+def _failed(name: str, error: str) -> Finding:
+    return Finding(Outcome.OWN, f"channel {name}", CHANNEL, f"channel {name} was not told an alert: {error}")
 
 
 async def attempt(channel: Channel, kept: KeptAlert, monitor: str, limit_s: float) -> str:

@@ -2,7 +2,7 @@
 
 Exit codes are those of contract.md, "Monitor's exit codes"; classes those of monitoring.md §6. A finding becomes an
 alert when it has lasted as long, or was made as often in a row, as its code says (`patience`): one stale replica, one
-lost answer or one head that does not verify is no alarm (monitoring.md §6, rows 4, 16, 22).
+lost answer or one head that does not verify is no alarm (monitoring.md §6, rows 4, 16, 22, 30, 31).
 """
 
 from collections.abc import Iterable, Mapping
@@ -57,6 +57,13 @@ SPLIT = "split"  # a witness says that it was shown another tree than we were
 STALE = "stale"  # a true prefix of what we hold, signed before it
 HEAD_SLOW, HEAD_OLD, FUTURE_HEAD = "head-slow", "head-old", "future-head"
 WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
+GARBLED = "garbled"  # what comes where a head must be is none: a page, half an answer, too much, nothing
+REDIRECT = "redirect"  # a log points elsewhere
+BUSY = "busy"  # a log asks to be left alone for a while
+BEHIND = "behind"  # a witness has cosigned more than the log shows us
+WITNESS = "witness"  # a witness answers what does not verify
+NOT_FOLLOWED = "not-followed"  # of a log nothing could be verified for long
+HASHES = "hashes"  # a hash tile is not that of the tree which its entries lead to
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 ONE_PATH = "one-path"  # two egresses leave by one way
@@ -73,13 +80,14 @@ _BY_OUTCOME: Mapping[Outcome, Class] = {
 # Where a code says more than the outcome. PROVEN and OWN are never changed.
 _BY_CODE: Mapping[str, Class] = {
     STALE: Class.OPERATIONAL,  # a replica that is behind; what is newer and smaller is proven by its signatures
-    "behind": Class.OPERATIONAL,  # a witness has cosigned more than the log shows us yet
+    GARBLED: Class.OPERATIONAL,  # whoever stands in between, or a log that is not well
     "halted": Class.OPERATIONAL,  # a node has stopped by itself, as it must
     "guard": Class.OPERATIONAL,
     HEAD_SLOW: Class.OPERATIONAL,
     HEAD_OLD: Class.OPERATIONAL,
     WITNESS_LAGS: Class.OPERATIONAL,
     NOT_CROSS_WITNESSED: Class.DEGRADED,
+    NOT_FOLLOWED: Class.DEGRADED,
     ONE_PATH: Class.DEGRADED,
     "unfollowed": Class.DEGRADED,
 }
@@ -130,10 +138,10 @@ class Patience:
 
 def patience(outcome: Outcome, code: str, limits: Limits) -> Patience:
     """Return what a finding of this code is given. What is proven, or is about ourselves, is told at once."""
-    if code in {STALE, "unreconciled"} and outcome is not Outcome.PROVEN:
+    if code in {STALE, BUSY, BEHIND, "unreconciled"} and outcome is not Outcome.PROVEN:
         return Patience(seconds=limits.stale_s)
-    if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED}:
+    if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED, NOT_FOLLOWED}:
         return Patience()  # that time has passed is what they say
-    if code == "checkpoint" or class_of(outcome, code) is Class.OPERATIONAL:
+    if code in {"checkpoint", WITNESS} or class_of(outcome, code) is Class.OPERATIONAL:
         return Patience(times=limits.in_a_row)
     return Patience()

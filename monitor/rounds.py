@@ -65,7 +65,8 @@ class Rounds:
         found += await _all(*((of_log(FRESH, watch), watch.fresh()) for watch in crew.watches))
         found += await _all(*((of_log(CARRY, carrier), carrier.push()) for carrier in crew.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is
-        for source in dict.fromkeys([*(source for source, _ in found), *crew.sources(self._outbox.names)]):
+        channels = set(map(telling, self._outbox.names))  # they report when they were told, below
+        for source in dict.fromkeys([*(source for source, _ in found), *(crew.sources(self._outbox.names) - channels)]):
             await self._desk.report(source, [finding for each, finding in found if each == source])
         await self._desk.keep_only(crew.sources(self._outbox.names))
         told = await _all(*((telling(name), self._outbox.deliver(name)) for name in self._outbox.names))

@@ -19,7 +19,8 @@ from monitor.belated import Belated
 from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
-from monitor.follower import Follower
+from monitor.follower import Follower, unfit
+from monitor.hash_tiles import HashTiles
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness
@@ -85,6 +86,9 @@ class Watch:
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
         self._said: list[Finding] = []  # what was said of time when our clock was trusted last
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
+        self._why: str | None = None  # what kept the last look from verifying a head
+        self._hash_tiles = HashTiles(followed, reader, store, charges, limits)
+        self._said_of_tiles: list[Finding] = []  # when they could be held against a head that verified
         self._window: tuple[Vouched, Head] | None = None  # what a witness missed, and is to be audited again
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie
 
@@ -121,21 +125,23 @@ class Watch:
         """Take the log's own witnessed head: it bears the witnesses' lines, and ours. Logs of others have none."""
         if not self.log.node:
             return []
+        if (busy := self._follower.resting()) is not None:
+            return [busy]
         try:
             raw = await self._reader.witnessed()
-            if raw is None:
-                return []
-            _, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
-            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.counting(self._clock.now_ms())]
-            await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
-        except Unreachable as e:
-            return [Finding(Outcome.UNREACHED, self.log.origin, "silent", str(e))]
-        except (Malformed, BadSignature) as e:
-            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", f"does not verify: {e}")]
         except StorageError:
             raise
         except LogError as e:
-            return [Finding(Outcome.UNVERIFIED, self.log.origin, "witnessed", str(e))]
+            return [self._follower.refused(e)]
+        if raw is None:
+            return []
+        try:
+            _, opened, findings = await self._ledger.take(self.log, raw, "log, witnessed")
+            vkeys = [vkey for feeder in self.feeders for vkey in feeder.witness.counting(self._clock.now_ms())]
+            await keep_lines(self._store, self.log, opened, [*vkeys, self._own.vkey], required=False)
+        except (Malformed, BadSignature) as e:
+            code = unfit(raw, "witnessed")
+            return [Finding(Outcome.UNVERIFIED, self.log.origin, code, f"its witnessed head does not verify: {e}")]
         return findings
 
     async def _restored(self) -> list[Finding]:
@@ -181,6 +187,7 @@ class Watch:
             findings += await self._belated.look(self.log)
         self._contest("look", step.findings)
         self._served_ms = None if step.head is None else step.head.time_ms
+        self._why = step.findings[0].text if step.head is None and step.findings else None
         if step.head is None or any(self._contested.values()):
             self.vouch = None
             return findings
@@ -258,6 +265,8 @@ class Watch:
         findings = []
         if self._served_ms is not None:
             findings.append(freshness.head(self.log.origin, self._served_ms, self._clock.now_ms(), self._limits))
+        if self._why is not None:
+            findings.append(await asyncio.to_thread(self._not_followed, self._why))
         for feeder in self.feeders if self.vouch is not None else ():
             name = feeder.witness.vkey.name
             cosigned_ms = await asyncio.to_thread(self._cosigned_ms, feeder.witness)
@@ -266,6 +275,12 @@ class Watch:
                 findings.append(found)
         self._said = [finding for finding in findings if finding is not None]
         return self._said
+
+    def _not_followed(self, why: str) -> Finding | None:
+        verified = self._store.verified(self.log.origin)
+        if verified is None:
+            return None
+        return freshness.followed(self.log.origin, verified.verified_ms, why, self._clock.now_ms(), self._limits)
 
     def _last_cosigned(self, witness: Witness) -> Vouched | None:
         counting = witness.counting(self._clock.now_ms())
@@ -288,6 +303,15 @@ class Watch:
             self._window = before, head
 
     async def audit_again(self) -> list[Finding]:
+        """Hold hash tiles against our tree, and what a witness missed against what we verified.
+
+        Nothing new of tiles while the log serves no head that verifies: they may be another tree's.
+        """
+        if self._served_ms is not None:
+            self._said_of_tiles = await self._hash_tiles.check()
+        return self._said_of_tiles + await self._audit_window()
+
+    async def _audit_window(self) -> list[Finding]:
         """Audit the window that a witness missed from its entries, if there is one: is it still what we verified?
 
         It is asked for again until it could be read.

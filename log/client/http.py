@@ -11,7 +11,7 @@ from typing import TypeVar
 import httpx
 
 from log.client.exchange import GZIP, exchange
-from log.errors import Malformed, NotFound, Unreachable
+from log.errors import Malformed, NotFound, Redirected, Unreachable
 from log.formats.family import Family
 from log.merkle import tiles
 from log.merkle.hashing import HASH_SIZE
@@ -101,7 +101,7 @@ class HttpLog:
         return await self._get(f"{folder}/{tiles.number_path(tile.n)}", limit), TILE_WIDTH
 
     async def _get(self, path: str, limit: int) -> bytes:
-        """Return the body of a 200; `NotFound` for 404, `Malformed` or `Unreachable` for all else."""
+        """Return the body of a 200; `NotFound` for 404, `Malformed` (`Redirected`) or `Unreachable` for all else."""
         async with self._slots:
             answer = await exchange(
                 self._client,
@@ -118,7 +118,9 @@ class HttpLog:
         if answer.status == httpx.codes.NOT_FOUND:
             raise NotFound(path)
         if answer.status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(answer.status):
-            raise Unreachable(f"the log answers {answer.status} now: {path}")
+            raise Unreachable(f"the log answers {answer.status} now: {path}", answer.retry_after_s)
+        if httpx.codes.is_redirect(answer.status):
+            raise Redirected(f"the log answers {answer.status}, which nobody follows: {path}")
         raise Malformed(f"the log answers {answer.status}: {path}")
 
 

@@ -117,7 +117,7 @@ class Engine:
     def alerts(self) -> list[Alert]:
         """Say which rules are disabled, each in an alert about ourselves."""
         return [
-            Alert(f"rule-disabled {code}", Class.OWN, "error", code, "rule-disabled",
+            Alert(disabled(code), Class.OWN, "error", code, "rule-disabled",
                   f"rule {code} failed and is not judged until the next start: {error}")
             for code, error in sorted(self.disabled.items())
         ]  # fmt: skip
@@ -139,6 +139,11 @@ class Engine:
         severity, cls = hit.severity or rule.severity, rule.sure or Class.SUSPECTED
         known_by = hit.about or about
         return Finding(hit.code, known_by, severity, cls, fingerprint, issuer, place, hit.text, hit.evidence, produced)
+
+
+def disabled(code: str) -> str:
+    """Return the key of the alert that a rule is disabled."""
+    return f"rule-disabled {code}"
 
 
 _NOW_MS = 2**53  # after every date: the newest versions

@@ -101,13 +101,13 @@ class AlertRows(Database):
         return ended
 
     def acknowledge(self, key: str, name: str, now_ms: int) -> bool:
-        """Record who has seen a lasting alert; False when there is none. A proven one ends unless still found."""
+        """Record who has seen a lasting alert; False when there is none. It ends unless somebody still finds it."""
         with self._transaction() as database:
             row = database.execute(
-                "UPDATE alert SET acknowledged_by = ?, ended_ms = CASE WHEN class = ? AND"
+                "UPDATE alert SET acknowledged_by = ?, ended_ms = CASE WHEN"
                 " NOT EXISTS (SELECT 1 FROM fault WHERE fault.key = alert.key) THEN ? END"
                 " WHERE key = ? AND ended_ms IS NULL",
-                (name, Class.PROVEN.value, now_ms, key),
+                (name, now_ms, key),
             )
             return row.rowcount == 1
 

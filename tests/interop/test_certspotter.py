@@ -5,13 +5,16 @@ with a name on its watch list. Of tiles it leaves partial ones alone until they 
 to read ends at a multiple of 256.
 """
 
+import asyncio
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.catalogue.demo import CHECKOUT, MISSES
 from tests.support.foreign import Foreign, foreign
 from tests.support.go_tools import DEADLINE_S, running, tool
 from tests.support.nodes import eventually
@@ -98,3 +101,14 @@ async def test_certspotter_follows_hears_and_goes_on_where_it_was(tmp_path: Path
         sth = spotter.state()["verified_sth"]
         assert (sth["tree_size"], sth["sha256_root_hash"]) == (512, (await node.sth())["sha256_root_hash"])
         assert spotter.errors() == ""
+
+
+async def test_it_says_nothing_of_a_lie_that_our_monitor_tells_of() -> None:
+    """`python -m tests.catalogue certspotter` with both: what stands in monitor/README.md."""
+    tool("certspotter")
+    words = [sys.executable, "-m", "tests.catalogue", "certspotter"]
+    process = await asyncio.create_subprocess_exec(*words, cwd=CHECKOUT, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    assert said.count(b"\n  twinlog-monitor: ") == said.count(b"\n  certspotter: ") == len(MISSES)
+    assert b"twinlog-monitor: MISSED" not in said

@@ -1,7 +1,7 @@
 """A monitor in this process between two nodes in this process."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,8 @@ class Monitor:
     rounds: Rounds | None = None
     assembled: main.Monitor | None = None
     copies: Copies | None = None  # None: nothing is copied
+    outside: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)  # by egress
+    wall: Callable[[], int] | None = None  # our clock, where it is not the world's
     app: FastAPI | None = None  # of the monitor that was started last
 
     @property
@@ -44,8 +46,17 @@ class Monitor:
         loaded = settings.load(self.path)
         signing = main.load_keys(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        client, clock = self.client, self.world.clock
-        made = main.assemble(loaded, signing, self.store, client, clock, further=self.further, copies=self.copies)
+        made = main.assemble(
+            loaded,
+            signing,
+            self.store,
+            self.client,
+            self.wall or self.world.clock,
+            lambda: self.world.time_ms / 1000,
+            outside=self.outside,
+            further=self.further,
+            copies=self.copies,
+        )
         self.assembled, self.rounds, self.app = made, made.rounds, made.app
         return self.rounds
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from log.evidence.heads import Kind
 from monitor import connections, main, settings
 from monitor.egress import Way
 from monitor.limits import Limits
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import Finding
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import IN_PROCESS, Fault, LyingLog, LyingNode
+from tests.support.hostile import IN_PROCESS
+from tests.support.lying_log import Fault, LyingLog, LyingNode
 
 GD = '[[egresses]]\nname = "gd"\nlocal_address = "192.0.2.7"\n'
 
@@ -52,21 +52,6 @@ async def once(monitor: Monitor, view: View, more: str = GD, ways: Sequence[str]
             loaded, signing, monitor.store, monitor.client, monitor.world.clock, outside=dict.fromkeys(ways, outside)
         )
         return await made.rounds.once()
-
-
-async def test_a_log_that_shows_another_tree_elsewhere_is_convicted_with_its_vantage(monitor: Monitor) -> None:
-    honest, view = monitor.world.hk_x509, View(monitor)
-    view.logs[honest.origin] = fork = await honest.branch(honest.size - 3, 3)
-    found = await once(monitor, view)
-    assert monitor.store is not None
-    [evidence] = monitor.store.evidence(honest.origin)
-    assert evidence.kind is Kind.SAME_SIZE
-    assert Outcome.PROVEN in {finding.outcome for finding in found}
-    assert monitor.store.met(fork.note) is not None
-    assert {met[0] for note in (honest.note, fork.note) if (met := monitor.store.met(note))} >= {"egress gd"}
-    view.logs.clear()
-    await once(monitor, view)
-    assert await once(monitor, view) == [], "what one place was shown once is on record, and no more than that"
 
 
 async def test_a_view_that_is_behind_is_stale_and_no_lie(monitor: Monitor) -> None:

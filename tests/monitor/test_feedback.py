@@ -100,16 +100,6 @@ async def test_a_promise_that_was_kept_is_kept_for_good(served: Served) -> None:
     assert served.store.open_promises(followed.origin, 1 << 40, 1 << 60, 9) == []
 
 
-async def test_another_leaf_at_the_promised_index_is_proven(served: Served) -> None:
-    followed = served.monitor.world.hk_x509
-    certificate, time_ms = certificate_at(followed, 5)
-    await served.post(FEEDBACK, brought(certificate, await sct(followed, certificate, 9, time_ms)))
-    found = await served.once()
-    assert [(finding.outcome, finding.code) for finding in found] == [(Outcome.PROVEN, "broken-promise")]
-    assert served.proven(followed) == [Kind.BROKEN_PROMISE]
-    assert await served.once() == [], "said once"
-
-
 async def test_an_entry_that_does_not_come_in_time_is_proven_by_signed_times_alone(served: Served) -> None:
     world, followed = served.monitor.world, served.monitor.world.hk_x509
     certificate, _ = certificate_at(followed, 5)

@@ -1,7 +1,6 @@
 """Misfortune, row by row (monitoring.md §5.5): heads that are old or of the future, partitions, clocks, old states."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,12 @@ from log.client.witness import Answer
 from log.crypto.notes import NoteSigner
 from log.formats.note import Note
 from log.formats.policy import Policy
-from monitor import main, settings
+from monitor import settings
 from monitor.alert import Class
 from monitor.clock import Clock
 from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
-from monitor.store import KeptAlert, Store
+from monitor.store import KeptAlert
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
 
@@ -52,67 +51,6 @@ async def well(monitor: Monitor) -> None:
 
 
 # --- heads that are old, smaller, or of the future ----------------------------------------------------------------
-
-
-async def test_a_frozen_head_is_slow_after_one_minute_and_old_after_two(monitor: Monitor) -> None:
-    await well(monitor)
-    followed = monitor.world.hk_x509
-    followed.frozen = True
-    assert await rounds(monitor, 1, 59_000) == []
-    [slow] = await rounds(monitor, 1, 3_000)
-    assert (slow.code, slow.subject, slow.outcome) == ("head-slow", followed.origin, Outcome.UNREACHED)
-    assert lasting(monitor) == {"head-slow": Class.OPERATIONAL}
-    await rounds(monitor, 1, 60_000)
-    await rounds(monitor, 3)
-    assert lasting(monitor) == {"head-old": Class.OPERATIONAL}
-    assert len(raised(monitor)) == 2
-    followed.frozen = False
-    await well(monitor)
-
-
-async def test_a_stale_replica_is_no_alarm_before_a_minute_has_passed(monitor: Monitor) -> None:
-    followed = monitor.world.hk_x509
-    followed.remember()
-    await grow(followed)
-    await well(monitor)
-    followed.fault = Fault.OLD_HEAD
-    [finding] = await rounds(monitor, 5, 10_000)
-    assert finding.code == "stale"
-    assert raised(monitor) == []
-    await rounds(monitor, 3, 10_000)
-    assert lasting(monitor) == {"stale": Class.OPERATIONAL}
-    followed.fault = None
-    await well(monitor)
-    assert len(raised(monitor)) == 1
-
-
-@pytest.mark.parametrize("ahead_ms", [200_000, 40 * 24 * HOUR_MS])
-async def test_a_head_of_the_future_is_consistent_and_not_fresh(monitor: Monitor, ahead_ms: int) -> None:
-    await well(monitor)
-    followed = monitor.world.hk_x509
-    followed.add(7)
-    followed.frozen = True
-    await followed.sign(time_ms=monitor.world.time_ms + 1_000 + ahead_ms)
-    [finding] = await rounds(monitor, 1)
-    assert (finding.code, finding.outcome) == ("future-head", Outcome.UNVERIFIED)
-    assert monitor.cosigned(followed)[-1][0] == followed.size, "its tree is as true as any"
-    assert lasting(monitor) == {"future-head": Class.SUSPECTED}
-    await followed.sign(time_ms=monitor.world.time_ms)
-    await well(monitor)
-    assert len(raised(monitor)) == 1
-
-
-async def test_a_head_whose_signature_does_not_verify_is_an_alarm_the_third_time(monitor: Monitor) -> None:
-    await well(monitor)
-    followed = monitor.world.hk_x509
-    await grow(followed)
-    followed.fault = Fault.BAD_LINE
-    for alarms in (0, 0, 1, 1):
-        await rounds(monitor, 1)
-        assert len(raised(monitor)) == alarms
-    assert lasting(monitor) == {"checkpoint": Class.SUSPECTED}
-    followed.fault = None
-    await well(monitor)
 
 
 # --- a proven lie -------------------------------------------------------------------------------------------------
@@ -297,36 +235,6 @@ async def test_a_witness_that_rotates_its_key_is_heard_by_both_until_the_date(mo
 
 
 # --- clocks -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("jump_ms", [HOUR_MS, -HOUR_MS, 8 * HOUR_MS])
-async def test_no_verdict_rests_on_a_clock_that_jumped(monitor: Monitor, jump_ms: int) -> None:
-    """Only our own clock jumps: the world's goes on."""
-    off_ms = [0]
-    loaded = settings.load(monitor.path)
-    world = monitor.world
-
-    def start() -> object:
-        signing = main.load_keys(loaded)
-        monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
-        wall: Callable[[], int] = lambda: world.time_ms + off_ms[0]  # noqa: E731
-        monotonic: Callable[[], float] = lambda: world.time_ms / 1000  # noqa: E731
-        monitor.rounds = main.assemble(loaded, signing, monitor.store, monitor.client, wall, monotonic).rounds
-        return monitor.rounds
-
-    monitor.start = start  # type: ignore[method-assign, assignment]
-    await monitor.once()
-    off_ms[0] = jump_ms
-    for _ in range(40):  # far beyond the time in which a clock settles: the witnesses' times speak against it
-        _, findings = await monitor.once()
-        codes = {each.code for each in findings}
-        assert not codes & {"head-old", "head-slow", "future-head", "witness-lags", "not-cross-witnessed"}
-        world.time_ms += 4_000
-    assert {(each.outcome, each.code) for each in findings} == {(Outcome.OWN, "clock")}
-    assert lasting(monitor) == {"clock": Class.OWN}
-    assert len(raised(monitor)) == 1
-    off_ms[0] = 0
-    await rounds(monitor, 20, 4_000)
 
 
 # --- our own state --------------------------------------------------------------------------------------------

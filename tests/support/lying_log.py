@@ -39,6 +39,7 @@ from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
 from tests.support.grease import greased
+from tests.support.hostile import IN_PROCESS, Reply
 
 ISSUER = b"the certificate of an issuer"  # of every certificate
 HEARTBEAT_MS = 10_000  # an unchanged head is signed anew after this time
@@ -63,9 +64,6 @@ class Fault(Enum):
     BAD_LINE = "the 0x05 line of the checkpoint does not verify"
     NO_LINE = "the checkpoint has lost its 0x01 line"
     LONG = "answers without end"
-
-
-IN_PROCESS = ("in this process", 0)  # how a request says that no socket carries it
 
 
 async def silence(scope: Scope) -> None:
@@ -113,6 +111,8 @@ class LyingLog:
         self.frozen = False  # whether the head is left as it is, however old it gets
         self.grows_by = 0  # entries that every request for the checkpoint adds
         self.withholds_issuers = False
+        self.alter: Callable[[str, bytes | None], bytes | None] = lambda _, answer: answer  # of a path below the log
+        self.reply: Callable[[str], Reply | None] = lambda _: None  # to a path, in the place of what is there
         self.grease = 0  # lines on every head that is served, unknown ones among them; 0 for none of those
         self._served = 0
         self.policy = Policy((), (), (), "none")
@@ -189,6 +189,9 @@ class LyingLog:
 
     async def get(self, path: str) -> bytes | None:
         """Return what a path below the log serves, or None."""
+        return self.alter(path, await self._get(path))
+
+    async def _get(self, path: str) -> bytes | None:
         match path.split("/"):
             case ["checkpoint"]:
                 if self.grows_by:
@@ -283,10 +286,15 @@ class LyingWitness:
     state: dict[str, bytes] = field(default_factory=dict)  # origin -> note with our own line
     cosigned: list[Checkpoint] = field(default_factory=list)
     requests: int = 0
+    answers: Callable[[bytes], Awaitable[Answer]] | None = None  # to add-checkpoint, where it does not say the truth
 
     async def add_checkpoint(self, raw: bytes) -> Answer:
-        """Answer as tlog-witness has it."""
+        """Answer, as tlog-witness has it where it says the truth."""
         self.requests += 1
+        return await (self.answers or self.truth)(raw)
+
+    async def truth(self, raw: bytes) -> Answer:
+        """Answer as tlog-witness has it."""
         request = AddCheckpoint.parse(raw)
         origin = parse_signed(request.note)[1].origin
         last = parse_signed(self.state[origin])[1] if origin in self.state else None
@@ -320,6 +328,7 @@ class LyingNode:
         self.answers: dict[str, str] = {}  # origin -> what to say instead of ok
         self.foreign_answers: dict[str, str] = {}  # what to say of origins that are not ours
         self.guarded = False
+        self.named: set[str] = set()  # origins that a push has named: they stay guarded
         self.since_s = 0  # pushes of this second and before are answered 409
         self.seen: list[str] = []  # "METHOD path" of every request
         self.on_request: Callable[[int], None] | None = None
@@ -343,6 +352,10 @@ class LyingNode:
         followed = self.logs.get(scope["path"].split("/")[1])
         if scope["method"] == "GET" and followed is not None and followed.fault is Fault.SILENT:
             await silence(scope)
+        reply = None if followed is None else followed.reply(scope["path"].partition(f"/{followed.name}/")[2])
+        if scope["method"] == "GET" and reply is not None:
+            await reply.send(scope, send)
+            return
         status, kind, answer = await self._answer(scope["method"], scope["path"], body)
         headers = [(b"content-type", kind.encode()), (b"content-length", b"%d" % len(answer))]
         headers.append((b"date", formatdate(self.witness.clock() / 1000, usegmt=True).encode()))
@@ -388,14 +401,15 @@ class LyingNode:
         verify_note(note, [self.push_key])
         push = GuardPush.parse(note.text)
         if push.time_s <= self.since_s:
+            self.named.clear()
             self.since_s -= 1  # a second later the same push would be heard
             return 409, "text/plain", b"Conflict\nbefore this start\n"
         self.pushes.append(push)
-        named = {parse_signed(raw)[1].origin for raw in push.own}
+        self.named |= {parse_signed(raw)[1].origin for raw in push.own}
         peers = {origin for origin, _ in push.peers}
         self.guarded = True
         origins = {
-            followed.origin: "ok" if followed.origin in named else "unguarded" for followed in self.logs.values()
+            followed.origin: "ok" if followed.origin in self.named else "unguarded" for followed in self.logs.values()
         }
         answer = {
             "guarded": all(state == "ok" for state in origins.values()),

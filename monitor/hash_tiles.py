@@ -1,0 +1,140 @@
+"""Does a log serve the hash tiles of the tree that its entries lead to? (monitoring.md §6, rows 14 and 15)
+
+Following needs no hash tile, so a wrong one would be noticed by nobody but those who are refused a proof. Each check
+reads the incomplete tile of every level, which must fold to our own frontier, and some full tiles of level 0, each of
+which must fold to its hash in the tile above; in time, all of them. What was wrong is read again until it is right,
+over restarts too: it is on record as E8.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from log.client import LogReader
+from log.errors import LogError, Malformed, NotFound, Unreachable
+from log.evidence.heads import Head, Kind
+from log.formats import jcs
+from log.merkle.frontier import Frontier
+from log.merkle.hashing import HASH_SIZE
+from log.merkle.proof import root_spans
+from log.merkle.tiles import TILE_WIDTH, fold, locate, parse_tile, partial_width, tile_at
+from monitor.charges import Charges
+from monitor.limits import Limits
+from monitor.logs import FollowedLog, read_head
+from monitor.outcome import HASHES, Finding, Outcome
+from monitor.store import Store
+
+Place = tuple[int, int]  # level, number
+
+
+class HashTiles:
+    """Those of one log. One task at a time calls `check`."""
+
+    def __init__(
+        self, followed: FollowedLog, reader: LogReader, store: Store, charges: Charges, limits: Limits
+    ) -> None:
+        self._log = followed
+        self._reader = reader
+        self._store = store
+        self._charges = charges
+        self._limits = limits
+        self._next = 0  # number of the full tile of level 0 that is read next
+        self._wrong: set[Place] | None = None  # read again each time; None before the first check
+
+    async def check(self) -> list[Finding]:
+        """Read some; say when one is not the tree's."""
+        origin = self._log.origin
+        verified = await asyncio.to_thread(self._store.verified, origin)
+        if verified is None or not verified.head.size:
+            return []
+        if self._wrong is None:
+            self._wrong = set(await asyncio.to_thread(self._on_record))
+        head = verified.head
+        tree = _Tree(self._reader, Frontier.decode(head.size, verified.frontier))
+        full = head.size // TILE_WIDTH
+        end = min(full, self._next + self._limits.hash_tiles)
+        places = [*tree.edges(), *self._wrong, *((0, n) for n in range(self._next, end))]
+        try:
+            unsure = {at for at in places if await tree.tile(*at) is None}  # wrong, or below one that is
+        except Unreachable as e:
+            return [Finding(Outcome.UNREACHED, origin, "tiles", str(e))]
+        again, self._wrong = unsure & self._wrong, unsure
+        if not tree.wrong:
+            self._next = end
+            return []
+        if not again and not await self._serves(head):
+            return []  # it may have gone over to another tree: a look says so, and the next check waits for its end
+        (place, data), *others = [(tile_at(*at, head.size), data) for at, data in tree.wrong.items()]
+        if place is None:
+            raise AssertionError("a tile beyond the tree was read")
+        kept = await self._charges.wrong_tile(self._log, head, place.path(), data)
+        text = f"serves {place.path()}{f' and {len(others)} more' if others else ''} otherwise than its entries have it"
+        return [Finding(Outcome.UNVERIFIED, origin, HASHES, text, evidence="" if kept is None else kept.hex())]
+
+    async def _serves(self, head: Head) -> bool:
+        """Say whether this is still the tree that the log shows."""
+        try:
+            shown, _ = read_head(await self._reader.checkpoint(), self._log)
+        except LogError:
+            return False
+        return (shown.size, shown.root) == (head.size, head.root)
+
+    def _on_record(self) -> Iterator[Place]:
+        """Return the hash tiles that were wrong once."""
+        for kept in self._store.evidence(self._log.origin):
+            if kept.kind is not Kind.UNREPRODUCIBLE:
+                continue
+            value = jcs.parse(kept.object)
+            match str(value["place"]).split("/", 2) if isinstance(value, dict) else []:
+                case ["tile", level, number] if level.isdecimal():
+                    tile = parse_tile(level, number)
+                    yield tile.level, tile.n
+
+
+class _Tree:
+    """The tiles of one tree that were read, each held against what is known above it."""
+
+    def __init__(self, reader: LogReader, frontier: Frontier) -> None:
+        self.wrong: dict[Place, bytes] = {}  # what was served instead
+        self._reader = reader
+        self._size = frontier.size
+        self._read: dict[Place, bytes | None] = {}
+        self._roots = [(*locate(s), r) for s, r in zip(root_spans(frontier.size), frontier.hashes, strict=True)]
+
+    def edges(self) -> list[Place]:
+        """Return the incomplete tile of each level that has one, the highest first."""
+        levels = sorted({level for level, *_ in self._roots}, reverse=True)
+        return [(level, (self._size >> 8 * level) // TILE_WIDTH) for level in levels]
+
+    async def tile(self, level: int, n: int) -> bytes | None:
+        """Return a tile that is the tree's; None where it is not, or where the one above it is not."""
+        if (level, n) not in self._read:
+            self._read[level, n] = await self._tile(level, n)
+        return self._read[level, n]
+
+    async def _tile(self, level: int, n: int) -> bytes | None:
+        tile = tile_at(level, n, self._size)
+        if tile is None:
+            return None
+        start, above = n * TILE_WIDTH, None
+        if tile.width == TILE_WIDTH:
+            above = await self.tile(level + 1, n // TILE_WIDTH)
+            if above is None:
+                return None
+        try:
+            data = await self._reader.hashes(level, start, start + tile.width, self._size)
+        except (Malformed, NotFound):
+            data = b""
+        if len(data) == HASH_SIZE * tile.width and self._is_ours(level, n, data, above):
+            return data
+        self.wrong[level, n] = data
+        return None
+
+    def _is_ours(self, level: int, n: int, data: bytes, above: bytes | None) -> bool:
+        if above is not None:
+            at = HASH_SIZE * (n % TILE_WIDTH)
+            return fold(data) == above[at : at + HASH_SIZE]
+        first = n * TILE_WIDTH
+        runs = [(start - first, end - first, root) for held, start, end, root in self._roots if held == level]
+        if sum(end - start for start, end, _ in runs) != partial_width(level, self._size):
+            raise AssertionError("the frontier does not cover an incomplete tile")
+        return all(fold(data[HASH_SIZE * start : HASH_SIZE * end]) == root for start, end, root in runs)
