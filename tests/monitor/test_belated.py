@@ -110,7 +110,7 @@ async def test_what_our_copy_settles_is_asked_of_nobody_and_blocks_no_signature(
     assert late.monitor.rounds is not None
     assert await late.monitor.rounds.once() == []
     assert late.store.counts(late.x509.origin).open == 0
-    assert not [each for each in late.monitor.world.hk.seen if "/x509/tile/0" in each]
+    assert not [each for each in late.monitor.world.hk.seen if "/x509/tile/0/000" in each]  # where the heads end
     assert max(late.monitor.cosigned(late.x509)) == (303, late.x509.root_at(303))
 
 
