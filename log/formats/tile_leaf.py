@@ -17,7 +17,7 @@ from typing import Self
 
 from log.errors import Malformed
 from log.formats.sct import extensions
-from log.formats.wire import Reader, opaque16, opaque24, u16, u64
+from log.formats.wire import opaque16, opaque24, u16, u64
 
 X509_ENTRY = 0
 PRECERT_ENTRY = 1
@@ -47,18 +47,18 @@ class TileLeaf:
     @classmethod
     def parse(cls, row: bytes) -> Self:
         """Read exactly one row, or raise `Malformed`."""
-        whole_row_bounds(row)
-        reader = Reader(row)
-        timestamp_ms, entry_type = reader.u64(), reader.u16()
-        issuer_key_hash = reader.take(HASH_SIZE) if entry_type == PRECERT_ENTRY else b""
-        signed_entry = reader.opaque24()
-        reader.take(len(_EXTENSIONS_HEADER))
-        index = reader.u40()
-        precert = reader.opaque24() if entry_type == PRECERT_ENTRY else b""
-        leaf = cls(timestamp_ms, entry_type, signed_entry, issuer_key_hash, index, precert, row_fingerprints(row))
-        if leaf.encode() != row:
-            raise AssertionError("a row was read in two ways")
-        return leaf
+        extensions_at, tail, fingerprints_at, end = whole_row_bounds(row)
+        precert = row[8:10] == _PRECERT
+        entry_at = SIGNED_AT + HASH_SIZE if precert else SIGNED_AT
+        return cls(
+            int.from_bytes(row[:8]),
+            PRECERT_ENTRY if precert else X509_ENTRY,
+            row[entry_at + 3 : extensions_at],
+            row[SIGNED_AT:entry_at],
+            int.from_bytes(row[tail - 5 : tail]),
+            row[tail + 3 : fingerprints_at],
+            tuple(row[at : at + HASH_SIZE] for at in range(fingerprints_at + 2, end, HASH_SIZE)),
+        )
 
     def encode(self) -> bytes:
         """Write the row."""
