@@ -15,7 +15,7 @@ import httpx
 from fastapi import FastAPI
 
 from log.client.bearer import read_token
-from log.client.http import HttpLog
+from log.client.http import HttpLog, is_on_this_machine
 from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
@@ -236,7 +236,11 @@ class Parts:
         return Source(followed.origin, followed.family, checked, size, time_ms)
 
     def _reader(self, followed: FollowedLog) -> HttpLog:
-        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        bounds = ReaderLimits(
+            deadline_s=self._limits.request_s,
+            checkpoint_bytes=self._limits.max_answer_bytes,
+            packed=not is_on_this_machine(followed.url),
+        )
         return HttpLog(followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:

@@ -37,7 +37,7 @@ async def verify(ground: Ground) -> Result:
         spent = cpu = read = 0.0
         data = LevelData(folder)
         try:
-            rebuild = Rebuild(Frontier.empty(), size, (), X509.leaf_input, leaf_time_ms)
+            rebuild = Rebuild(Frontier.empty(), size, (), X509.unpack, leaf_time_ms)
             for start in range(0, size, Limits().chunk_entries):
                 began = time.perf_counter()
                 rows = await data.entries(start, min(size, start + Limits().chunk_entries))
