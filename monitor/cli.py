@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 
 from log.errors import LogError, NotFound
 from monitor import export, journal
@@ -68,9 +69,9 @@ def run(
     with _own_errors():
         loaded = config.load(settings)
         if once:
-            outcome = asyncio.run(root.once(loaded))
+            outcome = uvloop.run(root.once(loaded))
             raise typer.Exit(outcome)
-        asyncio.run(root.run(loaded))
+        uvloop.run(root.run(loaded))
 
 
 @app.command()

@@ -238,22 +238,49 @@ class Follower:
         milestones: Sequence[int],
         copy: Mirror | None = None,
     ) -> Grown:
-        """Return what the entries of a reader lead to; `BadProof` when that is not the root of `head`."""
-        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input, self.log.leaf_time_ms)
-        at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
-        while rebuild.missing:
-            end = min(head.size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
-            rows = await reader.entries(at, end, head.size)
-            if len(rows) != end - at:
-                raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
-            leaves = await asyncio.to_thread(rebuild.feed, at, rows)
-            if copy is not None:
-                await copy.add(reader, at, rows, leaves)
-            at = end
+        """Return what the entries of a reader lead to; `BadProof` when that is not the root of `head`.
+
+        Read, hashed and copied side by side: while a chunk is hashed, the next comes in and the last one is copied.
+        """
+        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.unpack, self.log.leaf_time_ms)
+        if rebuild.missing:
+            await self._feed(rebuild, reader, head.size, frontier.size, copy)
         grown = rebuild.finish()
         if grown.root != head.root:
             raise BadProof(f"entries do not lead to the signed root of size {head.size}")
         return grown
+
+    async def _feed(self, rebuild: Rebuild, reader: LogReader, size: int, begin: int, copy: Mirror | None) -> None:
+        at = begin // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
+        reading = asyncio.ensure_future(self._chunk(reader, at, size))
+        copying: asyncio.Future[None] | None = None
+        try:
+            while rebuild.missing:
+                start, rows = at, await reading
+                at += len(rows)
+                ahead = at < size and sum(map(len, rows)) <= self._limits.ahead_bytes
+                if ahead:
+                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
+                fed = await asyncio.to_thread(rebuild.feed, start, rows)
+                if copying is not None:
+                    await copying
+                if copy is not None:
+                    copying = asyncio.ensure_future(copy.add(reader, start, rows, fed.leaves, fed.chains))
+                if at < size and not ahead:
+                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
+            if copying is not None:
+                await copying
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, *([] if copying is None else [copying]), return_exceptions=True)
+
+    async def _chunk(self, reader: LogReader, at: int, size: int) -> list[bytes]:
+        """Return the rows from a tile's beginning on, as many as a chunk has."""
+        end = min(size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
+        rows = await reader.entries(at, end, size)
+        if len(rows) != end - at:
+            raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
+        return rows
 
     async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
         """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""

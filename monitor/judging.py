@@ -20,7 +20,7 @@ from log.errors import LogError, Malformed, NotFound, StorageError
 from log.formats.event import Entry
 from log.formats.family import EVENTS, X509, Family
 from log.formats.logged_event import EVENT_ENTRIES, LoggedEvent
-from log.formats.tile_leaf import TileLeaf
+from log.formats.tile_leaf import row_fingerprints
 from monitor.alert import Alert, Class
 from monitor.limits import Limits
 from monitor.loops import Stop, pause
@@ -136,7 +136,7 @@ class Judging:
         wanted: dict[bytes, None] = {}
         for row in rows:
             try:
-                wanted.update(dict.fromkeys(TileLeaf.parse(row).fingerprints[:2]))
+                wanted.update(dict.fromkeys(row_fingerprints(row)[:2]))
             except Malformed:
                 continue  # judged as UNPARSABLE
         known = {}
@@ -168,15 +168,16 @@ class Judging:
             found.append(_Judged(case, self._engine.judge(case), watchlist.matches(case)))
         return found
 
-    def _keep(self, source: Source, judged: Iterable[_Judged], end: int) -> None:
+    def _keep(self, source: Source, judged: Sequence[_Judged], end: int) -> None:
         now_ms, alerts = self._now_ms(), list[Alert]()
         with self._store.judging() as index:
+            index.expect([each.case for each in judged if isinstance(each.case, Case)])
             for each in judged:
                 hits = each.hits
                 if isinstance(each.case, Case):
                     hits = [*hits, *self._engine.judge_indexed(each.case, index)]
                     index.add(each.case)
-                    index.settle(each.case.certificate.fingerprint)
+                    index.settle(each.case.fingerprint)
                 alerts += self._new(index, [self._engine.finding(hit, each.case) for hit in hits], now_ms)
                 alerts += [match.alert() for match in each.matches]
             if self._trouble:

@@ -11,6 +11,7 @@ class Limits:
     max_answer_bytes: int = 1 << 20  # body of a note, a cosignature answer, a guard answer
     connections: int = 64  # open at once, all peers together
     chunk_entries: int = 4_096  # entries asked for, hashed and dropped at a time while a root is rebuilt
+    ahead_bytes: int = 16 << 20  # a chunk of more bytes is hashed before the next one is asked for
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
     look_s: float = 300.0  # when no look at a log has ended for so long, we are not well (`/healthz`)

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from log.client import LogReader
 from log.client.bearer import read_token
-from log.client.http import HttpLog
+from log.client.http import HttpLog, is_on_this_machine
 from log.client.http import Limits as ReaderLimits
 from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
@@ -265,7 +265,11 @@ class Parts:
         return found if copy is None else [*found, copy]
 
     def _reader(self, followed: FollowedLog, url: str = "") -> HttpLog:
-        bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
+        bounds = ReaderLimits(
+            deadline_s=self._limits.request_s,
+            checkpoint_bytes=self._limits.max_answer_bytes,
+            packed=not is_on_this_machine(url or followed.url),
+        )
         return HttpLog(url or followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:

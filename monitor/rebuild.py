@@ -6,7 +6,7 @@ new, so that a witness that stands where we stood is fed without asking the log 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from log.errors import BadProof
@@ -35,6 +35,14 @@ class Grown:
     latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
 
 
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What rows were found to be."""
+
+    leaves: Sequence[bytes]  # the leaf hash of each
+    chains: Collection[bytes]  # the runs of issuers' fingerprints that occur in them, each run end to end
+
+
 class Rebuild:
     """Feed it rows in order until `missing` is 0; then `finish`."""
 
@@ -43,13 +51,13 @@ class Rebuild:
         frontier: Frontier,
         size: int,
         milestones: Iterable[int],
-        leaf_input: Callable[[bytes], bytes],
+        unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]],
         time_of: Callable[[bytes], int] | None = None,
     ) -> None:
-        """`time_of` returns the time in ms of a leaf; None where leaves tell none."""
+        """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none."""
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
-        self._leaf_input = leaf_input
+        self._unpack = unpack
         self._time_of = time_of
         self._last: Latest | None = None
         self._latest: dict[int, Latest] = {}
@@ -66,16 +74,16 @@ class Rebuild:
         """How many rows are still to come."""
         return self._size - self._frontier.size
 
-    def feed(self, start: int, rows: Sequence[bytes]) -> list[bytes]:
-        """Take the rows from index `start` on; return the leaf hash of each.
+    def feed(self, start: int, rows: Sequence[bytes]) -> Fed:
+        """Take the rows from index `start` on.
 
         They may begin below the old size: then those below it are held against the old frontier, and `BadProof` says
         that they are not the rows that were verified. Beyond that no row comes twice and none is left out.
         """
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
-        leaf_input, sha256 = self._leaf_input, hashlib.sha256
-        inputs = [leaf_input(row) for row in rows]
+        sha256 = hashlib.sha256
+        inputs, chains = self._unpack(rows)
         every = leaves = [sha256(b"\x00" + each).digest() for each in inputs]
         known = self._frontier.size - start
         if known:
@@ -93,7 +101,7 @@ class Rebuild:
                 self._latest[stop] = self._last
         self._note(inputs)
         self._frontier.extend(leaves)
-        return every
+        return Fed(every, chains)
 
     def _note(self, inputs: Sequence[bytes]) -> None:
         """Keep the latest of these leaves, which follow the frontier."""

@@ -2,6 +2,7 @@
 
     python -m tests.soak --vouch [--rate 500] [--seconds 60]    a pair and its monitor under load
     python -m tests.soak --kills 1000 [--seed 1]                `kill -9` of a node under load, then the reckoning
+    python -m tests.soak --monitor --kills 1000 [--seed 1]      `kill -9` of the monitor that follows a node under load
     python -m tests.soak --syscalls all [--with EIO,killed]     each file call fails, kills, is the last one with power
 
 `--vouch` submits in an open loop: requests are due at a fixed rate whatever comes back. It prints how old the
@@ -34,6 +35,7 @@ from log.demo.deployment import SIDES
 from log.formats.policy import Policy
 from log.formats.sct import SCT
 from log.formats.text import b64encode
+from tests import soak_monitor
 from tests.bench.requests import ADD_CHAIN, get, post
 from tests.bench.stats import percentile
 from tests.support.nodes import World, client, eventually, unguard, world
@@ -309,12 +311,13 @@ def _say(broken: Sequence[str]) -> int:
 
 
 def main() -> int:
-    """Read the command line and run one of the three."""
+    """Read the command line and run one of them."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=(__doc__ or "").partition("\n")[0])
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--vouch", action="store_true", help="a pair and its monitor under load")
     which.add_argument("--kills", type=int, metavar="N", help="kill a node under load N times")
     which.add_argument("--syscalls", metavar="NAMES", help=f"of {', '.join(SCENARIOS)}; or all")
+    parser.add_argument("--monitor", action="store_true", help="--kills kills the monitor of the node")
     parser.add_argument("--with", dest="kinds", default="EIO,ENOSPC,killed,power", help="what --syscalls does")
     parser.add_argument("--rate", type=float, default=RATE, help="submissions a second of --vouch")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long --vouch submits")
@@ -325,6 +328,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="twinlog-soak-") as name:
         if asked.vouch:
             return asyncio.run(vouch(Path(name), asked.rate, asked.seconds))
+        if asked.monitor:
+            return _say(asyncio.run(soak_monitor.kills(Path(name) / "pair", asked.kills, asked.seed)))
         return asyncio.run(kills(Path(name), asked.kills, asked.seed))
 
 

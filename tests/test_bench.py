@@ -12,14 +12,26 @@ import pytest
 from log.certs import certificate
 from log.formats.text import b64decode
 from tests.bench import __main__ as program
-from tests.bench import cpu, limits, load, machine, requests, row_audit, row_proof_reads, row_storm, row_vouch, wrk
+from tests.bench import (
+    cpu,
+    limits,
+    load,
+    machine,
+    requests,
+    row_audit,
+    row_monitor,
+    row_proof_reads,
+    row_storm,
+    row_vouch,
+    wrk,
+)
 from tests.bench.client import Connection, Job, Outcome, run
 from tests.bench.ground import Ground, Scale
 from tests.bench.rows import Result, Row
 from tests.bench.stats import median, percentile
 from tests.bench.table import ROWS
 
-TINY = Scale(seconds=0.2, repeats=1, entries=300, connections=2)
+TINY = Scale(seconds=0.2, repeats=1, entries=300, judged_entries=40, connections=2)
 
 
 async def nothing(_ground: Ground) -> Result:
@@ -47,6 +59,10 @@ def test_the_rows_are_those_of_the_design_with_their_goals() -> None:
         "start_1m": ("s", 1),
         "memory_1m": ("MB", 300),
         "growth_1m": ("ratio", 1.2),
+        "monitor_verify": ("/s", 200_000),
+        "monitor_follow": ("/s", 80_000),
+        "monitor_memory": ("MB", 300),
+        "monitor_pipeline": ("/s", 8_000),
         "vouch_p99": ("s", 5),
     }
 
@@ -280,6 +296,21 @@ async def test_the_proof_row_asks_a_real_node_and_is_answered(tmp_path: Path, mo
     result = await row_proof_reads.reads(Ground(tmp_path, TINY))
     assert result.value, result.detail
     assert "20 leaves of 300" in result.detail
+
+
+async def test_the_monitor_rows_follow_a_real_node_once_and_verify_its_entries(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, TINY)
+    results = [await row(ground) for row in (row_monitor.verify, row_monitor.follow, row_monitor.memory)]
+    assert all(result.value and result.limit for result in results)
+    assert "300 entries" in results[1].detail
+    assert ground.followed is not None
+    assert results[2].value == ground.followed.peak_mb > 20
+
+
+async def test_the_pipeline_row_finds_nothing_about_certificates_that_are_well(tmp_path: Path) -> None:
+    result = await row_monitor.pipeline(Ground(tmp_path, TINY))
+    assert result.value, result.detail
+    assert "40 P-256 certificates" in result.detail
 
 
 async def test_memory_is_of_the_node_and_of_its_checking_process(tmp_path: Path) -> None:

@@ -29,8 +29,11 @@ EXTENSIONS = 0xA3  # [3] EXPLICIT
 UNIQUE_IDS = (0x81, 0x82)  # [1] and [2] IMPLICIT BIT STRING, between the key and the extensions
 
 CACHED_TIMES = 4096  # CAs issue in bulk, with round times
+CACHED_VALUES = 1024  # of one kind of extension, as they were read
+CACHED_BYTES = 1024  # a longer value is read each time
 
 _NULL = b"\x05\x00"
+_NO_CA = b"\x30\x00"  # BasicConstraints of all that is no CA
 _FIELDS = (der.INTEGER, der.SEQUENCE, der.SEQUENCE, der.SEQUENCE, der.SEQUENCE, der.SEQUENCE)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -94,7 +97,10 @@ class Certificate:
 
     def extension(self, oid: bytes) -> Extension | None:
         """Return the first extension of this OID (content bytes), or None."""
-        return next((found for found in self.extensions if found.oid == oid), None)
+        for found in self.extensions:
+            if found.oid == oid:
+                return found
+        return None
 
     @property
     def is_precert(self) -> bool:
@@ -112,13 +118,7 @@ class Certificate:
     def is_ca(self) -> bool:
         """Whether basicConstraints says cA TRUE; False when it is absent or cannot be read."""
         found = self.extension(BASIC_CONSTRAINTS)
-        if found is None:
-            return False
-        try:
-            content = der.whole(found.value, der.SEQUENCE)
-        except Malformed:
-            return False
-        return content[:2] == b"\x01\x01" and content[2:3] not in (b"", b"\x00")
+        return found is not None and _says_ca(found.value)
 
     @property
     def is_precert_signing(self) -> bool:
@@ -139,12 +139,8 @@ class Certificate:
         found = self.extension(CERTIFICATE_POLICIES)
         if found is None:
             return ()
-        try:
-            content = der.whole(found.value, der.SEQUENCE)
-            policies = der.children(content, 0, len(content))
-            return tuple(_policy(content, start, stop) for _, _, start, stop in policies)
-        except Malformed:
-            return ()
+        # A CA writes the same policies into one certificate after the other.
+        return _known_policies(found.value) if len(found.value) <= CACHED_BYTES else _policies(found.value)
 
     @property
     def explicit_parameters(self) -> bool:
@@ -242,6 +238,25 @@ def _read_extensions(tbs: bytes, tail: int) -> tuple[Extension, ...]:
 
 
 def _read_extension(tbs: bytes, offset: int, end: int) -> Extension:
+    """Read one extension; `offset` and `end` are where an element begins and ends in `tbs`."""
+    # Nearly all have one byte for each length and leave FALSE out: read where they stand, a call for each part costs
+    # four times as much. Whatever is otherwise is read part by part below.
+    value = offset + 4 + tbs[offset + 3] if end - offset > 4 else end
+    if (
+        value + 2 <= end
+        and tbs[offset] == der.SEQUENCE
+        and tbs[offset + 1] < 0x80
+        and tbs[offset + 2] == der.OBJECT_IDENTIFIER
+        and tbs[offset + 3] < 0x80
+        and tbs[value] == der.OCTET_STRING
+        and tbs[value + 1] < 0x80
+        and value + 2 + tbs[value + 1] == end
+    ):
+        return Extension(tbs[offset + 4 : value], False, tbs[value + 2 : end], offset, end)
+    return _read_by_parts(tbs, offset, end)
+
+
+def _read_by_parts(tbs: bytes, offset: int, end: int) -> Extension:
     start, _ = der.expect(tbs, offset, end, der.SEQUENCE)
     oid, after = der.expect(tbs, start, end, der.OBJECT_IDENTIFIER)
     tag, first, stop = der.read(tbs, after, end)
@@ -253,6 +268,29 @@ def _read_extension(tbs: bytes, offset: int, end: int) -> Extension:
     if tag != der.OCTET_STRING or stop != end:
         raise Malformed("certificate: an extension is not OID, critical, value")
     return Extension(tbs[oid:after], critical, tbs[first:stop], offset, end)
+
+
+@lru_cache(CACHED_VALUES)
+def _known_policies(value: bytes) -> tuple[str, ...]:
+    return _policies(value)
+
+
+def _policies(value: bytes) -> tuple[str, ...]:
+    try:
+        content = der.whole(value, der.SEQUENCE)
+        return tuple(_policy(content, start, stop) for _, _, start, stop in der.children(content, 0, len(content)))
+    except Malformed:
+        return ()
+
+
+def _says_ca(value: bytes) -> bool:
+    if value == _NO_CA:
+        return False
+    try:
+        content = der.whole(value, der.SEQUENCE)
+    except Malformed:
+        return False
+    return content[:2] == b"\x01\x01" and content[2:3] not in (b"", b"\x00")
 
 
 def _policy(content: bytes, start: int, stop: int) -> str:

@@ -13,13 +13,14 @@ recognised. The rows, and what is said of a date nobody knows, are in `trustlist
 Lists say what was recognised. They do not decide what is logged: see `log.certs.chain`.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Self
 
-from log.certs.trustlist_rows import CertType, Issuer, Status, best, strictest
+from log.certs.trustlist_rows import CertType, Issuer, Status, begins_ms, best, strictest
 from log.crypto import notes
 from log.errors import Malformed, PolicyNotMet, VerificationError
 from log.formats import jcs
@@ -91,20 +92,37 @@ class TrustList:
 
     def type_status(self, type_id: str, date_ms: int, issuer: bytes | None = None) -> Status:
         """Say how a type stood on a date; with the SHA-256 of an issuer's certificate, as this issuer issues it."""
-        rows = [row for row in self.types if row.id == type_id]
-        if issuer is not None:
-            listed = self.issuer(issuer)
-            rows = [row for row in rows if listed is not None and row.issuer_id == listed.id]
+        among = self.types if issuer is None else self.types_under(issuer)
+        rows = [row for row in among if row.id == type_id]
         return best(strictest((self._row_status(row, date_ms), self._path_of(row, date_ms))) for row in rows)
 
     def types_of(self, policies: Sequence[str], issuer: bytes) -> tuple[CertType, ...]:
         """Return the types that a certificate with these policies can be of, given who issued it (SHA-256)."""
+        named = frozenset(policies)
+        return tuple(row for row in self.types_under(issuer) if not named.isdisjoint(row.policy_oids))
+
+    def types_under(self, issuer: bytes) -> tuple[CertType, ...]:
+        """Return the types that a list has under the issuer with this certificate (SHA-256), in their order."""
         listed = self.issuer(issuer)
-        return tuple(
-            row
-            for row in self.types
-            if listed is not None and row.issuer_id == listed.id and not set(policies).isdisjoint(row.policy_oids)
-        )
+        return () if listed is None else self._by_issuer.get(listed.id, ())
+
+    def era(self, date_ms: int) -> int:
+        """Return a number that all dates share between two at which the status of anything on the list changes."""
+        return bisect_right(self._changes, date_ms)
+
+    @cached_property
+    def _changes(self) -> list[int]:
+        dates = {self.published_ms}
+        for issuer in self.issuers:
+            dates |= {begins_ms(issuer.certificate), *_known(issuer.from_ms, issuer.to_ms, issuer.withdrawn_ms)}
+        for row in self.types:
+            dates.update(_known(row.from_ms, row.to_ms))
+        return sorted(dates)
+
+    @cached_property
+    def identity(self) -> object:
+        """Stands for this very object where what it says is remembered: it is quicker to compare than all rows."""
+        return object()
 
     def _row_status(self, row: CertType, date_ms: int) -> Status:
         said = row.status(date_ms, self.published_ms)
@@ -127,6 +145,13 @@ class TrustList:
         return {issuer.id: issuer for issuer in self.issuers}
 
     @cached_property
+    def _by_issuer(self) -> dict[str, tuple[CertType, ...]]:
+        found: dict[str, tuple[CertType, ...]] = {}
+        for row in self.types:
+            found[row.issuer_id] = (*found.get(row.issuer_id, ()), row)
+        return found
+
+    @cached_property
     def _by_fingerprint(self) -> dict[bytes, Issuer]:
         return {sha256(issuer.certificate).digest(): issuer for issuer in self.issuers}
 
@@ -146,6 +171,10 @@ class TrustList:
             if cert_type.issuer_id not in self._by_id:
                 raise Malformed(f"trust list: {cert_type.id} has an issuer that is not listed")
             cert_type.check()
+
+
+def _known(*dates: int | None) -> list[int]:
+    return [date for date in dates if date is not None]
 
 
 def recognised(hk: TrustList, gd: TrustList, type_id: str, date_ms: int, issuer: bytes | None = None) -> Status:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol, Self
 
 from log.certs import certificate, der
@@ -37,17 +38,17 @@ class Status(StrEnum):
     ABSENT = "absent"  # not on the list at all
 
 
-_ORDER = list(Status)
+_ORDER = {status: place for place, status in enumerate(Status)}
 
 
 def strictest(statuses: Iterable[Status]) -> Status:
     """Return the worst of several statuses that must all be good; `LISTED` for none."""
-    return max(statuses, key=_ORDER.index, default=Status.LISTED)
+    return max(statuses, key=_ORDER.__getitem__, default=Status.LISTED)
 
 
 def best(statuses: Iterable[Status]) -> Status:
     """Return the best of several statuses of which one good one is enough; `ABSENT` for none."""
-    return min(statuses, key=_ORDER.index, default=Status.ABSENT)
+    return min(statuses, key=_ORDER.__getitem__, default=Status.ABSENT)
 
 
 class _Row(Protocol):
@@ -59,6 +60,12 @@ class _Row(Protocol):
     def to_ms(self) -> int | None: ...
     @property
     def unknown(self) -> bool: ...
+
+
+@lru_cache(1024)
+def begins_ms(data: bytes) -> int:
+    """Return when a listed issuer's certificate begins: asked for each certificate under it."""
+    return certificate.parse(data).not_before_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +89,7 @@ class Issuer:
         """Say how the issuer stood on a date, by a list that was published then."""
         if self.withdrawn_ms is not None and date_ms >= self.withdrawn_ms:
             return Status.WITHDRAWN
-        begins_ms = certificate.parse(self.certificate).not_before_ms
-        status = _status(self, date_ms, published_ms, begins_ms)
+        status = _status(self, date_ms, published_ms, begins_ms(self.certificate))
         return strictest((status, Status.OBSERVED)) if self.observed else status
 
     @classmethod

@@ -6,11 +6,12 @@ The other end is a stranger: what it may cost is in `exchange` and in `Limits`.
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TypeVar
 
 import httpx
 
-from log.client.exchange import GZIP, exchange
+from log.client.exchange import GZIP, PLAIN, exchange
 from log.errors import Malformed, NotFound, Redirected, Unreachable
 from log.formats.family import Family
 from log.merkle import tiles
@@ -29,6 +30,7 @@ class Limits:
     entries_bytes: int = 64 << 20  # a native tile: 256 leaf inputs of 65,535 bytes, and their precertificates
     certificate_bytes: int = 512 << 10
     parallel: int = 8  # answers waited for at the same time
+    packed: bool = True  # whether gzip is asked for: it spares the network, and costs both ends more than they hash
 
 
 class HttpLog:
@@ -110,7 +112,7 @@ class HttpLog:
                 path,
                 max_bytes=limit,
                 deadline_s=self._limits.deadline_s,
-                accept=GZIP,
+                accept=GZIP if self._limits.packed else PLAIN,
                 wanted=lambda status: status == httpx.codes.OK,
             )
         if answer.status == httpx.codes.OK:
@@ -122,6 +124,14 @@ class HttpLog:
         if httpx.codes.is_redirect(answer.status):
             raise Redirected(f"the log answers {answer.status}, which nobody follows: {path}")
         raise Malformed(f"the log answers {answer.status}: {path}")
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Say whether a URL leads to this machine itself, by its address: no network is spared by packing answers then."""
+    try:
+        return ip_address(httpx.URL(url).host).is_loopback
+    except (ValueError, httpx.InvalidURL):
+        return False
 
 
 def _tiles(level: int, start: int, end: int, size: int) -> list[Tile]:

@@ -63,6 +63,8 @@ class Family:
     parts: Callable[[bytes], tuple[Parts, int, int | None]]  # row -> (parts, timestamp_ms, index if it is there)
     measure: Callable[[bytes], tuple[bytes, int, int | None, bytes]]  # row -> (leaf input, timestamp_ms, index
     # if it is there, the fingerprints end to end): at one go, for an audit that does this for every entry
+    unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]]  # rows -> (their leaf inputs, the runs of
+    # fingerprints that occur, end to end): at one go, for a monitor that does this for every entry
     split: Callable[[bytes], list[bytes]]  # native tile -> rows
     join: Callable[[Sequence[bytes]], bytes]  # rows -> native tile
     keys: Callable[[bytes], list[bytes]]  # row -> index keys: a prefix byte and 32 bytes
@@ -245,6 +247,7 @@ X509 = Family(
     leaf_size=_x509_leaf_size,
     parts=_x509_parts,
     measure=tile_leaf.measure,
+    unpack=tile_leaf.unpack,
     split=tile_leaf.split_data_tile,
     join=b"".join,
     keys=_x509_keys,
@@ -261,6 +264,7 @@ GOVERNANCE = Family(
     leaf_size=_entry_leaf_size,
     parts=_entry_parts,
     measure=_entry_measure,
+    unpack=lambda rows: ([_entry_leaf_input(row) for row in rows], set()),
     split=bundle.split_bundle,
     join=bundle.encode_bundle,
     keys=_entry_keys,
@@ -279,6 +283,7 @@ TILES = Family(
     leaf_size=_tiles_leaf_size,
     parts=_tiles_parts,
     measure=_tiles_measure,
+    unpack=lambda rows: ([_tiles_leaf_input(row) for row in rows], set()),
     split=bundle.split_bundle,
     join=bundle.encode_bundle,
     keys=_tiles_keys,

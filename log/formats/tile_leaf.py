@@ -11,13 +11,14 @@ the rest of its tile with it.
 The functions below the class read rows by offset and build no objects: an audit calls them for every entry.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from log.errors import Malformed
 from log.formats.sct import extensions
-from log.formats.wire import Reader, opaque16, opaque24, u16, u64
+from log.formats.wire import opaque16, opaque24, u16, u64
 
 X509_ENTRY = 0
 PRECERT_ENTRY = 1
@@ -29,6 +30,14 @@ _PRECERT = b"\x00\x01"
 LEAF_HEADER = b"\x00\x00"  # RFC 6962 section 3.4: version v1(0), leaf type timestamped_entry(0)
 _EXTENSIONS_HEADER = b"\x00\x08\x00\x00\x05"  # length of the extensions, then leaf_index(0) and its length
 _EXTENSIONS_SIZE = 10  # bytes with the length before them
+# What stands at a fixed place, read at one go: to the length of signed_entry; from the extensions on.
+_HEAD = struct.Struct(">QHBH")
+_X509_TAIL = struct.Struct(">5s5xH")
+_PRECERT_TAIL = struct.Struct(">5s5xBH")
+_U24 = struct.Struct(">BH")
+_U16 = struct.Struct(">H")
+_UNKNOWN = "row of an unknown entry type, or none"
+_CUT_SHORT = "row cut short, without certificate, or with broken fingerprints"
 SIGNED_AT = 10  # offset of signed_entry in a row, after timestamp and type
 
 
@@ -47,18 +56,18 @@ class TileLeaf:
     @classmethod
     def parse(cls, row: bytes) -> Self:
         """Read exactly one row, or raise `Malformed`."""
-        whole_row_bounds(row)
-        reader = Reader(row)
-        timestamp_ms, entry_type = reader.u64(), reader.u16()
-        issuer_key_hash = reader.take(HASH_SIZE) if entry_type == PRECERT_ENTRY else b""
-        signed_entry = reader.opaque24()
-        reader.take(len(_EXTENSIONS_HEADER))
-        index = reader.u40()
-        precert = reader.opaque24() if entry_type == PRECERT_ENTRY else b""
-        leaf = cls(timestamp_ms, entry_type, signed_entry, issuer_key_hash, index, precert, row_fingerprints(row))
-        if leaf.encode() != row:
-            raise AssertionError("a row was read in two ways")
-        return leaf
+        extensions_at, tail, fingerprints_at, end = whole_row_bounds(row)
+        precert = row[8:10] == _PRECERT
+        entry_at = SIGNED_AT + HASH_SIZE if precert else SIGNED_AT
+        return cls(
+            int.from_bytes(row[:8]),
+            PRECERT_ENTRY if precert else X509_ENTRY,
+            row[entry_at + 3 : extensions_at],
+            row[SIGNED_AT:entry_at],
+            int.from_bytes(row[tail - 5 : tail]),
+            row[tail + 3 : fingerprints_at],
+            tuple(row[at : at + HASH_SIZE] for at in range(fingerprints_at + 2, end, HASH_SIZE)),
+        )
 
     def encode(self) -> bytes:
         """Write the row."""
@@ -91,32 +100,30 @@ Bounds = tuple[int, int, int, int]
 
 
 def row_bounds(data: bytes, start: int = 0) -> Bounds:
-    """Measure the row that begins at `start`; raise `Malformed` where no whole row begins there.
-
-    A slice past the end of the data reads as a small number, never as an error. It is enough to compare the
-    end of the row with the end of the data, because every other slice lies before it.
-    """
-    entry_type = data[start + 8 : start + 10]
-    if entry_type == _X509:
-        at = start + SIGNED_AT + 3
-        entry_size = int.from_bytes(data[at - 3 : at])
-        extensions_at = at + entry_size
-        tail = fingerprints_at = extensions_at + _EXTENSIONS_SIZE
-    elif entry_type == _PRECERT:
-        at = start + SIGNED_AT + HASH_SIZE + 3
-        entry_size = int.from_bytes(data[at - 3 : at])
-        extensions_at = at + entry_size
-        tail = extensions_at + _EXTENSIONS_SIZE
-        precert_size = int.from_bytes(data[tail : tail + 3])
-        fingerprints_at = tail + 3 + precert_size
-        entry_size = entry_size and precert_size
-    else:
-        raise Malformed("row of an unknown entry type, or none")
-    fingerprints_size = int.from_bytes(data[fingerprints_at : fingerprints_at + 2])
+    """Measure the row that begins at `start`; raise `Malformed` where no whole row begins there."""
+    try:
+        _, entry_type, high, low = _HEAD.unpack_from(data, start)
+        if entry_type == X509_ENTRY:
+            extensions_at = start + SIGNED_AT + 3 + (high << 16 | low)
+            tail = fingerprints_at = extensions_at + _EXTENSIONS_SIZE
+            empty = not (high or low)
+            header, fingerprints_size = _X509_TAIL.unpack_from(data, extensions_at)
+        elif entry_type == PRECERT_ENTRY:
+            high, low = _U24.unpack_from(data, start + SIGNED_AT + HASH_SIZE)
+            extensions_at = start + SIGNED_AT + HASH_SIZE + 3 + (high << 16 | low)
+            tail = extensions_at + _EXTENSIONS_SIZE
+            header, first, second = _PRECERT_TAIL.unpack_from(data, extensions_at)
+            fingerprints_at = tail + 3 + (first << 16 | second)
+            empty = not ((high or low) and (first or second))
+            (fingerprints_size,) = _U16.unpack_from(data, fingerprints_at)
+        else:
+            raise Malformed(_UNKNOWN)
+    except struct.error:
+        raise Malformed(_CUT_SHORT if data[start + 8 : start + 10] in (_X509, _PRECERT) else _UNKNOWN) from None
     end = fingerprints_at + 2 + fingerprints_size
-    if end > len(data) or not entry_size or fingerprints_size % HASH_SIZE:
-        raise Malformed("row cut short, without certificate, or with broken fingerprints")
-    if data[extensions_at : extensions_at + 5] != _EXTENSIONS_HEADER:
+    if end > len(data) or empty or fingerprints_size % HASH_SIZE:
+        raise Malformed(_CUT_SHORT)
+    if header != _EXTENSIONS_HEADER:
         raise Malformed("row with other extensions than one leaf_index")
     return extensions_at, tail, fingerprints_at, end
 
@@ -135,6 +142,18 @@ def leaf_input(row: bytes) -> bytes:
     if end != len(row):
         raise Malformed(f"{len(row) - end} bytes after a row")
     return LEAF_HEADER + row[:tail]
+
+
+def unpack(rows: Sequence[bytes]) -> tuple[list[bytes], set[bytes]]:
+    """Cut the MerkleTreeLeaf out of each row; return them, and the runs of fingerprints that occur, end to end."""
+    leaves, chains = list[bytes](), set[bytes]()
+    for row in rows:
+        _, tail, fingerprints_at, end = row_bounds(row)
+        if end != len(row):
+            raise Malformed(f"{len(row) - end} bytes after a row")
+        leaves.append(LEAF_HEADER + row[:tail])
+        chains.add(row[fingerprints_at + 2 :])
+    return leaves, chains
 
 
 def measure(row: bytes) -> tuple[bytes, int, int, bytes]:

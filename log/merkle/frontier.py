@@ -42,14 +42,23 @@ class Frontier:
 
     def extend(self, leaves: Iterable[bytes]) -> None:
         """Add leaf hashes in order."""
-        stack = self._hashes
-        for leaf in leaves:
-            node, carry = leaf, self._size
+        stack, rest = self._hashes, list(leaves)
+        while rest:
+            # The widest perfect subtree that may begin here: its nodes are made a level at a time.
+            width = 1 << len(rest).bit_length() - 1
+            if self._size:
+                width = min(width, self._size & -self._size)
+            nodes, rest = rest[:width], rest[width:]
+            while len(nodes) > 1:
+                pairs = iter(nodes)
+                nodes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            [node] = nodes
+            carry = self._size // width
             while carry & 1:
                 node = sha256(b"\x01" + stack.pop() + node).digest()
                 carry >>= 1
             stack.append(node)
-            self._size += 1
+            self._size += width
 
     def root(self) -> bytes:
         """Return MTH of the leaves so far (RFC 6962 §2.1)."""

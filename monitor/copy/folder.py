@@ -14,7 +14,7 @@ from monitor.copy.mirror import Mirror
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
 
-_LEVEL = LevelLimits(write_buffer_bytes=4 * 2**20, block_cache_bytes=2 * 2**20, max_open_files=100)  # for each log
+_LEVEL = LevelLimits(write_buffer_bytes=8 * 2**20, block_cache_bytes=2 * 2**20, max_open_files=100)  # for each log
 
 
 class Copies:

@@ -13,7 +13,7 @@ Whatever goes wrong here is said in `trouble` and never stops the following: not
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -21,7 +21,7 @@ from log.client import LogReader
 from log.errors import LogError, Malformed, Mismatch, StateRefused, StorageError, StoreMissing
 from log.evidence.heads import Head
 from log.formats.family import Family
-from log.merkle.hashing import leaf_hash
+from log.merkle.hashing import leaf_hash, split_hashes
 from log.merkle.tiles import TILE_WIDTH, Edge
 from log.storage import Batch, DataStore
 from log.storage.edge import held_rows, load_edge
@@ -67,10 +67,15 @@ class Mirror:
         if await self._guarded(self._stand_at(size, root)):
             self._taking = self._edge is not None and self._edge.size == size
 
-    async def add(self, reader: LogReader, start: int, rows: Sequence[bytes], leaves: Sequence[bytes]) -> None:
-        """Write the rows from index `start` on, whose leaf hashes are `leaves`; those held are passed over."""
+    async def add(
+        self, reader: LogReader, start: int, rows: Sequence[bytes], leaves: Sequence[bytes], chains: Iterable[bytes]
+    ) -> None:
+        """Write the rows from index `start` on; those held are passed over.
+
+        `leaves` are their leaf hashes, `chains` the runs of issuers' fingerprints in them, as `Family.unpack` has them.
+        """
         if self._taking:
-            self._taking = await self._guarded(self._write(reader, start, rows, leaves))
+            self._taking = await self._guarded(self._write(reader, start, rows, leaves, chains))
             self.complete = self.complete and self._taking
 
     def settle(self, head: Head) -> None:
@@ -125,13 +130,15 @@ class Mirror:
         await _finished(self._data.truncate(at))
         self._edge = edge
 
-    async def _write(self, reader: LogReader, start: int, rows: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+    async def _write(
+        self, reader: LogReader, start: int, rows: Sequence[bytes], leaves: Sequence[bytes], chains: Iterable[bytes]
+    ) -> None:
         edge = self._edge
         if edge is None or not start <= edge.size <= start + len(rows):
             raise AssertionError(f"rows from {start} on do not follow what the copy holds")
         fresh = edge.size - start
         rows, leaves = rows[fresh:], leaves[fresh:]
-        blobs = await self._issuers(reader, rows)
+        blobs = await self._issuers(reader, chains)
         grown, tiles = await asyncio.to_thread(edge.grow, leaves)
         await _finished(self.data.commit(Batch(edge.size, tuple(rows), tuple(tiles), blobs)))
         self._edge = grown
@@ -139,9 +146,9 @@ class Mirror:
             self._known.clear()
         self._known.update(digest for digest, _ in blobs)
 
-    async def _issuers(self, reader: LogReader, rows: Sequence[bytes]) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the issuers of these rows that are not held yet, each verified by its SHA-256."""
-        named = {digest for row in rows for digest in self.family.fingerprints(row)} - self._known
+    async def _issuers(self, reader: LogReader, chains: Iterable[bytes]) -> tuple[tuple[bytes, bytes], ...]:
+        """Return the issuers in these runs of fingerprints that are not held yet, each verified by its SHA-256."""
+        named = {digest for chain in chains for digest in split_hashes(chain)} - self._known
         found = []
         for digest in sorted(named):
             if await self.data.blob(digest) is not None:
@@ -165,8 +172,8 @@ class Mirror:
             rows = await reader.entries(start, end, head.size)
             if len(rows) != end - start:
                 raise Malformed(f"{len(rows)} entries where {end - start} must be, from {start} on")
-            leaves = await asyncio.to_thread(_leaves, self.family, rows)
-            await self._write(reader, start, rows, leaves)
+            leaves, chains = await asyncio.to_thread(_unpacked, self.family, rows)
+            await self._write(reader, start, rows, leaves, chains)
         edge = self._edge
         if edge is not None and edge.size == head.size:
             if edge.root() != head.root:
@@ -176,8 +183,9 @@ class Mirror:
             self.settle(head)
 
 
-def _leaves(family: Family, rows: Sequence[bytes]) -> list[bytes]:
-    return [leaf_hash(family.leaf_input(row)) for row in rows]
+def _unpacked(family: Family, rows: Sequence[bytes]) -> tuple[list[bytes], set[bytes]]:
+    leaves, chains = family.unpack(rows)
+    return [leaf_hash(leaf) for leaf in leaves], chains
 
 
 async def _finished(write: Awaitable[None]) -> None:

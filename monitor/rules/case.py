@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
 from log.certs import certificate as certs
-from log.certs.certificate import SCT_LIST, Certificate
+from log.certs.certificate import POISON, SCT_LIST, Certificate
 from log.certs.precert import strip_poison, strip_sct_list
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import CertType, Status, strictest
@@ -126,21 +126,12 @@ class Case:
     @cached_property
     def odd(self) -> tuple[str, ...]:
         """Say what of the certificate cannot be read."""
-        looks: dict[str, Callable[[], object]] = {
-            "subject": lambda: reading.attributes(self.certificate.subject),
-            "issuer": lambda: reading.attributes(self.certificate.issuer),
-            "subjectAltName": lambda: reading.alternatives(self.certificate),
-            "keyUsage": lambda: reading.key_usage(self.certificate),
-            "extendedKeyUsage": lambda: reading.purposes(self.certificate),
-            "public key": lambda: reading.key(self.certificate.spki),
-            "signature algorithm": lambda: reading.weak_hash(self.certificate.tbs_algorithm),
-        }
-        found = []
-        if self.certificate.extensions_error is not None:
-            found.append(f"extensions: {self.certificate.extensions_error}")
-        for part, look in looks.items():
+        certificate, found = self.certificate, list[str]()
+        if certificate.extensions_error is not None:
+            found.append(f"extensions: {certificate.extensions_error}")
+        for part, look in _LOOKS:
             try:
-                look()
+                look(certificate)
             except Malformed as e:
                 found.append(f"{part}: {e}")
         return tuple(found)
@@ -158,6 +149,11 @@ class Case:
         """Whether its key usage lets signatures rest on it."""
         return self.usage is None or bool(self.usage & (reading.DIGITAL_SIGNATURE | reading.NON_REPUDIATION))
 
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the certificate."""
+        return self.certificate.fingerprint
+
     @property
     def serial_key(self) -> bytes:
         """SHA-256 of issuer and serial."""
@@ -174,10 +170,16 @@ class Case:
         arc = self.limits.find("policy_arc", self.certificate.not_before_ms)
         return () if arc is None else tuple(p for p in self.certificate.policies if p.startswith(f"{arc.value}."))
 
+    @property
+    def standing(self) -> tuple[object, ...]:
+        """All on which rest the rules about what the issuer may do, but for the names in the subject."""
+        certificate, date_ms = self.certificate, self.certificate.not_before_ms
+        sides = tuple([(name, side.identity, side.era(date_ms)) for name, side in self.then.items()])
+        return self.issuer_digest, certificate.policies, certificate.is_ca, self.limits.on(date_ms), sides
+
     def types(self, side: TrustList) -> tuple[CertType, ...]:
         """Return the types that a list has under this certificate's issuer."""
-        listed = None if self.issuer_digest is None else side.issuer(self.issuer_digest)
-        return () if listed is None else tuple(row for row in side.types if row.issuer_id == listed.id)
+        return () if self.issuer_digest is None else side.types_under(self.issuer_digest)
 
     def issuer_status(self) -> dict[str, Status]:
         """Say how the issuer stood at notBefore, by side."""
@@ -204,6 +206,16 @@ class Unreadable:
     place: Place | None
     why: str
 
+
+_LOOKS: tuple[tuple[str, Callable[[Certificate], object]], ...] = (  # what `odd` tries to read
+    ("subject", lambda certificate: reading.attributes(certificate.subject)),
+    ("issuer", lambda certificate: reading.attributes(certificate.issuer)),
+    ("subjectAltName", reading.alternatives),
+    ("keyUsage", reading.key_usage),
+    ("extendedKeyUsage", reading.purposes),
+    ("public key", lambda certificate: reading.key(certificate.spki)),
+    ("signature algorithm", lambda certificate: reading.weak_hash(certificate.tbs_algorithm)),
+)
 
 Known = Mapping[bytes, bytes]  # issuer certificates, DER, by their SHA-256
 
@@ -260,7 +272,7 @@ def at_hand(data: bytes, issuers: Sequence[bytes], lists: Lists, limits: Limits)
 def fold_of(certificate: Certificate) -> bytes:
     """Return SHA-256 of a certificate's TBS less its poison or SCT list, if there is one that can be taken out."""
     tbs = certificate.tbs
-    if certificate.extensions_error is None:
+    if (SCT_LIST in tbs or POISON in tbs) and certificate.extensions_error is None:
         if certificate.is_precert:
             tbs = strip_poison(tbs) if certificate.poison_valid else tbs
         elif sum(each.oid == SCT_LIST for each in certificate.extensions) == 1:

@@ -29,6 +29,8 @@ BY_ITSELF: Mapping[str, Callable[[Case], Iterable[Hit]]] = {
     "J01": scope.registered,
     "J03": scope.accredited,
 }
+BY_STANDING = frozenset({"P01", "J01", "J03"})  # rest on `Case.standing` alone: judged once for each that is well
+STANDINGS = 4_096  # remembered
 BY_INDEX: Mapping[str, Callable[[Case, Index], Iterable[Hit]]] = {
     "P15": indexed.one_serial,
     "S11": indexed.logged_after_use,
@@ -77,12 +79,23 @@ class Engine:
     by_index: Mapping[str, Callable[[Case, Index], Iterable[Hit]]] = field(default_factory=lambda: BY_INDEX)
     of_events: Mapping[str, Callable[[EventCase, Index], Iterable[Hit]]] = field(default_factory=lambda: OF_EVENTS)
     disabled: dict[str, str] = field(default_factory=dict)  # by code: the error
+    _well: set[tuple[object, ...]] = field(
+        default_factory=set, repr=False
+    )  # standings with which BY_STANDING is content
 
     def judge(self, case: Case | Unreadable) -> list[Hit]:
         """Return what shows without an index."""
         if isinstance(case, Unreadable):
             return [Hit("UNPARSABLE", f"no certificate: {case.why}", {"begins": case.raw[:64].hex()})]
-        found = [hit for code, rule in self.by_itself.items() for hit in self._try(code, rule, case)]
+        standing, found = case.standing, list[Hit]()
+        well = standing in self._well
+        for code, rule in self.by_itself.items():
+            if not (well and code in BY_STANDING):
+                found += self._try(code, rule, case)
+        if not well and BY_STANDING.isdisjoint(self.disabled) and BY_STANDING.isdisjoint(hit.code for hit in found):
+            if len(self._well) >= STANDINGS:
+                self._well.clear()
+            self._well.add(standing)
         if case.odd:
             found.append(Hit("UNPARSABLE", f"cannot be read: {'; '.join(case.odd)}", {"parts": list(case.odd)}))
         return found
@@ -101,8 +114,8 @@ class Engine:
         """Return the finding of a hit about a certificate."""
         if isinstance(case, Unreadable):
             return self._finding(hit, case.fold, case.fold, b"", case.place, self.produced(None))
-        certificate, digest = case.certificate, case.issuer_digest or b""
-        return self._finding(hit, case.fold, certificate.fingerprint, digest, case.place, self.produced(case.lists))
+        digest = case.issuer_digest or b""
+        return self._finding(hit, case.fold, case.fingerprint, digest, case.place, self.produced(case.lists))
 
     def event_finding(self, hit: Hit, certificate: bytes, place: Place, lists: Lists) -> Finding:
         """Return the finding of a hit about the use of a certificate (SHA-256)."""

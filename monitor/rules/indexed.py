@@ -26,8 +26,8 @@ def one_serial(case: Case, index: Index) -> Iterator[Hit]:
 
 def logged_after_use(case: Case, index: Index) -> Iterator[Hit]:
     """S11, when the certificate comes after its event."""
-    use = index.first_use(case.certificate.fingerprint)
-    if use is not None and case.place is not None and index.logged(case.certificate.fingerprint) is None:
+    use = index.first_use(case.fingerprint)
+    if use is not None and case.place is not None and index.logged(case.fingerprint) is None:
         yield from _late(use, case.place.time_ms, case.place.origin, case.place.index)
 
 

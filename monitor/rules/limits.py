@@ -5,16 +5,15 @@ One TOML file; `limits.toml` beside this one stands for none. The digest of its 
 
 import datetime as dt
 import tomllib
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from log.errors import Malformed
-
-_Key = TypeVar("_Key")
 
 _EPOCH = dt.date(1970, 1, 1)
 _DAY_MS = 86_400_000
@@ -77,31 +76,41 @@ class Limits:
 
     def find(self, kind: str, date_ms: int, name: str = "") -> Row | None:
         """Return the newest row of a kind and name that holds on a date, or None before there is one."""
-        found = None
-        for row in self._by_name.get((kind, name), ()):
-            if row.from_ms > date_ms:
-                break
-            found = row
+        return self.on(date_ms).by_name.get((kind, name))
+
+    def all(self, kind: str, date_ms: int) -> Mapping[str, Row]:
+        """Return what holds of a kind on a date, by name."""
+        return self.on(date_ms).by_kind.get(kind, _NO_ROWS)
+
+    def on(self, date_ms: int) -> "Era":
+        """Return all that holds on a date; the same object for all dates between two at which something changes."""
+        return self._eras[bisect_right(self._dates, date_ms)]
+
+    @cached_property
+    def _dates(self) -> list[int]:
+        return sorted({row.from_ms for row in self.rows})
+
+    @cached_property
+    def _eras(self) -> list["Era"]:
+        """One for the time before each date, and one for that after the last."""
+        found, by_name, by_kind = [Era({}, {})], dict[tuple[str, str], Row](), dict[str, dict[str, Row]]()
+        for row, after in zip(self.rows, [*self.rows[1:], None], strict=True):
+            by_name[row.kind, row.name] = row
+            by_kind[row.kind] = by_kind.get(row.kind, {}) | {row.name: row}
+            if after is None or after.from_ms > row.from_ms:
+                found.append(Era(dict(by_name), dict(by_kind)))
         return found
 
-    def all(self, kind: str, date_ms: int) -> dict[str, Row]:
-        """Return what holds of a kind on a date, by name."""
-        return {row.name: row for row in self._by_kind.get(kind, ()) if row.from_ms <= date_ms}
 
-    @cached_property
-    def _by_name(self) -> dict[tuple[str, str], list[Row]]:
-        return _grouped(((row.kind, row.name), row) for row in self.rows)
+@dataclass(frozen=True, eq=False)
+class Era:
+    """What holds between two dates. Its own key in a cache."""
 
-    @cached_property
-    def _by_kind(self) -> dict[str, list[Row]]:
-        return _grouped((row.kind, row) for row in self.rows)
+    by_name: Mapping[tuple[str, str], Row]  # by kind and name
+    by_kind: Mapping[str, Mapping[str, Row]]
 
 
-def _grouped(pairs: Iterable[tuple[_Key, Row]]) -> dict[_Key, list[Row]]:
-    found: dict[_Key, list[Row]] = {}
-    for key, row in pairs:
-        found.setdefault(key, []).append(row)
-    return found
+_NO_ROWS: Mapping[str, Row] = {}
 
 
 def _listed(kind: str, listed: object) -> list[Any]:

@@ -1,10 +1,12 @@
 """PURE: rules about a certificate by itself and its issuer: P04, P09, P10, P11, P13, P16, P19 (domain.md §3)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from log.errors import Malformed
 from monitor.rules import reading
 from monitor.rules.case import Case, Hit
+from monitor.rules.limits import Era, Row
 from monitor.rules.reading import (
     COMMON_NAME,
     COUNTRY,
@@ -34,8 +36,7 @@ _SHOWN = 80  # characters of a value in evidence
 def type_name(case: Case) -> Iterator[Hit]:
     """P04. A personal type has one unit, the subscriber's number; an organisational one names an organisation."""
     date_ms = case.certificate.not_before_ms
-    classes = {reading.folded(name): row for name, row in case.limits.all("class", date_ms).items()}
-    named = next((classes[o] for o in map(reading.folded, _texts(case, ORGANISATION)) if o in classes), None)
+    named = _class_of(case)
     if named is None:
         return
     units = [reading.folded(unit) for unit in _texts(case, UNIT)]
@@ -59,7 +60,8 @@ def validity(case: Case) -> Iterator[Hit]:
     """P09. Both ends of a validity belong to it (RFC 5280 section 4.1.2.5); a day is 86,400 s."""
     certificate = case.certificate
     lasts_ms = certificate.not_after_ms - certificate.not_before_ms
-    row = case.limits.find("validity_days", certificate.not_before_ms, _class_of(case))
+    named = _class_of(case)
+    row = None if named is None else case.limits.find("validity_days", certificate.not_before_ms, str(named.value))
     row = row or case.limits.find("validity_days", certificate.not_before_ms, "any")
     dates = {"not_before_ms": certificate.not_before_ms, "not_after_ms": certificate.not_after_ms}
     if row is not None and not certificate.is_ca and lasts_ms > row.value * _DAY_MS:
@@ -171,10 +173,19 @@ def _country(case: Case) -> Iterator[Hit]:
         yield Hit("P19", f"the subject's country is {country[:2]}, the issuer's jurisdiction another", evidence)
 
 
-def _class_of(case: Case) -> str:
-    classes = case.limits.all("class", case.certificate.not_before_ms)
-    by_name = {reading.folded(name): str(row.value) for name, row in classes.items()}
-    return next((by_name[o] for o in map(reading.folded, _texts(case, ORGANISATION)) if o in by_name), "any")
+def _class_of(case: Case) -> Row | None:
+    """Return the class whose name stands in an O."""
+    classes = _classes(case.limits.on(case.certificate.not_before_ms))
+    for each in case.subject:
+        if each.oid == ORGANISATION and (row := classes.get(reading.folded(each.text))) is not None:
+            return row
+    return None
+
+
+@lru_cache(64)
+def _classes(era: Era) -> dict[str, Row]:
+    """Return the classes by their folded names."""
+    return {reading.folded(name): row for name, row in era.by_kind.get("class", {}).items()}
 
 
 def _texts(case: Case, oid: bytes) -> Iterator[str]:

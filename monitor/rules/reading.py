@@ -21,6 +21,7 @@ EMAIL = der.oid("1.2.840.113549.1.9.1")
 SERVER_AUTH = der.oid("1.3.6.1.5.5.7.3.1")
 
 UTF8, PRINTABLE, TELETEX, IA5, UNIVERSAL, BMP = 0x0C, 0x13, 0x14, 0x16, 0x1C, 0x1E
+_SHORT = 200  # characters of a text whose folded form is remembered
 _ENCODINGS = {
     UTF8: "utf-8",
     PRINTABLE: "ascii",
@@ -34,6 +35,7 @@ MAIL_NAME, DNS_NAME = 0x81, 0x82  # GeneralName (RFC 5280 section 4.2.1.6)
 DIGITAL_SIGNATURE, NON_REPUDIATION, KEY_ENCIPHERMENT, DATA_ENCIPHERMENT, KEY_AGREEMENT = 0x80, 0x40, 0x20, 0x10, 0x08
 
 _SET = 0x31
+_ONE_BYTE = b"\x03\x02"  # a BIT STRING of one byte, behind the number of bits that it leaves over
 _RSA = (der.oid("1.2.840.113549.1.1.1"), der.oid("1.2.840.113549.1.1.10"))
 _ED25519 = der.oid("1.3.101.112")
 _CURVES = {
@@ -75,19 +77,43 @@ class Key:
     bits: int | None = None  # of an RSA modulus
 
 
-@lru_cache(4096)
+@lru_cache(256)
 def attributes(name: bytes) -> tuple[Attribute, ...]:
     """Return the attributes of a Name (DER) in their order."""
-    found = []
     content = der.whole(name, der.SEQUENCE)
-    for tag, _, start, stop in der.children(content, 0, len(content)):
-        if tag != _SET:
-            raise Malformed("a name that is no sequence of sets")
-        for _, _, first, last in der.children(content, start, stop):
-            oid, value = der.expect(content, first, last, der.OBJECT_IDENTIFIER)
-            kind, begin, end = der.read(content, value, last)
-            found.append(Attribute(content[oid:value], kind, content[begin:end]))
+    at, end, found = 0, len(content), list[Attribute]()
+    while at < end:
+        stop = at + 2 + content[at + 1] if at + 2 <= end else end + 1
+        value = at + 6 + content[at + 5] if at + 6 <= end else end
+        if (  # a set of one attribute, with one byte for each length: read where it stands
+            value + 2 <= stop <= end
+            and content[at] == _SET
+            and content[at + 1] < 0x80
+            and content[at + 2] == der.SEQUENCE
+            and content[at + 3] == content[at + 1] - 2
+            and content[at + 4] == der.OBJECT_IDENTIFIER
+            and content[at + 5] < 0x80
+            and content[value] & 0x1F != 0x1F
+            and content[value + 1] < 0x80
+            and value + 2 + content[value + 1] == stop
+        ):
+            found.append(Attribute(content[at + 6 : value], content[value], content[value + 2 : stop]))
+        else:
+            stop = _set_of_attributes(content, at, end, found)
+        at = stop
     return tuple(found)
+
+
+def _set_of_attributes(content: bytes, at: int, end: int, found: list[Attribute]) -> int:
+    """Read the set at `at` part by part; return where it ends."""
+    tag, start, stop = der.read(content, at, end)
+    if tag != _SET:
+        raise Malformed("a name that is no sequence of sets")
+    for _, _, first, last in der.children(content, start, stop):
+        oid, value = der.expect(content, first, last, der.OBJECT_IDENTIFIER)
+        kind, begin, over = der.read(content, value, last)
+        found.append(Attribute(content[oid:value], kind, content[begin:over]))
+    return stop
 
 
 def alternatives(certificate: Certificate) -> tuple[tuple[int, bytes], ...]:
@@ -104,7 +130,10 @@ def key_usage(certificate: Certificate) -> int | None:
     found = certificate.extension(KEY_USAGE)
     if found is None:
         return None
-    bits = der.whole(found.value, der.BIT_STRING)
+    value = found.value
+    if len(value) == 4 and value.startswith(_ONE_BYTE):  # as nearly all are
+        return value[3]
+    bits = der.whole(value, der.BIT_STRING)
     return bits[1] if len(bits) > 1 else 0
 
 
@@ -117,6 +146,7 @@ def purposes(certificate: Certificate) -> frozenset[bytes]:
     return frozenset(content[start:stop] for _, _, start, stop in der.children(content, 0, len(content)))
 
 
+@lru_cache(64)  # asked more than once of each certificate
 def key(spki: bytes) -> Key:
     """Say what a SubjectPublicKeyInfo is."""
     start, stop = der.expect(spki, 0, len(spki), der.SEQUENCE)
@@ -156,6 +186,15 @@ def weak_hash(algorithm: bytes) -> str | None:
 
 def folded(text: str) -> str:
     """Return a text as names are compared: NFKC (full width is width), case folded, spaces as one."""
+    return _folded_before(text) if len(text) <= _SHORT else _folded(text)
+
+
+@lru_cache(4096)
+def _folded_before(text: str) -> str:
+    return _folded(text)
+
+
+def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -77,7 +77,7 @@ class WatchList:
         looks = self._raw(case) if isinstance(case, Unreadable) else self._read(case)
         for each, what, value in looks:
             found.setdefault(each.name, (what, value))
-        fingerprint = case.fold if isinstance(case, Unreadable) else case.certificate.fingerprint
+        fingerprint = case.fold if isinstance(case, Unreadable) else case.fingerprint
         return [Match(name, what, value, case.fold, fingerprint, case.place) for name, (what, value) in found.items()]
 
     def _read(self, case: Case) -> Iterator[tuple[Watched, str, str]]:

@@ -16,11 +16,16 @@ from monitor.rules.case import Case, Logged, Place, Use
 from monitor.rules.engine import Finding
 from monitor.store.database import Database
 
-_LOGGED = "SELECT origin, idx, time_ms, signs, fold FROM issued"
+_USE = "SELECT fingerprint, at_ms, origin, idx FROM first_use"
+_COLUMNS = "origin, idx, time_ms, signs, fold"
+_LOGGED = f"SELECT {_COLUMNS} FROM issued"  # noqa: S608 - our own text, as all here
 _FINDING = (
     "SELECT seq, code, about, severity, class, fingerprint, issuer, origin, idx, leaf_ms, text, evidence, produced,"
     " found_ms FROM finding"
 )
+
+
+_KEYS = 500  # of one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,37 @@ class Looked:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
+        self._serials: dict[bytes, list[Logged]] = {}  # of the cases that are expected: all there are, by `serial_key`
+        self._uses: dict[bytes, Use | None] = {}  # of the same cases, by fingerprint: first uses that are not settled
+        self._added: list[tuple[object, ...]] = []  # rows of certificates that are not in the table yet
+
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Look up together what rules will ask of each of these cases: a query for each of them costs more than rules.
+
+        Whatever is added or settled in this transaction from then on counts too.
+        """
+        self._serials = {case.serial_key: [] for case in cases}
+        self._uses = dict.fromkeys(case.fingerprint for case in cases)
+        for keys in _some(list(self._serials)):
+            query = f"SELECT serial_key, {_COLUMNS} FROM issued WHERE serial_key {_one_of(keys)}"  # noqa: S608
+            for key, origin, index, time_ms, signs, fold in self._database.execute(query, keys):
+                self._serials[key].append(Logged(origin, index, time_ms, bool(signs), fold))
+        for keys in _some(list(self._uses)):
+            query = f"{_USE} WHERE settled = 0 AND fingerprint {_one_of(keys)}"
+            for key, *use in self._database.execute(query, keys):
+                self._uses[key] = Use(*use)
+
+    def flush(self) -> None:
+        """Put into the table what was added."""
+        if self._added:
+            added, self._added = self._added, []
+            self._database.executemany("INSERT OR REPLACE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?)", added)
 
     def same_serial(self, serial_key: bytes, fold: bytes) -> Logged | None:
         """Return another certificate of this issuer and serial, or None."""
+        if (known := self._serials.get(serial_key)) is not None:
+            others = [each for each in known if each.fold != fold]
+            return min(others, key=lambda each: (each.origin, each.index), default=None)
         return self._one("WHERE serial_key = ? AND fold != ? LIMIT 1", serial_key, fold)
 
     def logged(self, fingerprint: bytes) -> Logged | None:
@@ -61,6 +94,8 @@ class Looked:
 
     def first_use(self, fingerprint: bytes) -> Use | None:
         """Return the first event that names the certificate, or None; also None once it is known how that stands."""
+        if fingerprint in self._uses:
+            return self._uses[fingerprint]
         query = "SELECT at_ms, origin, idx FROM first_use WHERE fingerprint = ? AND settled = 0"
         row = self._database.execute(query, (fingerprint,)).fetchone()
         return None if row is None else Use(*row)
@@ -69,9 +104,11 @@ class Looked:
         """Add a certificate that is in a log."""
         if case.place is None:
             raise AssertionError("only what is logged is in the index")
-        row = (case.place.origin, case.place.index, case.certificate.fingerprint, case.serial_key, case.fold,
-               case.place.time_ms, int(case.signs))  # fmt: skip
-        self._database.execute("INSERT OR REPLACE INTO issued VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        origin, index, time_ms = case.place.origin, case.place.index, case.place.time_ms
+        signs, serial_key = case.signs, case.serial_key
+        self._added.append((origin, index, case.fingerprint, serial_key, case.fold, time_ms, int(signs)))
+        if serial_key in self._serials:
+            self._serials[serial_key].append(Logged(origin, index, time_ms, signs, case.fold))
 
     def add_use(self, fingerprint: bytes, use: Use, place: Place, *, settled: bool) -> None:
         """Add an event that names a certificate; the earliest by its own time stays."""
@@ -93,6 +130,10 @@ class Looked:
 
     def settle(self, fingerprint: bytes) -> None:
         """Note that it is known whether this certificate was logged before its first use."""
+        if fingerprint in self._uses:
+            if self._uses[fingerprint] is None:
+                return  # nobody has used it, or that is settled
+            self._uses[fingerprint] = None
         self._database.execute("UPDATE first_use SET settled = 1 WHERE fingerprint = ?", (fingerprint,))
 
     def keep(self, finding: Finding, now_ms: int) -> bool:
@@ -114,6 +155,7 @@ class Looked:
         self._database.execute("INSERT OR REPLACE INTO judged VALUES (?, ?, ?, ?)", row)
 
     def _one(self, where: str, *values: object) -> Logged | None:
+        self.flush()
         row = self._database.execute(f"{_LOGGED} {where}", values).fetchone()
         return None if row is None else Logged(row[0], row[1], row[2], bool(row[3]), row[4])
 
@@ -132,7 +174,9 @@ class JudgedRows(Database):
     def judging(self) -> Iterator[Looked]:
         """Write what one batch came to, in one transaction."""
         with self._transaction() as database:
-            yield Looked(database)
+            looked = Looked(database)
+            yield looked
+            looked.flush()
 
     def findings(
         self, *, code: str = "", severity: str = "", before: int | None = None, limit: int = 100
@@ -166,6 +210,14 @@ class JudgedRows(Database):
         query = "SELECT origin, idx, time_ms FROM issued WHERE fold = ? ORDER BY time_ms LIMIT ?"
         with self._reading() as database:
             return [Place(*row) for row in database.execute(query, (fold, limit))]
+
+
+def _some(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (keys[at : at + _KEYS] for at in range(0, len(keys), _KEYS))
+
+
+def _one_of(keys: Sequence[bytes]) -> str:
+    return f"IN ({', '.join('?' * len(keys))})"
 
 
 def _kept(row: Sequence[Any]) -> KeptFinding:

@@ -1,6 +1,7 @@
-"""CPU time of a process, of its children, and of the machine, from /proc and the kernel's accounts."""
+"""CPU time and memory of a process, of its children, and of the machine, from /proc and the kernel's accounts."""
 
 import os
+import re
 import resource
 import time
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ def _of_process(pid: int) -> float:
     # The name in brackets may hold spaces; the numbers begin after the last bracket (proc(5)).
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def anonymous_mb(pid: int) -> float:
+    """Return the resident anonymous memory of a server and its children, in MB."""
+    found = 0
+    for each in family(pid):
+        status = Path(f"/proc/{each}/status").read_text(encoding="utf-8")
+        found += sum(int(number) for number in re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE))
+    return found / 1024
 
 
 def of_machine() -> float:

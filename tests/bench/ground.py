@@ -15,6 +15,7 @@ from log.formats.family import Parts, x509_parts
 from log.sequencer.clock import SystemClock
 from tests.bench import load
 from tests.bench.load import Load
+from tests.bench.monitor import Reached
 from tests.bench.node import LOG, LoneNode, Server
 from tests.bench.requests import Chains
 
@@ -28,6 +29,7 @@ class Scale:
     entries: int = 1_000_000  # of the big log
     few_entries: int = 100_000  # of the log that it is compared with
     entry_bytes: int = 1500  # its certificates with what stands around them
+    judged_entries: int = 50_000  # certificates that a monitor judges
     connections: int = 256  # of a closed loop
     rate: float = 1000.0  # requests a second of the latency row
     calm_rate: float = 100.0  # of those who submit beside a storm
@@ -43,6 +45,7 @@ class Ground:
     scale: Scale = field(default_factory=Scale)
     chains: Chains = field(default_factory=Chains)
     fill_rate: float = 0.0  # entries a second at which the big log was filled
+    followed: Reached | None = None  # what it took a monitor to follow the big log, once it has
     _big: LoneNode | None = None
 
     async def empty_node(self, name: str, *chains: Chains) -> LoneNode:

@@ -1,16 +1,19 @@
 """What this machine can do at all: the same work with nothing of ours around it."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 import plyvel
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -21,6 +24,7 @@ from tests.bench.stats import median
 MESSAGE_BYTES = 600  # about a TBSCertificate of the mass issuer
 SWAPS = 100
 ENTRY_BYTES = 1500
+COPIED_AT_ONCE = 4_096  # entries of one batch of a copy, as a monitor makes them
 BATCH_ENTRIES = 10  # what a commit takes at 1,000/s and a linger of 10 ms
 
 
@@ -98,3 +102,45 @@ def scan_rates(data_folder: Path) -> tuple[float, float]:
     rates = count / (time.perf_counter() - began), count / (time.process_time() - cpu_began)
     database.close()
     return rates
+
+
+def hash_rate(entry_bytes: int, count: int) -> float:
+    """Return leaves of so many bytes that one thread hashes in a second, with the nodes of a tree above them."""
+    leaf, node, hashes = bytes(entry_bytes), bytes(65), 0
+    began = time.perf_counter()
+    for _ in range(count):
+        sha256(leaf).digest()
+        sha256(node).digest()
+        hashes += 1
+    return hashes / (time.perf_counter() - began)
+
+
+def copy_rate(data_folder: Path, folder: Path) -> float:
+    """Return stored entries a second, on one thread: scanned, hashed as leaves, put into another LevelDB in batches."""
+    fresh = Path(tempfile.mkdtemp(dir=folder))
+    source = plyvel.DB(str(data_folder), create_if_missing=False)
+    target = plyvel.DB(str(fresh / "copy"), create_if_missing=True, compression=None)
+    count, began = 0, time.perf_counter()
+    with source.iterator(start=b"e", stop=b"f", verify_checksums=True) as rows:
+        while some := list(islice(rows, COPIED_AT_ONCE)):
+            with target.write_batch(sync=True) as batch:
+                for key, row in some:
+                    sha256(b"\x00" + row).digest()
+                    batch.put(key, row)
+            count += len(some)
+    rate = count / (time.perf_counter() - began)
+    source.close()
+    target.close()
+    shutil.rmtree(fresh)
+    return rate
+
+
+def load_rate(certificates: Sequence[bytes]) -> float:
+    """Return certificates a second that the library loads, with names, validity and extensions, on one thread."""
+    began = time.perf_counter()
+    for der in certificates:
+        certificate = x509.load_der_x509_certificate(der)
+        found = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.extensions
+        if not found:
+            raise AssertionError("a certificate of nothing")
+    return len(certificates) / (time.perf_counter() - began)

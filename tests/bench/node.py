@@ -73,6 +73,11 @@ class LoneNode:
         sizes = [stored.reader.published().head.size async for stored in state.stopped_logs(self.settings)]
         return sizes[0]
 
+    async def root(self) -> bytes:
+        """Return the root of the stopped node's log, as it is signed."""
+        roots = [stored.reader.published().head.root async for stored in state.stopped_logs(self.settings)]
+        return roots[0]
+
     async def start(self) -> "Server":
         """Start `twinlog serve`."""
         arguments = ["serve", "--settings", str(self.folder / "twinlog.toml")]

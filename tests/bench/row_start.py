@@ -1,13 +1,11 @@
 """`start_1m` and `memory_1m`: how long a node with a big log takes to listen, and what it holds under load."""
 
-import re
 import time
-from pathlib import Path
 
 from log.merkle.tiles import TILE_WIDTH, Tile
 from tests.bench import cpu, requests, row_add_chain
 from tests.bench.ground import Ground
-from tests.bench.node import LOG, Server
+from tests.bench.node import LOG
 from tests.bench.rows import Result
 from tests.bench.stats import median
 
@@ -41,7 +39,7 @@ async def memory(ground: Ground) -> Result:
     bodies = [requests.get(f"/{LOG}/tile/data/{Tile(0, n).path().removeprefix('tile/0/')}") for n in chosen]
     server = await node.start()
     try:
-        at_first = _anonymous_mb(server)
+        at_first = cpu.anonymous_mb(server.pid)
         done, _ = await row_add_chain.run(
             ground, server, ground.chains, ground.scale.seconds / 2, row_add_chain.AHEAD_PER_S
         )
@@ -50,21 +48,13 @@ async def memory(ground: Ground) -> Result:
             loaded = await ground.closed(server, file, again=True, seconds=ground.scale.seconds / 2)
             if loaded.errors:
                 return Result(None, None, f"errors: {loaded.errors}")
-        held = _anonymous_mb(server)
+        held = cpu.anonymous_mb(server.pid)
     finally:
         await server.stop()
     async with ground.bare(1) as bare:
-        limit = _anonymous_mb(bare)
+        limit = cpu.anonymous_mb(bare.pid)
     detail = (
         f"RssAnon of node and checking process with {await node.size():,} entries in one log, after {done.requests:,} "
         f"submissions, hash tiles and data tiles at full speed; {at_first:.0f} MB after the start"
     )
     return Result(held, limit, detail, "see the limits on caches in log/README.md")
-
-
-def _anonymous_mb(server: Server) -> float:
-    found = 0
-    for pid in cpu.family(server.pid):
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-        found += sum(int(number) for number in re.findall(r"^RssAnon:\s+(\d+) kB", status, re.MULTILINE))
-    return found / 1024

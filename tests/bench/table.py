@@ -6,6 +6,7 @@ from tests.bench import (
     row_add_chain,
     row_audit,
     row_get_entries,
+    row_monitor,
     row_proof_reads,
     row_start,
     row_storm,
@@ -16,6 +17,7 @@ from tests.bench.rows import Row
 
 _COMMIT = "one synced LevelDB batch of ten entries and one head swap, median"
 _BARE = "bare ASGI with a body of that size, a CPU-second"
+_COPY = "stored entries scanned, hashed and put into another LevelDB, one thread"
 _RSA = partial(row_add_chain.throughput, suite="rsa2048")
 _SM2 = partial(row_add_chain.throughput, suite="sm2")
 
@@ -32,5 +34,9 @@ ROWS = (
     Row("start_1m", "s", 1, "the bare server's start", row_start.start),
     Row("memory_1m", "MB", 300, "the bare server", row_start.memory),
     Row("growth_1m", "ratio", 1.2, "the same cost", row_add_chain.growth),
+    Row("monitor_verify", "/s", 200_000, "one leaf and one node hashed for each, one thread", row_monitor.verify),
+    Row("monitor_follow", "/s", 80_000, _COPY, row_monitor.follow),
+    Row("monitor_memory", "MB", 300, "the bare server", row_monitor.memory),
+    Row("monitor_pipeline", "/s", 8_000, "certificates loaded by `cryptography`, one thread", row_monitor.pipeline),
     Row("vouch_p99", "s", 5, _COMMIT, row_vouch.vouched),
 )

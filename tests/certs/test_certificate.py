@@ -2,7 +2,7 @@
 
 import datetime as dt
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -292,3 +292,24 @@ def test_no_module_of_ours_reads_certificates_by_another_parser() -> None:
     for path in folder.glob("*.py"):
         assert "x509 import" not in path.read_text("utf-8")
         assert "import x509" not in path.read_text("utf-8")
+
+
+@given(st.data())
+def test_an_extension_reads_where_it_stands_as_it_reads_part_by_part(drawn: st.DataObject) -> None:
+    usual = der.encode(
+        der.SEQUENCE,
+        der.encode(der.OBJECT_IDENTIFIER, b"\x55\x1d\x0f"),
+        der.encode(der.OCTET_STRING, b"\x03\x02\x06\xc0"),
+    )
+    spoiled = bytearray(usual)
+    for at, byte in drawn.draw(st.lists(st.tuples(st.integers(0, len(usual) - 1), st.integers(0, 255)), max_size=3)):
+        spoiled[at] = byte
+    tbs = b"before" + bytes(spoiled[: drawn.draw(st.integers(0, len(usual)))])
+    assert _outcome(certificate._read_extension, tbs) == _outcome(certificate._read_by_parts, tbs)
+
+
+def _outcome(read: Callable[[bytes, int, int], certificate.Extension], tbs: bytes) -> certificate.Extension | str:
+    try:
+        return read(tbs, len(b"before"), len(tbs))
+    except Malformed as e:
+        return str(e)

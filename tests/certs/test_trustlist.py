@@ -162,6 +162,23 @@ def test_the_strictest_status_wins_and_no_status_is_none() -> None:
 
 _SECONDS = st.integers(0, 4_000_000).map(lambda s: s * 1000)
 _PERHAPS = st.none() | _SECONDS
+_FEW = st.integers(0, 6).map(lambda s: s * 1000)
+
+
+@given(_FEW | st.none(), _FEW | st.none(), _FEW | st.none(), st.booleans(), st.tuples(_FEW, _FEW))
+def test_dates_of_one_era_have_one_status(
+    from_ms: int | None, to_ms: int | None, withdrawn_ms: int | None, unknown: bool, dates: tuple[int, int]
+) -> None:
+    row = issuer(withdrawn_ms=withdrawn_ms, from_ms=from_ms, to_ms=to_ms, unknown=unknown)
+    listed = replace(
+        trust_list(row, types=(cert_type(from_ms=to_ms, to_ms=from_ms, unknown=unknown),)), published_ms=3_000
+    )
+    found = [
+        (listed.issuer_status(digest, date), listed.type_status(listed.types[0].id, date, digest))
+        for digest in [sha256(row.certificate).digest()]
+        for date in dates
+    ]
+    assert listed.era(dates[0]) != listed.era(dates[1]) or found[0] == found[1]
 
 
 @given(_PERHAPS, _PERHAPS, _PERHAPS, st.booleans(), st.text(max_size=20), st.tuples(st.booleans(), st.booleans()))

@@ -12,7 +12,7 @@ import pytest
 
 from log.client import LogReader, prover
 from log.client.audit import audit
-from log.client.http import HttpLog, Limits
+from log.client.http import HttpLog, Limits, is_on_this_machine
 from log.errors import LogError, Malformed, NotFound, Unreachable
 from log.formats.family import GOVERNANCE, X509, Family, Parts
 from log.formats.names import ENTRY_FORMAT
@@ -372,3 +372,29 @@ async def test_an_address_that_is_none_is_unreachable_and_its_password_is_not_to
         with pytest.raises(Unreachable) as caught:
             await HttpLog(address, X509, client).checkpoint()
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8080/x509", True),
+        ("http://[::1]/x509", True),
+        ("http://127.9.9.9", True),
+        ("http://localhost/x509", False),
+        ("https://hk.twinlog.example/x509", False),
+        ("http://10.0.0.1", False),
+        ("http://[", False),
+    ],
+)
+async def test_gzip_is_not_asked_for_where_it_spares_no_network(url: str, here: bool) -> None:
+    assert is_on_this_machine(url) is here
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["accept-encoding"])
+        return body(200, b"note", "identity")
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        for packed in (True, False):
+            await HttpLog("http://log.example", X509, client, Limits(packed=packed)).checkpoint()
+    assert asked == ["gzip, identity", "identity"]

@@ -235,3 +235,25 @@ def test_the_largest_leaf_is_what_a_bundle_can_hold() -> None:
     assert GOVERNANCE.split(GOVERNANCE.join([leaf])) == [leaf]
     with pytest.raises(AssertionError):
         GOVERNANCE.join([leaf + b"."])
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(min_size=1, max_size=40), st.integers(0, 2)), max_size=5))
+def test_rows_unpacked_together_are_what_each_is_by_itself(made: list[tuple[bool, bytes, int]]) -> None:
+    rows = []
+    for number, (precert, body, count) in enumerate(made):
+        chain = [bytes([count]) * 32] * count
+        parts = precert_parts(b"k" * 32, body, body, chain) if precert else x509_parts(body, chain)
+        rows.append(X509.place(parts, number, number).row)
+    leaves, chains = X509.unpack(rows)
+    assert leaves == [X509.leaf_input(row) for row in rows]
+    assert chains == {b"".join(X509.fingerprints(row)) for row in rows}
+    for row in rows:
+        with pytest.raises(Malformed):
+            X509.unpack([row + b"."])
+
+
+def test_entries_of_other_families_are_unpacked_as_they_are_read_and_name_no_issuers() -> None:
+    assert TILES.unpack([b"a", b""]) == ([b"a", b""], set())
+    for family, row in ((TILES, bytes(MAX_LEAF_SIZE + 1)), (GOVERNANCE, b"?"), (EVENTS, b"?")):
+        with pytest.raises(Malformed):
+            family.unpack([row])

@@ -13,6 +13,7 @@ from log.evidence import prefix
 from log.evidence.heads import Head, Kind, contradiction
 from log.evidence.prefix import Prefix
 from log.formats import jcs
+from log.formats.family import TILES
 from log.formats.note import KeyType
 from log.merkle import proof
 from log.merkle.frontier import Frontier
@@ -144,7 +145,7 @@ def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: 
     size = old + more
     stops = data.draw(st.lists(st.integers(0, size + 5), max_size=5))
     entries = rows(size)
-    rebuild = Rebuild(frontier(entries[:old]), size, stops, lambda row: row)
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack)
     at = old // 256 * 256
     while rebuild.missing:
         end = min(size, max(at // 256 * 256 + 256, at + chunk))
@@ -165,14 +166,14 @@ def test_a_changed_row_below_the_frontier_is_seen_when_its_tile_comes_again(old:
     if start == old:
         return
     entries = rows(old + 3)
-    rebuild = Rebuild(frontier(entries[:old]), old + 3, [], lambda row: row)
+    rebuild = Rebuild(frontier(entries[:old]), old + 3, [], TILES.unpack)
     entries[data.draw(st.integers(start, old - 1))] += b"!"
     with pytest.raises(BadProof):
         rebuild.feed(start, entries[start:])
 
 
 def test_an_empty_frontier_is_the_empty_tree() -> None:
-    assert Rebuild(Frontier.empty(), 0, [], lambda row: row).finish().root == EMPTY_ROOT
+    assert Rebuild(Frontier.empty(), 0, [], TILES.unpack).finish().root == EMPTY_ROOT
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------

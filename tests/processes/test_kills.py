@@ -11,9 +11,11 @@ from pathlib import Path
 import httpx
 
 from log.demo.processes import Process
+from tests import soak_monitor
 from tests.support.nodes import client, eventually, unguard, world
 
 KILLS = 30
+MONITOR_KILLS = 8
 SEED = 20261122
 
 
@@ -40,6 +42,10 @@ async def test_thirty_kills_under_load_lose_nothing_that_was_promised(tmp_path: 
             assert await w.promises.submit(http, w.site().url, (number, der)) == httpx.codes.OK
         report = await w.reckon(http)
         assert report.size >= len(w.promises.scts) > KILLS
+
+
+async def test_a_monitor_that_is_killed_skips_no_entry_and_loses_no_alert(tmp_path: Path) -> None:
+    assert await soak_monitor.kills(tmp_path / "d", MONITOR_KILLS, SEED) == []
 
 
 async def test_an_orderly_end_under_load_answers_what_was_accepted(tmp_path: Path) -> None:

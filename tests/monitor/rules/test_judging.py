@@ -20,7 +20,7 @@ from log.formats.signature_event import Event
 from monitor.alert import Class
 from monitor.judging import Judging, Source
 from monitor.limits import Limits
-from monitor.rules.case import FixedLists
+from monitor.rules.case import Case, FixedLists, of_row
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits as RuleLimits
 from monitor.rules.watchlist import Watched, WatchList
@@ -136,6 +136,18 @@ async def test_a_serial_twice(bench: Bench) -> None:
     assert kept.finding.evidence["other"]["origin"] == HK
 
 
+@pytest.mark.parametrize("entries", [1, 2, 10])
+async def test_a_serial_twice_in_one_batch_or_in_two_is_one_finding(bench: Bench, entries: int) -> None:
+    bench.limits = Limits(judge_entries=entries)
+    _, one = pair(1 << 80)
+    _, other = pair(1 << 80, not_after_ms=1_767_225_600_000 + 86_400_000)
+    bench.add(HK, [one, other, *pair(1 << 82)])
+    await bench.judge()
+    assert bench.found() == [("P15", HK, 1)]
+    [kept] = bench.store.findings()
+    assert (kept.finding.evidence["other"]["index"], len(bench.store.sightings(kept.finding.about))) == (0, 1)
+
+
 async def test_a_crash_repeats_a_batch_and_finds_nothing_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.add(HK, [pair(0)[1], pair(-1)[1], pair(1)[1]])
     advance = Looked.advance
@@ -222,6 +234,28 @@ async def test_logged_after_use(bench: Bench, order: tuple[str, str], minutes: i
     for origin in order:
         await bench.judge(origin)
     assert [code for code, _, _ in bench.found()] == codes
+
+
+async def test_a_certificate_twice_in_one_batch_was_logged_when_it_was_first(bench: Bench) -> None:
+    certificate = usual()(world())
+    logged = x509_parts(certificate, [sha256(world().hk.certificate).digest()])
+    bench.add(SIGNED, [use(certificate, FIRST_MINUTE - MINUTE_MS)])
+    bench.add(HK, [logged, logged])
+    await bench.judge(SIGNED)
+    await bench.judge(HK)
+    assert bench.found() == [("S11", HK, 0)]
+    assert bench.store.judged(HK).size == 2
+
+
+async def test_what_a_transaction_has_added_can_be_looked_up_in_it(bench: Bench) -> None:
+    row = bench.add(HK, [pair(1)[1]]).rows[0]
+    case = of_row(row, HK, {}, FixedLists({}), bench.engine.limits)
+    assert isinstance(case, Case)
+    with bench.store.judging() as index:
+        index.expect([case])
+        assert index.logged(case.fingerprint) is None
+        index.add(case)
+        assert index.logged(case.fingerprint) == index.logged_at(HK, 0) == index.same_serial(case.serial_key, bytes(32))
 
 
 async def test_never_logged_is_said_when_all_logs_are_past_it(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from log.errors import Malformed
 from log.formats.family import X509, precert_parts, x509_parts
 from monitor.alert import Class
 from monitor.rules import table
-from monitor.rules.case import Case, FixedLists, at_hand, of_row
+from monitor.rules.case import Case, FixedLists, Hit, at_hand, of_row
 from monitor.rules.engine import BY_INDEX, BY_ITSELF, OF_EVENTS, Engine
 from monitor.rules.limits import Limits
 from tests.monitor.rules.cases import NOW_MS, SAMPLES, Sample, usual, world
@@ -221,3 +221,35 @@ def test_the_table_is_documented() -> None:
     for rule in table.RULES:
         state = f"judged, {rule.sure.value}" if rule.sure else "not yet: "
         assert f"| {rule.code} | {rule.severity} | {rule.title} | {state}" in text
+
+
+def test_what_holds_on_a_date_is_the_newest_row_of_its_name() -> None:
+    limits = Limits.usual()
+    dates = {row.from_ms + shift for row in limits.rows for shift in (-1, 0, 1)} | {-(2**62), 2**62}
+    for date in dates:
+        for kind in {row.kind for row in limits.rows}:
+            held = [row for row in limits.rows if row.kind == kind and row.from_ms <= date]
+            assert limits.all(kind, date) == {row.name: row for row in held}
+            for name in {row.name for row in limits.rows if row.kind == kind}:
+                assert limits.find(kind, date, name) == next((r for r in reversed(held) if r.name == name), None)
+
+
+def test_a_standing_that_is_well_is_judged_once_and_another_again() -> None:
+    calls, limits = list[int](), Limits.usual()
+
+    def counted(case: Case) -> list[Hit]:
+        calls.append(case.certificate.not_before_ms)
+        return []
+
+    lists = FixedLists({"hk": world().base, "gd": world().base})
+    engine = Engine(limits, by_itself={**BY_ITSELF, "P01": counted})
+    for _ in range(2):
+        case = at_hand(usual()(world()), [world().hk.certificate], lists, limits)
+        assert isinstance(case, Case)
+        assert engine.judge(case) == []
+    assert len(calls) == 1
+    suspended = replace(world().base, suspended_issuers=frozenset({"hk"}))
+    other = at_hand(usual()(world()), [world().hk.certificate], FixedLists({"hk": suspended}), limits)
+    assert [hit.code for hit in engine.judge(other)] == ["J03"]
+    assert [hit.code for hit in engine.judge(other)] == ["J03"]
+    assert len(calls) == 3

@@ -1,0 +1,84 @@
+"""Chunks of entries are read ahead of being hashed: in order, each once, never far, and nothing is left behind."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from log.errors import Unreachable
+from log.evidence.heads import Head
+from log.formats.family import X509
+from log.formats.policy import Policy
+from log.merkle.hashing import EMPTY_ROOT, leaf_hash
+from monitor.follower import Follower
+from monitor.limits import Limits
+from monitor.logs import FollowedLog
+from monitor.outcome import Outcome
+from monitor.rebuild import Fed, Rebuild
+from tests.support.memory_log import ORIGIN, MemoryLog, certificates
+
+LOG = FollowedLog("hk", "x509", X509, ORIGIN, "http://hk/x509", (), Policy.parse("quorum none\n"), ())
+SIZE = 1_000
+
+
+class Bench:
+    """A follower of a log in memory; what is asked for and what is hashed, in the order in which it begins."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ahead_bytes: int) -> None:
+        self.held = MemoryLog(X509, certificates(SIZE))
+        self.root = self.held.rebuild([leaf_hash(X509.leaf_input(row)) for row in self.held.rows])
+        self.happened: list[tuple[str, int]] = []
+        self.silent_from = SIZE
+        none = cast(Any, None)
+        limits = Limits(chunk_entries=256, ahead_bytes=ahead_bytes)
+        self.follower = Follower(LOG, cast(Any, self), none, none, none, limits, none)
+        feed = Rebuild.feed
+
+        def fed(rebuild: Rebuild, start: int, rows: Sequence[bytes]) -> Fed:
+            self.happened.append(("hashed", start))
+            return feed(rebuild, start, rows)
+
+        monkeypatch.setattr(Rebuild, "feed", fed)
+
+    async def entries(self, start: int, end: int, size: int) -> list[bytes]:
+        self.happened.append(("asked", start))
+        if start >= self.silent_from:
+            raise Unreachable("gone")
+        return await self.held.entries(start, end, size)
+
+    async def audit(self) -> list[Outcome]:
+        found = await self.follower.audit(0, EMPTY_ROOT, Head(ORIGIN, SIZE, self.root, (), b"", b""))
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return [each.outcome for each in found]
+
+
+async def test_one_chunk_is_asked_for_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, ahead_bytes=1 << 20)
+    assert await bench.audit() == []
+    assert [at for what, at in bench.happened if what == "asked"] == [0, 256, 512, 768]
+    assert [at for what, at in bench.happened if what == "hashed"] == [0, 256, 512, 768]
+    for at in (0, 256):
+        assert bench.happened.index(("asked", at + 256)) < bench.happened.index(("hashed", at + 256))
+        assert bench.happened.index(("hashed", at)) < bench.happened.index(("asked", at + 512))
+
+
+async def test_nothing_is_asked_for_ahead_of_a_chunk_of_many_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, ahead_bytes=1)
+    assert await bench.audit() == []
+    assert bench.happened == [(what, at) for at in (0, 256, 512, 768) for what in ("asked", "hashed")]
+
+
+@pytest.mark.parametrize("silent_from", [0, 256, 768])
+async def test_a_log_that_goes_silent_ends_it(monkeypatch: pytest.MonkeyPatch, silent_from: int) -> None:
+    bench = Bench(monkeypatch, ahead_bytes=1 << 20)
+    bench.silent_from = silent_from
+    assert await bench.audit() == [Outcome.UNREACHED]
+    assert max(at for _, at in bench.happened) == silent_from
+
+
+async def test_rows_that_cannot_be_read_end_it_while_more_are_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch, ahead_bytes=1 << 20)
+    bench.held.rows[300] = b"?"
+    assert await bench.audit() == [Outcome.UNVERIFIED]
+    assert ("hashed", 512) not in bench.happened
