@@ -13,7 +13,7 @@ from monitor.judging import JUDGED
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.rules.table import BY_CODE
-from monitor.store import Evidence, KeptAlert, KeptFinding, Store
+from monitor.store import Apart, Evidence, KeptAlert, KeptFinding, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class LogRow:
     age_s: int | None  # of that head
     vouching: Sequence[Vouching]
     evidence: Sequence[Evidence]
+    apart: Sequence[Apart]  # what it has signed on another branch than the one that we follow
     closed: bool
 
 
@@ -117,6 +118,7 @@ class Board:
             None if signed_ms is None else max(0, (self._now_ms() - signed_ms) // 1000),
             vouching,
             store.evidence(origin),
+            store.apart(origin, self._limits.page_rows),
             followed.closed,
         )
 

@@ -22,6 +22,12 @@ def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms:
                 f"{followed.origin}: {_word(evidence.kind)} {evidence.kind.value} at {date(evidence.found_ms)},"
                 f" evidence {evidence.id.hex()}."
             )
+        for each in store.apart(followed.origin, limits.page_rows):
+            how = "refuted" if each.refuted else "not settled"
+            yield (
+                f"{followed.origin}: also signed: {each.size:,} entries, root {each.root.hex()}, {how},"
+                f" from {printable(each.source)} at {date(each.since_ms)}."
+            )
     for evidence in store.evidence_of(Kind.COSIGNED_BOTH):
         yield f"{evidence.origin}: PROVEN E7 at {date(evidence.found_ms)}, evidence {evidence.id.hex()}."
 

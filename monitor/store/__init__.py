@@ -58,13 +58,13 @@ from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.gossip import GossipRows
-from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Unsettled, Verified
+from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Apart, Counts, Evidence, Unsettled, Verified
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 from monitor.store.promises import Promise, PromiseRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
+    "Apart", "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
     "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
 ]  # fmt: skip
 

@@ -56,6 +56,17 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """A tree that a log has signed too, on a branch that we do not follow."""
+
+    size: int
+    root: bytes
+    refuted: bool  # data have shown that it is another one; else so far its signatures alone contradict others
+    source: str  # who showed it first
+    since_ms: int  # when, by our clock
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A contradiction, kept for ever."""
 
@@ -197,6 +208,17 @@ class HeadRows(LeafTimeRows, AlertRows):
                 (origin, limit),
             ).fetchall()
             return [Unsettled(self._head(seq), source, since_ms) for seq, source, since_ms in rows]
+
+    def apart(self, origin: str, limit: int) -> list[Apart]:
+        """Return what a log has signed on another branch than the one that we follow, largest first."""
+        with self._reading() as database:
+            rows = database.execute(
+                "SELECT head.size, head.root, state = 'refuted', source, received_ms FROM head"
+                " JOIN observation ON seq = first_seq"
+                " WHERE head.origin = ? AND state IN ('refuted', 'convicted') ORDER BY head.size DESC LIMIT ?",
+                (origin, limit),
+            )
+            return [Apart(size, root, bool(refuted), source, ms) for size, root, refuted, source, ms in rows]
 
     def beyond(self, origin: str, size: int) -> bool:
         """Say whether the log has signed a larger tree than `size` that is not refuted."""

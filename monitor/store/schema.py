@@ -175,4 +175,7 @@ MIGRATIONS = (
         origin TEXT PRIMARY KEY, raw BLOB NOT NULL, received_ms INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE INDEX head_apart ON head (origin, size) WHERE state IN ('refuted', 'convicted');
+    """,
 )
