@@ -11,7 +11,8 @@ from monitor.limits import Limits
 from monitor.outcome import Finding
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import IN_PROCESS, Fault, LyingLog, LyingNode
+from tests.support.hostile import IN_PROCESS
+from tests.support.lying_log import Fault, LyingLog, LyingNode
 
 GD = '[[egresses]]\nname = "gd"\nlocal_address = "192.0.2.7"\n'
 

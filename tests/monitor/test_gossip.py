@@ -26,7 +26,8 @@ from monitor.outcome import Finding, Outcome
 from monitor.store import Evidence, Store
 from monitor.web.app import body
 from monitor.web.serve import bind, served
-from tests.support.lying_log import IN_PROCESS, LyingLog, Receive, Scope, Send, World
+from tests.support.hostile import IN_PROCESS
+from tests.support.lying_log import LyingLog, Receive, Scope, Send, World
 
 
 @dataclass
