@@ -1,4 +1,4 @@
-"""Misfortune (monitoring.md §5.5): partitions, keys of witnesses, old states; single faults are in `tests/catalogue`."""
+"""Misfortune (monitoring.md §5.5): partitions, keys of witnesses, old states. Single faults: `tests/catalogue`."""
 
 import shutil
 from pathlib import Path
