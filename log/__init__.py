@@ -6,6 +6,7 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     tally        PURE: counts and histograms in plain numbers
     folders      names of files that survive a power cut
     sockets      where a process listens, and whom that reaches
+    serving      HTTP connections of those who ask, bounded: under a node's routes and a monitor's
     heap         how often Python looks for cycles of garbage
     merkle       PURE: hashes, proofs, tiles, the right edge                        start at merkle/proof.py
     formats      PURE: bytes and text, one file a format; `names` holds what signatures cover; `family`

@@ -2,11 +2,11 @@
 
 from log.access import Role
 from log.api.auth import Credentials, Token
-from log.api.connections import ConnectionLimits
 from log.api.limits import HttpLimits
 from log.authority import Members
 from log.errors import SettingsError
 from log.service.admission import AdmissionLimits
+from log.serving.connections import ConnectionLimits
 from log.settings import NodeSettings, authority_of
 from log.sockets import Tls
 

@@ -17,6 +17,7 @@ In reading order:
     observation  PURE: what a monitor has seen, as a chain
     sources      several who may have a log's data
     charges      evidence about a leaf, a witness, or what was served
+    belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     hash_tiles   what a log serves of its tree, held against ours
@@ -39,11 +40,16 @@ In reading order:
     desk         findings come in, and become alerts
     channels     ways to tell people, one file a kind
     outbox       every alert to every channel that takes it
-    rounds       who is looked at when
+    errands      what goes on, by name
+    crew         whom there is to follow now, and everyone who sees to that
+    rounds       all of it once, in phases
+    standing     and for ever, in loops
     board        what the page says, as plain values
+    health       whether this monitor does what it is there for
     status       the state in plain sentences
     export       evidence as a file to hand on
-    settings     the TOML file
+    tables       the tables of the TOML file
+    settings     the whole of it
     pinned       what it pins, read into values
     journal      log lines
     hand         certificates at hand, judged

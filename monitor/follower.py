@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from log.client import LogReader, prover
-from log.errors import BadSignature, LogError, Malformed, Redirected, StorageError, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, Redirected, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
@@ -31,7 +31,7 @@ from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import BUSY, COPY, COPY_BEHIND, GARBLED, REDIRECT, STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
-from monitor.sources import UNREAD
+from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store
 
 _SIGNED = "\n\n— ".encode()  # stands in every signed note
@@ -65,7 +65,9 @@ class Follower:
         limits: Limits,
         clock: Clock,
         copy: Mirror | None = None,
+        further: Further = nobody,
     ) -> None:
+        """`further` are others who may have the entries: asked when the log does not give what leads to its root."""
         self.log = followed
         self._reader = reader
         self._store = store
@@ -74,6 +76,7 @@ class Follower:
         self._limits = limits
         self._clock = clock
         self._copy = copy
+        self._further = further
         self._busy: Finding | None = None  # what a log is told of that asked to be left alone
         self._rest_until_s = 0.0  # on the monotonic clock
 
@@ -144,19 +147,40 @@ class Follower:
 
     async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
-        if self._copy is not None:
-            await self._copy.begin(frontier.size, frontier.root())
-        try:
-            grown = await self._rebuild(head, frontier, [each.size for each in waiting], self._copy)
-        except Unreachable as e:
-            return Step((self.refused(e, "entries"),))
-        except StorageError:
-            raise
-        except LogError as e:
-            return await self._refuse(head, held, f"entries: {e}")
-        if grown.root != head.root:
-            return await self._refuse(head, held, f"entries do not lead to the signed root of size {head.size}")
-        return await self._rebuilt(head, held, grown, waiting)
+        every = self._limits.late_entries  # so that a head that comes later needs no more of them
+        regular = range((frontier.size // every + 1) * every, head.size, every)
+        sizes = [*(each.size for each in waiting), *regular]
+        said: LogError | None = None  # by the log itself, when it does not give what leads to its root
+        for reader in [self._reader, *self._further(self.log.origin)]:
+            if self._copy is not None:
+                await self._copy.begin(frontier.size, frontier.root())
+            try:
+                grown = await self._rebuild(reader, head, frontier, sizes, self._copy)
+            except StorageError:
+                raise
+            except LogError as e:
+                said = said or e
+                continue
+            step = await self._rebuilt(head, held, grown, waiting)
+            if said is None:
+                return step
+            return replace(step, findings=(*step.findings, await self._withheld(head, held, said)))
+        if said is None:
+            raise AssertionError("the log itself is among those who are asked")
+        if isinstance(said, Unreachable):
+            return Step((self.refused(said, "entries"),))
+        why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
+        return await self._refuse(head, held, why)
+
+    async def _withheld(self, head: Head, held: Head | None, said: LogError) -> Finding:
+        """Say that others have the entries, and not the log itself; what it serves instead is kept as E8."""
+        text = f"entries up to its size {head.size} are had from others, not from the log: {said}"
+        if isinstance(said, Unreachable):
+            return self._found(Outcome.UNREACHED, "entries", text)
+        begin = 0 if held is None else held.size
+        kept = await self._charges.unreproducible(self.log, self._reader, head, begin)
+        found = self._found(Outcome.UNVERIFIED, "data", text)
+        return found if kept is None else replace(found, evidence=kept.hex())
 
     async def _rebuilt(self, head: Head, held: Head | None, grown: Grown, waiting: Sequence[Head]) -> Step:
         """Record what the entries have led to. A head over a later leaf is told as a lie before anything moves."""
@@ -175,7 +199,9 @@ class Follower:
             return self._stop(Outcome.UNREACHED, "tiles", str(e))
         except UNREAD as e:
             return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
-        await asyncio.to_thread(self._store.advance, head, grown.frontier.encode(), agreed, self._clock.now_ms())
+        latest = {size: (leaf.time_ms, leaf.index) for size, leaf in grown.latest.items()}
+        frontier, now_ms = grown.frontier.encode(), self._clock.now_ms()
+        await asyncio.to_thread(self._store.advance, head, frontier, agreed, now_ms, latest)
         if self._copy is not None:
             self._copy.settle(head)
         if lies:
@@ -195,33 +221,39 @@ class Follower:
                 return [
                     self._found(Outcome.UNVERIFIED, "data", f"hash tiles no longer lead to its root of size {size}")
                 ]
-            grown = await self._rebuild(head, frontier, ())
+            await self._rebuild(self._reader, head, frontier, ())
         except Unreachable as e:
             return [self._found(Outcome.UNREACHED, "entries", str(e))]
         except StorageError:
             raise
         except LogError as e:
             return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
-        if grown.root != head.root:
-            text = f"audited again, the entries from {size} on no longer lead to its root of size {head.size}"
-            return [self._found(Outcome.UNVERIFIED, "data", text)]
         return []
 
     async def _rebuild(
-        self, head: Head, frontier: Frontier, milestones: Sequence[int], copy: Mirror | None = None
+        self,
+        reader: LogReader,
+        head: Head,
+        frontier: Frontier,
+        milestones: Sequence[int],
+        copy: Mirror | None = None,
     ) -> Grown:
+        """Return what the entries of a reader lead to; `BadProof` when that is not the root of `head`."""
         rebuild = Rebuild(frontier, head.size, milestones, self.log.family.leaf_input, self.log.leaf_time_ms)
         at = frontier.size // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
         while rebuild.missing:
             end = min(head.size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
-            rows = await self._reader.entries(at, end, head.size)
+            rows = await reader.entries(at, end, head.size)
             if len(rows) != end - at:
                 raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
             leaves = await asyncio.to_thread(rebuild.feed, at, rows)
             if copy is not None:
-                await copy.add(self._reader, at, rows, leaves)
+                await copy.add(reader, at, rows, leaves)
             at = end
-        return rebuild.finish()
+        grown = rebuild.finish()
+        if grown.root != head.root:
+            raise BadProof(f"entries do not lead to the signed root of size {head.size}")
+        return grown
 
     async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
         """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""

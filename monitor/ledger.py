@@ -57,12 +57,18 @@ class Ledger:
         return [finding for head in heads for finding in self._compare(followed, head, "our state")]
 
     def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
-        self._store.observe(head, source, self._now_ms())
+        self._store.observe(head, source, self._now_ms(), timed=followed.leaf_time_ms is not None)
         findings = self._compare(followed, head, source)
         if self._store.charged(followed.origin, Kind.TIME_LIE, note_digest(head)):
             text = f"serves again a head of size {head.size} over a leaf that is later (from {source})"
             findings.append(Finding(Outcome.PROVEN, followed.origin, TIME_LIE, text))
         return findings
+
+    def contradicts_nothing(self, followed: FollowedLog, head: Head) -> bool:
+        """Say whether a head, kept or not, contradicts no head that is kept, nor the closing of its log. Blocks."""
+        if followed.final is not None and followed.final.excludes(head):
+            return False
+        return not any(contradiction(head, rival) for rival in self._store.rivals(head, self._limits.rivals))
 
     def _compare(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         state = self._store.state(head.origin, head.size, head.root)

@@ -111,6 +111,20 @@ class OtherMonitor:
     vkey: VKey  # the 0x04 key under which it cosigns: by it we know whose chain it is
 
 
+@dataclass(frozen=True, slots=True)
+class OtherSource:
+    """Somebody who has what logs have signed: a mirror of one, or another monitor's copies."""
+
+    url: str  # without slash at the end
+    origin: str = ""  # "": copies of many, each below its origin hash
+
+    def place(self, followed: FollowedLog) -> str:
+        """Return the URL below which a log is read there, "" when it is not."""
+        if not self.origin:
+            return f"{self.url}/{followed.origin_hash}"
+        return self.url if self.origin == followed.origin else ""
+
+
 def _leaf_time_ms(leaf: bytes) -> int:
     try:
         return leaf_time_ms(leaf)

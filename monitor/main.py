@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 from fastapi import FastAPI
 
+from log.client import LogReader
 from log.client.bearer import read_token
 from log.client.http import HttpLog
 from log.client.http import Limits as ReaderLimits
@@ -28,6 +29,7 @@ from log.governance.draft import Closing
 from log.merkle.hashing import EMPTY_ROOT
 from monitor import hand, pinned
 from monitor.alert import Alert, Class, Route
+from monitor.belated import Belated
 from monitor.board import Board
 from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
@@ -41,7 +43,8 @@ from monitor.clock import Clock
 from monitor.coda import Coda
 from monitor.connections import USUAL, http_client, serving
 from monitor.copy.folder import Copies
-from monitor.copy.reader import CopyReader
+from monitor.copy.reader import CopyReader, Lent
+from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.egress import Egress, Way
 from monitor.feeder import Feeder
@@ -49,10 +52,11 @@ from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
+from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.ledger import Ledger
 from monitor.limits import Limits
-from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness
+from monitor.logs import FollowedLog, OtherMonitor, OtherSource, WatchedNode, Witness
 from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
 from monitor.own_witness import OwnWitness
@@ -64,15 +68,18 @@ from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits as RuleLimits
-from monitor.settings import ChannelTable, CommandTable, LinesTable, MailTable, Settings, WebhookTable
+from monitor.settings import Settings
 from monitor.shelf import Shelf
 from monitor.sources import Further, nobody
+from monitor.standing import Standing
 from monitor.store import KeptAlert, Store
+from monitor.tables import ChannelTable, CommandTable, LinesTable, MailTable, WebhookTable
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
+from monitor.web import health as health_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
@@ -140,8 +147,9 @@ class Parts:
         further: Further = nobody,
         copies: Copies | None = None,
     ) -> None:
-        """`further` are others than a log itself that may have its hash tiles."""
+        """`further` are others than a log itself that may have its data."""
         self._copies = copies
+        self._further = further
         self._signing = signing
         self._store = store
         self._client = client
@@ -153,12 +161,23 @@ class Parts:
         self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
         self._ledger = Ledger(store, limits, clock.now_ms, further)
         self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
+        self._belated = Belated(store, self._charges, limits, self._copy_of)
 
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
         copy = None if self._copies is None else self._copies.of(followed)
-        follower = Follower(followed, reader, self._store, self._ledger, self._charges, self._limits, self._clock, copy)
+        follower = Follower(
+            followed,
+            reader,
+            self._store,
+            self._ledger,
+            self._charges,
+            self._limits,
+            self._clock,
+            copy,
+            self._further,
+        )
 
         def feeder(witness: Witness) -> Feeder:
             return Feeder(
@@ -187,6 +206,7 @@ class Parts:
             self._limits,
             self._clock,
             self._shelf,
+            self._belated,
         )
 
     def coda(self, followed: FollowedLog) -> Coda:
@@ -213,7 +233,7 @@ class Parts:
 
     def pollination(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Pollination:
         """Return what takes heads from whoever was shown some."""
-        return Pollination(self._store, self._ledger, logs, self._limits, self._clock.now_ms)
+        return Pollination(self._store, self._ledger, self._belated, logs, self._limits, self._clock.now_ms)
 
     def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
         """Return what asks every log another way."""
@@ -235,9 +255,18 @@ class Parts:
         checked = CheckedReader(copy if copy is not None and whole else reader, followed.family, size, root)
         return Source(followed.origin, followed.family, checked, size, time_ms)
 
-    def _reader(self, followed: FollowedLog) -> HttpLog:
+    def _copy_of(self, followed: FollowedLog) -> Lent | None:
+        return None if self._copies is None else Lent(self._copies.of(followed))
+
+    def others(self, followed: FollowedLog, sources: Sequence[OtherSource]) -> list[LogReader]:
+        """Return who else may have a log's data: those that the settings name, and our own copy."""
+        found: list[LogReader] = [self._reader(followed, url) for each in sources if (url := each.place(followed))]
+        copy = self._copy_of(followed)
+        return found if copy is None else [*found, copy]
+
+    def _reader(self, followed: FollowedLog, url: str = "") -> HttpLog:
         bounds = ReaderLimits(deadline_s=self._limits.request_s, checkpoint_bytes=self._limits.max_answer_bytes)
-        return HttpLog(followed.url, followed.family, self._client, bounds)
+        return HttpLog(url or followed.url, followed.family, self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
@@ -278,9 +307,11 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A monitor put together: what goes round, and what answers others."""
+    """A monitor put together: what goes round once or for ever, and what answers others."""
 
+    crew: Crew
     rounds: Rounds
+    standing: Standing
     app: FastAPI
     judging: Judging
     to_judge: Callable[[], list[Source]]
@@ -299,7 +330,7 @@ def assemble(
 ) -> Monitor:
     """Put a monitor together around an open store, an HTTP client, and one for each egress in `outside`.
 
-    `further` may have logs' hash tiles.
+    `further` may have logs' data, besides those that the settings name.
 
     A `wall` clock (ms) other than the machine's is its own `monotonic` one (s) too, unless there is another. Without
     `copies` nothing is copied.
@@ -317,9 +348,15 @@ def assemble(
         return "another monitor knows more of us than we do" if any(each.knows_more for each in gossips) else ""
 
     def known() -> Known:
-        return known_of(rounds.logs, None if governed is None else governed.genesis.hash)
+        return known_of(crew.logs, None if governed is None else governed.genesis.hash)
 
-    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, further, copies)
+    sources = pinned.sources(settings)
+
+    def elsewhere(origin: str) -> list[LogReader]:
+        followed = logs().get(origin)
+        return [*further(origin), *(() if followed is None else parts.others(followed, sources))]
+
+    parts = Parts(signing, store, client, limits, clock, shelf_of(settings), governed, held_back, elsewhere, copies)
     archive = parts.archive(known)
     gossips += [parts.gossip(other, archive, known) for other in pinned.monitors(settings)]
     ways = pinned.ways(settings)
@@ -329,14 +366,14 @@ def assemble(
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
 
     def logs() -> dict[str, FollowedLog]:
-        return {followed.origin: followed for followed in rounds.logs}
+        return {followed.origin: followed for followed in crew.logs}
 
     def origins() -> dict[str, str]:
-        return {followed.origin_hash: followed.origin for followed in rounds.logs}
+        return {followed.origin_hash: followed.origin for followed in crew.logs}
 
     promises = parts.promises(logs)
     look = look_of(settings, signing, store, governed)
-    rounds = Rounds(parts, look, limits, desk, keeper, outbox, gossips, egresses, promises)
+    crew = Crew(parts, look, gossips, egresses, promises)
     rate = Rate("sender_rate", limits.sender_rate, "one address")
     rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
 
@@ -347,21 +384,24 @@ def assemble(
             followed.origin_hash: Served(
                 CopyReader(copies.of(followed)), followed.family, followed.origin in settings.copies.public
             )
-            for followed in rounds.logs
+            for followed in crew.logs
         }
 
     others = tuple(gossip.other.vkey for gossip in gossips)
     lists = lists_of(settings, governed)
     judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
-    board = Board(store, lambda: rounds.logs, limits, wall)
+    board = Board(store, lambda: crew.logs, limits, wall)
+    health = Health(settings.name, lambda: crew.watches, store, clock, limits)
     routers = [
+        health_routes.router(health),
         page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
         copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
-    return Monitor(rounds, make_app(routers), judging, lambda: [*map(parts.source, rounds.logs)])
+    rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
+    return Monitor(crew, rounds, standing, make_app(routers), judging, lambda: [*map(parts.source, crew.logs)])
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -477,11 +517,12 @@ async def run(settings: Settings) -> None:
     """Go round until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     async with opened(settings) as monitor, serving(settings, monitor.app) as url:
-        rounds = monitor.rounds
         work = asyncio.ensure_future(_all_work(monitor))
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
-        logger.info("the monitor runs", extra={"fields": {"event": "started", "logs": len(rounds.watches), "url": url}})
+        logger.info(
+            "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
+        )
         try:
             await work
         except asyncio.CancelledError:
@@ -495,7 +536,7 @@ async def run(settings: Settings) -> None:
 
 async def _all_work(monitor: Monitor) -> None:
     async with asyncio.TaskGroup() as group:
-        group.create_task(monitor.rounds.run(), name="rounds")
+        group.create_task(monitor.standing.run(), name="rounds")
         group.create_task(monitor.judging.run(monitor.to_judge, asyncio.Event()), name="judging")
 
 

@@ -17,11 +17,12 @@ from log.formats.note import KeyType, VKey, check_name
 from log.formats.policy import Policy
 from log.governance.fold import check_genesis
 from monitor.egress import Way
-from monitor.logs import FollowedLog, OtherMonitor, WatchedNode, Witness, fed_to
+from monitor.logs import FollowedLog, OtherMonitor, OtherSource, WatchedNode, Witness, fed_to
 from monitor.rules.limits import Limits as RuleLimits
 from monitor.rules.reading import folded
 from monitor.rules.watchlist import Watched, WatchList, ascii_name
-from monitor.settings import ForeignTable, LogTable, NodeTable, Settings, WitnessTable, load
+from monitor.settings import Settings, load
+from monitor.tables import ForeignTable, LogTable, NodeTable, WitnessTable
 
 
 def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
@@ -39,7 +40,7 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
     witnesses = {node.name: _witness(node.witness) for node in settings.nodes if node.witness is not None}
     watched = []
     for node in settings.nodes:
-        others = [witness for name, witness in witnesses.items() if name != node.name]
+        others = {name: witness for name, witness in witnesses.items() if name != node.name}
         home = witnesses.get(node.name)
         logs = tuple(_log(node, followed, others, home, own) for followed in node.logs)
         try:
@@ -58,6 +59,11 @@ def nodes(settings: Settings, own: VKey) -> tuple[WatchedNode, ...]:
 def copy_tokens(settings: Settings) -> tuple[bytes, ...]:
     """Return the SHA-256 of each bearer token by which copied entries may be read."""
     return tuple(map(bytes.fromhex, settings.copies.tokens))
+
+
+def sources(settings: Settings) -> tuple[OtherSource, ...]:
+    """Return who else may have the data of logs, in the order in which they are asked."""
+    return tuple(OtherSource(table.url.rstrip("/"), table.origin) for table in settings.sources)
 
 
 def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
@@ -105,7 +111,9 @@ def genesis(settings: Settings) -> Genesis | None:
     return found
 
 
-def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witness | None, own: VKey) -> FollowedLog:
+def _log(
+    node: NodeTable, followed: LogTable, others: dict[str, Witness], home: Witness | None, own: VKey
+) -> FollowedLog:
     where = f"node {node.name}, log {followed.name}"
     family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
     if KeyType.ED25519 not in {vkey.type for vkey in vkeys}:
@@ -113,18 +121,22 @@ def _log(node: NodeTable, followed: LogTable, others: list[Witness], home: Witne
     if family is TILES:
         raise SettingsError(f"{where}: no node has a log of the family {family.name}")
     never = {own.name} if home is None else {own.name, home.vkey.name}
-    fed = fed_to(others, policy, never)
+    fed = fed_to(_brought_to(where, followed.witnesses, others), policy, never)
     return FollowedLog(node.name, followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
 
 
 def _foreign(followed: ForeignTable, witnesses: dict[str, Witness], own: VKey) -> FollowedLog:
     where = f"log {followed.name}"
     family, vkeys, policy = _pinned(where, followed.family, followed.origin, followed.vkeys, followed.policy)
-    named = list(witnesses) if followed.witnesses is None else followed.witnesses
-    if unknown := set(named) - set(witnesses):
-        raise SettingsError(f"{where}: no node with a witness is called {', '.join(sorted(unknown))}")
-    fed = fed_to([witnesses[name] for name in named], policy, {own.name})
+    fed = fed_to(_brought_to(where, followed.witnesses, witnesses), policy, {own.name})
     return FollowedLog("", followed.name, family, followed.origin, followed.url.rstrip("/"), vkeys, policy, fed)
+
+
+def _brought_to(where: str, named: list[str] | None, witnesses: dict[str, Witness]) -> list[Witness]:
+    """Return the nodes' witnesses to which the heads of a log are brought: those that are named, or all."""
+    if unknown := set(named or ()) - set(witnesses):
+        raise SettingsError(f"{where}: no other node with a witness is called {', '.join(sorted(unknown))}")
+    return [witnesses[name] for name in (witnesses if named is None else named)]
 
 
 def _pinned(

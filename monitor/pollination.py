@@ -1,28 +1,36 @@
 """Heads that relying parties bring, and those that they are told of (monitoring.md §5.2, F7).
 
 Whoever was shown a head may have been shown another one than we. A head is taken in as any other, whatever its age and
-size; what no pinned key has signed is refused. An STH of RFC 6962 is the checkpoint that its signature covers, with the
-0x05 line alone.
+size; what no pinned key has signed is refused. Of one log `pollination_kept` are kept a day: beyond that one which adds
+nothing (its tree is a prefix of ours, no kept head contradicts it, no leaf is later) is compared and kept only as the
+last one, until the next comes. What contradicts, and what cannot be compared yet, is always kept.
+
+An STH of RFC 6962 is the checkpoint that its signature covers, with the 0x05 line alone.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
 from log.errors import BadSignature, Malformed
+from log.evidence.heads import Head, contradiction
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import KeyType, Note, Signature
 from log.formats.text import b64decode, b64encode
 from log.formats.tree_head import encode_tree_head_signature, signed_tree_head
 from log.merkle.hashing import HASH_SIZE
+from monitor.belated import Belated
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
 from monitor.outcome import Finding
+from monitor.sources import UNREAD
 from monitor.store import Store
 
 SOURCE = "pollination"
-FRESH_MS = 14 * 86_400_000  # older heads are taken, and not told of (draft-ietf-trans-gossip-00)
+DAY_MS = 86_400_000
+FRESH_MS = 14 * DAY_MS  # older heads are taken, and not told of (draft-ietf-trans-gossip-00)
 
 
 class Pollination:
@@ -32,12 +40,14 @@ class Pollination:
         self,
         store: Store,
         ledger: Ledger,
+        belated: Belated,
         logs: Callable[[], Mapping[str, FollowedLog]],
         limits: Limits,
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
         self._ledger = ledger
+        self._belated = belated
         self._logs = logs
         self._limits = limits
         self._now_ms = now_ms
@@ -52,12 +62,31 @@ class Pollination:
         known = [pair for pair in read if pair is not None]
         if read and not known:
             raise BadSignature("no head of a log that is followed here")
-        for followed, raw in known:
-            read_head(raw, followed)
+        heads = [(followed, read_head(raw, followed)[0]) for followed, raw in known]
         findings: list[Finding] = []
-        for followed, raw in known:
-            findings += (await self._ledger.take(followed, raw, SOURCE))[2]
+        for followed, head in heads:
+            if await self._is_spare(followed, head):
+                await asyncio.to_thread(self._store.keep_last_brought, followed.origin, head.raw, self._now_ms())
+            else:
+                findings += (await self._ledger.take(followed, head.raw, SOURCE))[2]
+                await self._belated.settle_one(followed, head)
         return findings
+
+    async def _is_spare(self, followed: FollowedLog, head: Head) -> bool:
+        """Say whether there is no place for a head today, and nothing is lost without it."""
+        kept = await asyncio.to_thread(self._store.brought, followed.origin, self._now_ms() // DAY_MS)
+        if kept < self._limits.pollination_kept or not await self._belated.is_ours(followed, head):
+            return False
+        if not await asyncio.to_thread(self._ledger.contradicts_nothing, followed, head):
+            return False
+        last = await asyncio.to_thread(self._store.last_brought, followed.origin)
+        if last is not None and contradiction(head, read_head(last, followed)[0]):
+            await self._ledger.take(followed, last, SOURCE)  # so that both are kept
+            return False
+        try:
+            return await self._belated.later_leaf(followed, head) is None
+        except UNREAD:
+            return False
 
     def tell(self) -> dict[str, list[Any]]:
         """Return heads as STHs and as notes: of each log the newest, and more while there is room."""
@@ -65,7 +94,10 @@ class Pollination:
         share = max(1, self._limits.pollination_heads // max(1, len(logs)))
         sths, notes = [], []
         for followed in logs:
-            for head in self._store.newest(followed.origin, share):
+            verified = self._store.verified(followed.origin)
+            found = [] if verified is None else [verified.head]  # whatever was brought since
+            found += [head for head in reversed(self._store.newest(followed.origin, share)) if head not in found]
+            for head in found[:share]:
                 if head.time_ms is not None and self._now_ms() - head.time_ms > FRESH_MS:
                     continue
                 notes.append(b64encode(head.note))

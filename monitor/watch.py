@@ -15,6 +15,7 @@ from log.errors import BadSignature, LogError, Malformed, StorageError, Unavaila
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey
 from monitor import freshness
+from monitor.belated import Belated
 from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.feeder import Feeder, Prover, hand_back, keep_lines
@@ -60,12 +61,14 @@ class Watch:
         limits: Limits,
         clock: Clock,
         shelf: Shelf | None = None,
+        belated: Belated | None = None,
     ) -> None:
         self.log = followed
         self.poll_s = poll_s
         self.feeders = tuple(feeder_of(witness) for witness in followed.witnesses)
         self.surveyed = False  # whether the log and its witnesses were asked since the start
         self.vouch: Vouch | None = None  # what is to be fed now
+        self.looked_s: float | None = None  # when a look ended last, whatever it found (monotonic); None: none has
         self.changed = asyncio.Condition()
         self._feeder_of = feeder_of
         self._reader = reader
@@ -77,6 +80,7 @@ class Watch:
         self._store = store
         self._peer = peer
         self._shelf = shelf
+        self._belated = belated
         self._limits = limits
         self._clock = clock
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
@@ -163,7 +167,9 @@ class Watch:
         """
         findings = await self._look()
         findings += await self._ledger.compare_open(self.log, self._reader)
-        return findings + await self._charges.witnesses(self.log, self._reader)
+        findings += await self._charges.witnesses(self.log, self._reader)
+        self.looked_s = self._clock.monotonic_s()
+        return findings
 
     async def _look(self) -> list[Finding]:
         findings = []
@@ -173,8 +179,12 @@ class Watch:
             self._resumed = True
         if not self.surveyed or await self._own.held(self.log.origin) is None:
             findings += await self.survey()
+        if self._belated is not None:
+            await self._belated.settle(self.log)
         step = await self._follower.follow()
         findings += step.findings
+        if self._belated is not None:
+            findings += await self._belated.look(self.log)
         self._contest("look", step.findings)
         self._served_ms = None if step.head is None else step.head.time_ms
         self._why = step.findings[0].text if step.head is None and step.findings else None

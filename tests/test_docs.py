@@ -17,7 +17,8 @@ from log.settings import (
     WitnessedTable,
 )
 from monitor.limits import Limits
-from monitor.settings import (
+from monitor.settings import Settings
+from monitor.tables import (
     CommandTable,
     EgressTable,
     ForeignTable,
@@ -27,12 +28,12 @@ from monitor.settings import (
     NodeTable,
     PeerTable,
     ServeTable,
-    Settings,
+    SourceTable,
     WebhookTable,
     WitnessTable,
 )
-from monitor.settings import LogTable as LogTableOfMonitor
-from monitor.settings import TokenTable as TokenTableOfMonitor
+from monitor.tables import LogTable as LogTableOfMonitor
+from monitor.tables import TokenTable as TokenTableOfMonitor
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -133,6 +134,8 @@ def test_every_setting_of_the_monitor_is_documented_with_its_default() -> None:
         assert f"`{key}`" in rows["peers"], key
     for key in EgressTable.model_fields:
         assert f"`{key}`" in rows["egresses"], key
+    for key in SourceTable.model_fields:
+        assert f"`{key}`" in rows["sources"], key
     for key in ServeTable.model_fields:
         assert f"`{key}`" in rows["serve"], key
     for key in TokenTableOfMonitor.model_fields:

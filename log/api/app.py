@@ -16,7 +16,6 @@ from log.api import handlers_node as whole
 from log.api import handlers_rfc6962 as rfc6962
 from log.api import handlers_submit as submit
 from log.api.auth import Credentials, Doorkeeper
-from log.api.clients import Clients
 from log.api.edge import HOT, Asgi, Edge, Send
 from log.api.front import Front
 from log.api.limits import HttpLimits, Receive
@@ -49,6 +48,7 @@ from log.api.route import (
 from log.api.served import ServedNode
 from log.api.vitals import Vitals
 from log.sequencer.clock import Clock, SystemClock
+from log.serving.clients import Clients
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

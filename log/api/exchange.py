@@ -1,11 +1,12 @@
 """A request and its answer on one of our own connections: what ASGI does in several messages, at one go.
 
 Of what a tile or a submission costs, uvicorn's messages are a fifth: three coroutines, two writes, and a search of
-every header for what none of ours has. So `log.api.connections` puts an `Exchange` under KEY into the scope of each
-request. Whatever is unusual is left to `receive` and `send`, which work on as if nothing had been asked here.
+every header for what none of ours has. So `equip` puts an `Exchange` under KEY into the scope of each request, once its
+head is complete. Whatever is unusual is left to `receive` and `send`, which work on as if nothing had been asked here.
 """
 
 from functools import lru_cache
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE, STATUS_LINE, RequestResponseCycle
 
@@ -14,6 +15,11 @@ from log.api.reply import Headers, Reply
 KEY = "twinlog.exchange"
 ONE_WRITE_BYTES = 64 << 10  # larger bodies are not copied behind their head
 CACHED_HEADS = 256  # heads of answers as they are sent; there are about a dozen
+
+
+def equip(cycle: RequestResponseCycle) -> None:
+    """Give a request its exchange."""
+    cast("dict[str, Any]", cycle.scope)[KEY] = Exchange(cycle)
 
 
 class Exchange:

@@ -18,7 +18,6 @@ from typing import Any
 from log.access import Kind
 from log.api import exchange
 from log.api.auth import Door, Doorkeeper
-from log.api.clients import Clients
 from log.api.errors import error_reply, status_of, text_reply, word_of
 from log.api.limits import Bodies, HttpLimits, Lane, Places, Receive
 from log.api.metrics import NO_ROUTE, Meter
@@ -26,6 +25,7 @@ from log.api.reply import Reply
 from log.api.requests import REQUEST_ID, Requests
 from log.api.route import Call, Handler, Route, Site
 from log.errors import LogError
+from log.serving.clients import Clients
 
 Scope = Mapping[str, Any]
 

@@ -25,7 +25,7 @@ class Call(msgspec.Struct, frozen=True):
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes  # empty for GET
     restricted: bool  # not everybody may ask for this: no cache may keep the answer
-    client: str = ""  # who sends this body, as `log.api.clients` names it; "" for GET
+    client: str = ""  # who sends this body, as `log.serving.clients` names it; "" for GET
     signed: Submission | None = None  # what a member signed; its digest is not yet held against the body
 
 

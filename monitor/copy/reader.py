@@ -1,6 +1,6 @@
 """A copy as a `LogReader`: what was verified, and nothing beyond it."""
 
-from log.errors import NotFound
+from log.errors import NotFound, StorageError
 from log.merkle.tiles import TILE_HEIGHT
 from log.storage.edge import read_hashes
 from monitor.copy.mirror import Kept, Mirror
@@ -49,3 +49,28 @@ class CopyReader:
     def _within(self, end: int, size: int) -> None:
         if end > size or size > self._kept().edge.size:
             raise NotFound("beyond what is verified here")
+
+
+class Lent(CopyReader):
+    """The same for who has others to ask, or can do without: what the disk does not give is not had."""
+
+    async def entries(self, start: int, end: int, size: int) -> list[bytes]:
+        """Return the rows start <= i < end."""
+        try:
+            return await super().entries(start, end, size)
+        except StorageError as e:
+            raise NotFound(f"our copy cannot be read: {e}") from e
+
+    async def hashes(self, level: int, start: int, end: int, size: int) -> bytes:
+        """Return the hashes start <= i < end of a tile level, 32 bytes each."""
+        try:
+            return await super().hashes(level, start, end, size)
+        except StorageError as e:
+            raise NotFound(f"our copy cannot be read: {e}") from e
+
+    async def blob(self, digest: bytes) -> bytes | None:
+        """Return the issuer certificate with this SHA-256, or None."""
+        try:
+            return await super().blob(digest)
+        except StorageError as e:
+            raise NotFound(f"our copy cannot be read: {e}") from e

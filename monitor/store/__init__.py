@@ -13,6 +13,11 @@
     charge        about what else than two heads evidence was made
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
+    latest_leaf   per log, at some sizes: the latest leaf below
+    unread        heads that are still to be held against the leaves of their trees
+    brought       per log and day: how many heads relying parties brought
+    last_brought  per log: the last one beyond what is kept of a day
+    tally         per log: how much is known of it, counted as it is written
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
     peer          per other monitor: how far its chain of observations was read
@@ -22,7 +27,7 @@
     judged        per log: how far its entries were judged
     issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
     first_use     per certificate that an event names: the first one
-    finding       what rules have found, once for each rule and certificate
+    finding       what rules have found, once for each rule and certificate; `finding_tally` counts them by code
     fault         what sources find now, since when: an alert lasts while one of them finds it
     clock         how wall and monotonic clock stood to each other, per boot
 
@@ -31,6 +36,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
 
     schema        the tables
     database      the file: made once, held by one process, written in one way
+    leaf_times    how late leaves are, and which heads wait to be held against them
     heads         what logs have signed, and what became of it
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what

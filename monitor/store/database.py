@@ -115,6 +115,11 @@ class Database:
             if self._lock is not None:
                 self._lock.close()
 
+    @property
+    def failure(self) -> str:
+        """Why nothing is written any more, or "" while all is."""
+        return self._poisoned
+
     # --- the one way to read and the one to write ----------------------------------------------------------
 
     @contextmanager

@@ -2,8 +2,9 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from log.errors import StateRefused
 from log.evidence.heads import Head, Kind
@@ -11,10 +12,12 @@ from log.formats.note import KeyType
 from monitor.alert import Alert
 from monitor.observation import GENESIS, Observation
 from monitor.store.alerts import AlertRows
+from monitor.store.leaf_times import LeafTimeRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
 
-# Candidates for a contradiction; each is one short range of an index, empty for an honest log.
+# Candidates for a contradiction. The ranges of the second and third may be long; they are looked through only where
+# `tally.disordered` says that there is something in them.
 _OTHER_ROOT = (
     "SELECT first_seq FROM head WHERE origin = ? AND size = ? AND root != ? AND first_seq < ?"
     " ORDER BY first_seq LIMIT ?"
@@ -26,6 +29,12 @@ _EARLIER_LARGER = (
     "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND size > ? AND time_ms < ? AND seq < ? LIMIT ?"
 )
 _SAME_TIME = "SELECT seq FROM head_time WHERE origin = ? AND type = ? AND time_ms = ? AND size != ? AND seq < ? LIMIT ?"
+
+_BEFORE = (
+    "SELECT time_ms FROM head_time WHERE origin = ? AND type = ? AND size < ? ORDER BY size DESC, time_ms DESC LIMIT 1"
+)
+_AFTER = "SELECT time_ms FROM head_time WHERE origin = ? AND type = ? AND size > ? ORDER BY size, time_ms LIMIT 1"
+_NEVER = (1 << 63) - 1  # later than any row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +72,10 @@ class Counts:
 
     observations: int
     largest_seen: int
-    open: int
-    evidence: int
+    open: int  # trees that no data have settled
 
 
-class HeadRows(AlertRows):
+class HeadRows(LeafTimeRows, AlertRows):
     """The rows about heads of logs."""
 
     def check_chain(self, rows: int) -> None:
@@ -88,10 +96,11 @@ class HeadRows(AlertRows):
 
     # --- observations --------------------------------------------------------------------------------------
 
-    def observe(self, head: Head, source: str, now_ms: int) -> bool:
+    def observe(self, head: Head, source: str, now_ms: int, *, timed: bool = True) -> bool:
         """Append a validly signed head. False when these very lines were there already.
 
-        A tree not seen before is `open` from then on.
+        A tree not seen before is `open` from then on. Where leaves of its log tell their time (`timed`) the head is to
+        be held against them, see `LeafTimeRows`.
         """
         digest = hashlib.sha256(head.note).digest()
         with self._transaction() as database:
@@ -127,6 +136,8 @@ class HeadRows(AlertRows):
                 "INSERT INTO head_time VALUES (?, ?, ?, ?, ?)",
                 [(head.origin, kind, time, head.size, seq) for kind, time in head.times],
             )
+            if timed and head.times:
+                self._await_leaves(database, head, seq)
             return True
 
     def newest(self, origin: str, limit: int) -> list[Head]:
@@ -135,23 +146,43 @@ class HeadRows(AlertRows):
             seqs = self._seqs("SELECT seq FROM observation WHERE origin = ? ORDER BY seq DESC LIMIT ?", origin, limit)
             return [self._head(seq) for seq in reversed(seqs)]
 
+    def observed(self, seq: int) -> Head:
+        """Return one observation; there must be one."""
+        with self._reading():
+            return self._head(seq)
+
     def rivals(self, head: Head, limit: int) -> list[Head]:
         """Return heads observed before this one that may contradict it: `judge.contradiction` says whether they do.
 
-        Only earlier ones: of a contradicting pair the later one is the news, each time it is met.
+        Only earlier ones: of a contradicting pair the later one is the news, each time it is met. All are earlier than
+        one that is not kept.
         """
         size, digest = head.size, hashlib.sha256(head.note).digest()
         found: dict[int, None] = {}
-        with self._reading():
-            [seq] = self._seqs("SELECT seq FROM observation WHERE origin = ? AND digest = ?", head.origin, digest)
+        with self._reading() as database:
+            seqs = self._seqs("SELECT seq FROM observation WHERE origin = ? AND digest = ?", head.origin, digest)
+            row = database.execute("SELECT disordered FROM tally WHERE origin = ?", (head.origin,)).fetchone()
+            in_order = row is None or (not row[0] and (bool(seqs) or self._in_order(database, head)))
+            times = () if in_order else head.times
+            seq = seqs[0] if seqs else _NEVER
             for query, values in (
                 (_OTHER_ROOT, (head.origin, size, head.root)),
-                *((_LATER_SMALLER, (head.origin, kind, time, size)) for kind, time in head.times),
-                *((_EARLIER_LARGER, (head.origin, kind, size, time)) for kind, time in head.times),
+                *((_LATER_SMALLER, (head.origin, kind, time, size)) for kind, time in times),
+                *((_EARLIER_LARGER, (head.origin, kind, size, time)) for kind, time in times),
                 *((_SAME_TIME, (head.origin, kind, time, size)) for kind, time in head.times),
             ):
                 found |= dict.fromkeys(self._seqs(query, *values, seq, limit))
             return [self._head(each) for each in found]
+
+    @staticmethod
+    def _in_order(database: sqlite3.Connection, head: Head) -> bool:
+        """Say whether a head that is not kept stands between its two neighbours in size and in time."""
+        for kind, time in head.times:
+            before = database.execute(_BEFORE, (head.origin, kind, head.size)).fetchone()
+            after = database.execute(_AFTER, (head.origin, kind, head.size)).fetchone()
+            if (before is not None and before[0] > time) or (after is not None and after[0] < time):
+                return False
+        return True
 
     def open_heads(self, origin: str, limit: int) -> list[Head]:
         """Return the signed trees that no data have settled yet, smallest first."""
@@ -189,7 +220,7 @@ class HeadRows(AlertRows):
             "SELECT origin, size, root, note, raw, complete FROM observation WHERE seq = ?", (seq,)
         ).fetchone()
         times = self._database.execute(
-            "SELECT type, time_ms FROM head_time WHERE origin = ? AND seq = ? AND size = ?", (origin, seq, size)
+            "SELECT type, time_ms FROM head_time WHERE seq = ? ORDER BY type, time_ms", (seq,)
         )
         return Head(origin, size, root, tuple((KeyType(kind), time) for kind, time in times), note, raw, bool(complete))
 
@@ -203,8 +234,19 @@ class HeadRows(AlertRows):
             ).fetchone()
             return None if row is None else Verified(self._head(row[0]), row[1], row[2])
 
-    def advance(self, head: Head, frontier: bytes, settled: Iterable[tuple[Head, str]], now_ms: int) -> None:
-        """Record, in one transaction, that `head` (observed before) was rebuilt, and what that settles."""
+    def advance(
+        self,
+        head: Head,
+        frontier: bytes,
+        settled: Sequence[tuple[Head, str]],
+        now_ms: int,
+        latest: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+    ) -> None:
+        """Record, in one transaction, that `head` (observed before) was rebuilt, and what that settles.
+
+        `latest` says at sizes on the way there (time in ms, index) of the latest leaf since the tree before: `head` and
+        what is settled were held against these.
+        """
         digest = hashlib.sha256(head.note).digest()
         with self._transaction() as database:
             row = database.execute(
@@ -218,6 +260,9 @@ class HeadRows(AlertRows):
                 (head.origin, head.size, frontier, row[0], now_ms),
             )
             self._settle(database, [(head, AGREED), *settled])
+            if latest:
+                self._keep_latest(database, head.origin, latest)
+                self._have_read(database, [head, *(each for each, _ in settled)])
 
     def settle(self, head: Head, state: str) -> None:
         """Record that data have settled a tree."""
@@ -297,26 +342,24 @@ class HeadRows(AlertRows):
 
     def met(self, note: bytes) -> tuple[str, int] | None:
         """Return where and when (ms) a head was met first, by its log's own lines; None for one that never was."""
+        origin = note.partition(b"\n")[0].decode("utf-8", "replace")
         with self._reading() as database:
             row: tuple[str, int] | None = database.execute(
-                "SELECT source, received_ms FROM observation WHERE digest = ? ORDER BY seq LIMIT 1",
-                (hashlib.sha256(note).digest(),),
+                "SELECT source, received_ms FROM observation WHERE origin = ? AND digest = ?",
+                (origin, hashlib.sha256(note).digest()),
             ).fetchone()
             return row
 
     # --- looking -------------------------------------------------------------------------------------------
 
     def counts(self, origin: str) -> Counts:
-        """Return how much is known of a log."""
+        """Return how much is known of a log. It takes no longer, the more is known (`schema`)."""
         with self._reading() as database:
-            observations, largest = database.execute(
-                "SELECT count(*), coalesce(max(size), 0) FROM observation WHERE origin = ?", (origin,)
+            row = database.execute("SELECT observations, open FROM tally WHERE origin = ?", (origin,)).fetchone()
+            (largest,) = database.execute(
+                "SELECT coalesce(max(size), 0) FROM head WHERE origin = ?", (origin,)
             ).fetchone()
-            (waiting,) = database.execute(
-                "SELECT count(*) FROM head WHERE origin = ? AND state IN ('open', 'convicted')", (origin,)
-            ).fetchone()
-            (evidence,) = database.execute("SELECT count(*) FROM evidence WHERE origin = ?", (origin,)).fetchone()
-            return Counts(observations, largest, waiting, evidence)
+            return Counts(0, 0, 0) if row is None else Counts(row[0], largest, row[1])
 
     def met_ms(self, origin: str) -> int | None:
         """Return when the first head of a log came to us, or None."""

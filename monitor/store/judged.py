@@ -159,7 +159,7 @@ class JudgedRows(Database):
     def finding_counts(self) -> dict[str, int]:
         """Return how many findings there are, by code."""
         with self._reading() as database:
-            return dict(database.execute("SELECT code, count(*) FROM finding GROUP BY code ORDER BY code"))
+            return dict(database.execute("SELECT code, findings FROM finding_tally ORDER BY code"))
 
     def sightings(self, fold: bytes, limit: int = 100) -> list[Place]:
         """Return where a certificate and its precertificate stand."""

@@ -1,4 +1,10 @@
-"""The tables of the state, as they came to be. A step that was released is never changed."""
+"""The tables of the state, as they came to be. A step that was released is never changed.
+
+What is shown of a log is counted when it is written, by triggers: whoever looks reads one row, however long the log has
+been followed, and no path that writes can forget to count. `disordered` says that a log has signed a smaller tree later
+than a larger one: as long as it has not, each head stands between its two neighbours in size and in time, and whether
+one more does is seen from these two alone.
+"""
 
 MIGRATIONS = (
     """
@@ -109,5 +115,64 @@ MIGRATIONS = (
     ) STRICT;
     CREATE UNIQUE INDEX finding_one ON finding (code, about);
     CREATE INDEX finding_code ON finding (code, seq);
+    """,
+    """
+    CREATE TABLE tally (
+        origin TEXT PRIMARY KEY, observations INTEGER NOT NULL, open INTEGER NOT NULL, disordered INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO tally SELECT origin, count(*), 0, 0 FROM observation GROUP BY origin;
+    UPDATE tally SET open =
+        (SELECT count(*) FROM head WHERE head.origin = tally.origin AND state IN ('open', 'convicted'));
+    UPDATE tally SET disordered = 1 WHERE origin IN (SELECT origin FROM (
+        SELECT origin, min(time_ms) AS first,
+            lag(max(time_ms)) OVER (PARTITION BY origin, type ORDER BY size) AS last
+        FROM head_time GROUP BY origin, type, size) WHERE last > first);
+    CREATE TRIGGER observation_counted AFTER INSERT ON observation BEGIN
+        INSERT OR IGNORE INTO tally VALUES (new.origin, 0, 0, 0);
+        UPDATE tally SET observations = observations + 1 WHERE origin = new.origin;
+    END;
+    CREATE TRIGGER head_counted AFTER INSERT ON head WHEN new.state IN ('open', 'convicted') BEGIN
+        UPDATE tally SET open = open + 1 WHERE origin = new.origin;
+    END;
+    CREATE TRIGGER head_settled AFTER UPDATE OF state ON head BEGIN
+        UPDATE tally SET open = open + (new.state IN ('open', 'convicted')) - (old.state IN ('open', 'convicted'))
+            WHERE origin = new.origin;
+    END;
+    CREATE TRIGGER head_time_ordered AFTER INSERT ON head_time BEGIN
+        UPDATE tally SET disordered = 1 WHERE origin = new.origin AND (
+            new.time_ms < (SELECT time_ms FROM head_time WHERE origin = new.origin AND type = new.type
+                AND size < new.size ORDER BY size DESC, time_ms DESC LIMIT 1)
+            OR new.time_ms > (SELECT time_ms FROM head_time WHERE origin = new.origin AND type = new.type
+                AND size > new.size ORDER BY size, time_ms LIMIT 1));
+    END;
+    CREATE TABLE finding_tally (code TEXT PRIMARY KEY, findings INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO finding_tally SELECT code, count(*) FROM finding GROUP BY code;
+    CREATE TRIGGER finding_counted AFTER INSERT ON finding BEGIN
+        INSERT OR IGNORE INTO finding_tally VALUES (new.code, 0);
+        UPDATE finding_tally SET findings = findings + 1 WHERE code = new.code;
+    END;
+    CREATE INDEX observation_origin ON observation (origin);
+    CREATE INDEX head_time_seq ON head_time (seq);
+    CREATE INDEX evidence_origin ON evidence (origin, kind);
+    """,
+    """
+    CREATE TABLE latest_leaf (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, idx INTEGER NOT NULL,
+        PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE unread (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (origin, size, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE brought (
+        origin TEXT NOT NULL, day INTEGER NOT NULL, heads INTEGER NOT NULL, PRIMARY KEY (origin, day)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER brought_counted AFTER INSERT ON observation WHEN new.source = 'pollination' BEGIN
+        INSERT OR IGNORE INTO brought VALUES (new.origin, new.received_ms / 86400000, 0);
+        UPDATE brought SET heads = heads + 1 WHERE origin = new.origin AND day = new.received_ms / 86400000;
+        DELETE FROM brought WHERE origin = new.origin AND day < new.received_ms / 86400000 - 7;
+    END;
+    CREATE TABLE last_brought (
+        origin TEXT PRIMARY KEY, raw BLOB NOT NULL, received_ms INTEGER NOT NULL
+    ) STRICT;
     """,
 )

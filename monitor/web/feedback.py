@@ -17,12 +17,14 @@ from fastapi import APIRouter, Request, Response
 from log.errors import BadSignature, Malformed
 from log.fair.rates import Rates
 from log.formats.text import b64decode
+from log.serving.clients import Clients
 from monitor.limits import Limits
 from monitor.pollination import Pollination
 from monitor.promises import Promises
 from monitor.web.app import body
 
 JSON = "application/json"
+_CLIENTS = Clients(behind_proxy=False)
 
 
 def router(promises: Promises, pollination: Pollination, rates: Rates[str], limits: Limits) -> APIRouter:
@@ -61,7 +63,7 @@ def router(promises: Promises, pollination: Pollination, rates: Rates[str], limi
 
 
 def _allow(rates: Rates[str], request: Request) -> None:
-    rates.take("" if request.client is None else request.client.host)
+    rates.take(_CLIENTS.of(request.scope))
 
 
 def _object(raw: bytes) -> dict[str, Any]:

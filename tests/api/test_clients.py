@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from log.api.app import Options, create_app
-from log.api.clients import Clients
 from log.errors import Closed, RateLimited
+from log.serving.clients import Clients
 from tests.api.conftest import Fields, ask
 from tests.support.fake_node import FakeNode
 

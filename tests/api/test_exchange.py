@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
-from log.api import exchange
-from log.api.connections import Connection, ConnectionLimits, Connections
+from log.api import exchange, server
 from log.api.exchange import ONE_WRITE_BYTES, Exchange
 from log.api.limits import Bodies, HttpLimits, Receive
 from log.api.reply import TEXT, Reply, headers
 from log.errors import TooLarge, Unavailable
+from log.serving.connection import Connection
+from log.serving.connections import ConnectionLimits
 
 BODIES = [b"", b"a head\n", bytes(ONE_WRITE_BYTES), bytes(ONE_WRITE_BYTES + 1)]
 
@@ -62,7 +63,7 @@ async def talk(parts: list[bytes], reply: Reply, *, shortly: bool) -> tuple[byte
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http=Connection, ws="none")
     config.load()
     wire, loop = Wire(), asyncio.get_running_loop()
-    connection = Connection(config, ServerState(), {}, loop, Connections(ConnectionLimits()))
+    connection = Connection(config, ServerState(), {}, loop, server.connections(ConnectionLimits()))
     connection.connection_made(cast(asyncio.Transport, wire))
     for part in parts:
         connection.data_received(part)

@@ -1,14 +1,16 @@
 """Fuzz parsers by coverage: `python -m tests.fuzz [--seconds N] [--jobs N] [parser …]`; needs the extra `fuzz`.
 
-Each parser runs in a process of its own, which ends at its time or at a finding. What covers more is kept in
-`build/fuzz/<parser>`, outside the repository; `--keep` merges the least of it that covers as much into the corpus. A
-finding goes to the corpus at once, so that the suite fails until it is mended. Exit 1 when there was one.
+Each parser runs in a process of its own, a fork of one a job, which ends at its time or at a finding. What covers more
+is kept in `build/fuzz/<parser>`, outside the repository; `--keep` merges the least of it that covers as much into the
+corpus. A finding goes to the corpus at once, so that the suite fails until it is mended. Exit 1 when there was one.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,23 +22,56 @@ LONGEST_S = 10  # one input
 MOST_MIB = 1024  # of memory
 
 
-def fuzz(name: str, seconds: int, *, keep: bool) -> bool:
-    """Fuzz one parser; return whether nothing was found."""
-    corpus, grown = CORPUS / name, GROWN / name
-    grown.mkdir(parents=True, exist_ok=True)
-    bounds = [f"-max_len={MAX_BYTES}", f"-timeout={LONGEST_S}", f"-rss_limit_mb={MOST_MIB}"]
-    command = [sys.executable, str(CHECKOUT / "tests" / "fuzz" / "worker.py")]
-    surroundings = {**os.environ, "PYTHONPATH": str(CHECKOUT), "FUZZED": name}
-    run = [*command, str(grown), str(corpus), f"-max_total_time={seconds}", f"-artifact_prefix={corpus}/", *bounds]
-    done = subprocess.run(run, cwd=CHECKOUT, env=surroundings, capture_output=True, text=True, check=False)
-    if keep and done.returncode == 0:
-        merge = [*command, "-merge=1", "-max_len=4096", str(corpus), str(grown)]
-        subprocess.run(merge, cwd=CHECKOUT, env=surroundings, capture_output=True, check=True)
-    last = [line for line in done.stderr.splitlines() if " exec/s:" in line][-1:] or ["did not start"]
-    print(f"{name}: {'nothing' if done.returncode == 0 else 'FOUND'}; {last[0]}", flush=True)
-    if done.returncode != 0:
-        print(done.stdout[-4000:], done.stderr[-4000:], sep="\n", flush=True)
-    return done.returncode == 0
+class Worker:
+    """A process that fuzzes one parser after the other, and where each says what it does."""
+
+    def __init__(self, folder: Path) -> None:
+        surroundings = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+        surroundings.pop("FUZZED", None)
+        command = [sys.executable, str(CHECKOUT / "tests" / "fuzz" / "worker.py")]
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as started:
+            self._process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                env=surroundings,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=started,
+                text=True,
+            )
+        self._started = Path(started.name)
+        self._output = self._started.with_suffix(".said")
+
+    def fuzz(self, name: str, seconds: int, *, keep: bool) -> bool:
+        """Fuzz one parser; return whether nothing was found."""
+        corpus, grown = CORPUS / name, GROWN / name
+        grown.mkdir(parents=True, exist_ok=True)
+        bounds = [f"-max_len={MAX_BYTES}", f"-timeout={LONGEST_S}", f"-rss_limit_mb={MOST_MIB}"]
+        run = [str(grown), str(corpus), f"-max_total_time={seconds}", f"-artifact_prefix={corpus}/", *bounds]
+        clean = self._order(name, run) == 0
+        said = self._output.read_text("utf-8", "replace")
+        if keep and clean and self._order(name, ["-merge=1", "-max_len=4096", str(corpus), str(grown)]):
+            raise RuntimeError(f"{name}: the corpora did not merge")
+        last = [line for line in said.splitlines() if " exec/s:" in line][-1:] or ["did not start"]
+        print(f"{name}: {'nothing' if clean else 'FOUND'}; {last[0]}", flush=True)
+        if not clean:
+            print(said[-8000:], flush=True)
+        return clean
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+    def _order(self, name: str, arguments: list[str]) -> int:
+        """Return the exit code of one run."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("made with pipes")
+        order = {"parser": name, "arguments": arguments, "output": str(self._output)}
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        if not (answer := self._process.stdout.readline()):
+            raise RuntimeError(f"the worker ended: {self._started.read_text('utf-8', 'replace')[-2000:]}")
+        return int(answer)
 
 
 def main() -> int:
@@ -49,8 +84,15 @@ def main() -> int:
     if unknown := set(chosen.parsers) - set(PARSERS):
         options.error(f"no parser is called {', '.join(sorted(unknown))}")
     names = chosen.parsers or list(PARSERS)
-    with ThreadPoolExecutor(chosen.jobs) as workers:
-        clean = list(workers.map(lambda name: fuzz(name, chosen.seconds, keep=chosen.keep), names))
+    turns = iter(names)
+
+    def work(worker: Worker) -> bool:
+        clean = [worker.fuzz(name, chosen.seconds, keep=chosen.keep) for name in turns]
+        worker.close()
+        return all(clean)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(chosen.jobs) as jobs:
+        clean = list(jobs.map(work, [Worker(Path(folder)) for _ in range(chosen.jobs)]))
     return 0 if all(clean) else 1
 
 

@@ -79,15 +79,18 @@ def statuses(data: bytes) -> list[int]:
 
 
 @asynccontextmanager
-async def connection(url: str, receive_bytes: int | None = None) -> AsyncIterator[Raw]:
+async def connection(url: str, receive_bytes: int | None = None, source: str = "") -> AsyncIterator[Raw]:
     """Connect to the address of a URL; the connection is gone at the end of the block.
 
-    With `receive_bytes` the kernel holds about so much for a reader that does not read.
+    With `receive_bytes` the kernel holds about so much for a reader that does not read. `source` is an address of this
+    machine to come from.
     """
     parts = urlsplit(url)
     opening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     if receive_bytes is not None:
         opening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    if source:
+        opening.bind((source, 0))
     opening.setblocking(False)
     await asyncio.get_running_loop().sock_connect(opening, (parts.hostname, parts.port))
     reader, writer = await asyncio.open_connection(sock=opening)
@@ -98,8 +101,8 @@ async def connection(url: str, receive_bytes: int | None = None) -> AsyncIterato
         opened.abort()
 
 
-async def exchange(url: str, request: bytes) -> bytes:
+async def exchange(url: str, request: bytes, source: str = "") -> bytes:
     """Send bytes on a new connection, return all that comes back until the other end closes."""
-    async with connection(url) as raw:
+    async with connection(url, source=source) as raw:
         await raw.send(request)
         return await raw.rest()

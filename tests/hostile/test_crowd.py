@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from log.api.connections import ConnectionLimits
-from log.api.server import OTHER_FILES, bounded_by_files
 from log.errors import SettingsError
+from log.serving.connections import ConnectionLimits
+from log.serving.server import OTHER_FILES, bounded_by_files
 from tests.hostile.node import Target, rss_anon_bytes, sockets, target
 from tests.support.nodes import eventually
 

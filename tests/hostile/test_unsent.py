@@ -12,7 +12,7 @@ import pytest
 
 from log import sockets
 from log.api import server
-from log.api.connections import ConnectionLimits, Connections
+from log.serving.connections import ConnectionLimits, Connections
 from tests.hostile.raw import Raw, connection
 from tests.support.nodes import eventually
 
@@ -47,8 +47,10 @@ class Site:
 async def serving(limits: ConnectionLimits) -> AsyncIterator[Site]:
     made: list[Connections] = []
 
+    usual = server.connections
+
     def counted(bounds: ConnectionLimits) -> Connections:
-        made.append(Connections(bounds))
+        made.append(usual(bounds))
         return made[-1]
 
     listener = sockets.listen("127.0.0.1:0")
@@ -56,7 +58,7 @@ async def serving(limits: ConnectionLimits) -> AsyncIterator[Site]:
     ready, end = asyncio.Event(), asyncio.Event()
     ending = asyncio.create_task(_until(end))
     with listener, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(server, "Connections", counted)
+        patch.setattr(server, "connections", counted)
         running = asyncio.create_task(server.serve(large, listener, 1, ending, ready.set, limits=limits))
         await ready.wait()
         try:

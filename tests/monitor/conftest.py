@@ -12,6 +12,7 @@ from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import main, settings
 from monitor.copy.folder import Copies
+from monitor.crew import Crew
 from monitor.outcome import Finding, Outcome, worst
 from monitor.rounds import Rounds
 from monitor.sources import Further, nobody
@@ -71,9 +72,13 @@ class Monitor:
         findings = await self.start().once()
         return worst(finding.outcome for finding in findings), findings
 
+    @property
+    def crew(self) -> Crew:
+        assert self.assembled is not None
+        return self.assembled.crew
+
     def watch(self, followed: LyingLog) -> Watch:
-        assert self.rounds is not None
-        [found] = [watch for watch in self.rounds.watches if watch.log.origin == followed.origin]
+        [found] = [watch for watch in self.crew.watches if watch.log.origin == followed.origin]
         return found
 
     def held(self, followed: LyingLog) -> tuple[object, object]:

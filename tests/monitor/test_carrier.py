@@ -214,12 +214,12 @@ async def test_actions_that_do_not_count_hold_up_none_that_do(tmp_path: Path) ->
         assert outcome is Outcome.UNVERIFIED
         assert monitor.rounds is not None
         for _ in range(4):
-            for carrier in monitor.rounds.carriers:
+            for carrier in monitor.crew.carriers:
                 await carrier.pull()
                 await carrier.push()
         assert set(world.gd_governance.held) == {good.hash}
         world.hk.seen.clear()
-        for carrier in monitor.rounds.carriers:
+        for carrier in monitor.crew.carriers:
             findings = [*await carrier.pull(), *await carrier.push()]
             assert all(finding.code == "action" for finding in findings)
         assert not [each for each in world.hk.seen if "/action/" in each], "they are not fetched again and again"
@@ -287,7 +287,7 @@ async def test_a_refusal_is_told_and_stops_nothing(monitor: Monitor, world: Gove
     assert (refused.subject, refused.code) == ("gd.example/governance hk/1", "refused")
     assert two.hash in world.hk_governance.held
     assert monitor.rounds is not None
-    [carrier] = [each for each in monitor.rounds.carriers if each.log.origin == "gd.example/governance"]
+    [carrier] = [each for each in monitor.crew.carriers if each.log.origin == "gd.example/governance"]
     assert [*await carrier.pull(), *await carrier.push()] == [refused]
     posted = len(world.gd_governance.posted)
     assert [*await carrier.pull(), *await carrier.push()] == [refused]

@@ -55,7 +55,7 @@ class Served:
             return await client.post(path, content=raw)
 
     def proven(self, followed: LyingLog) -> list[Kind]:
-        known = main.known_of(self.made.rounds.logs, None)
+        known = main.known_of(self.made.crew.logs, None)
         found = self.store.evidence(followed.origin)
         assert all(check(each.object, known.pinned).proven for each in found)
         return [each.kind for each in found]

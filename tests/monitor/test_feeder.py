@@ -205,12 +205,12 @@ async def test_a_busy_witness_is_left_alone_that_long_also_when_there_is_a_new_h
     async def pause(seconds: float, stop: Stop) -> None:
         raise Slept(seconds)
 
-    monkeypatch.setattr("monitor.rounds.pause", pause)
+    monkeypatch.setattr("monitor.standing.pause", pause)
     out.asked.clear()
-    assert monitor.rounds is not None
+    assert monitor.assembled is not None
     with pytest.raises(Slept, match="120"):
         async with asyncio.timeout(60):  # the loop has no other end
-            await monitor.rounds._feed_loop(watch, feeder, [], Stop())
+            await monitor.assembled.standing._feed_loop(watch, feeder, [], Stop())
     assert out.asked == []
 
 

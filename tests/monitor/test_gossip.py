@@ -130,7 +130,7 @@ async def test_what_one_was_shown_the_other_judges(pair: Pair) -> None:
     assert evidence.kind is Kind.SAME_SIZE
     assert any(finding.outcome is Outcome.PROVEN for finding in found)
     assert pair.two.made is not None
-    known = main.known_of(pair.two.made.rounds.logs, None)
+    known = main.known_of(pair.two.made.crew.logs, None)
     assert check(evidence.object, known.pinned).proven
     world.hk.logs["x509"] = honest
 

@@ -106,16 +106,18 @@ async def test_a_node_that_joins_is_followed_by_a_monitor_that_goes_on_running(
 ) -> None:
     monitor.path.write_text(monitor.path.read_text().replace("[governance]", "poll_s = 0.02\n[governance]"))
     joint = world.pen(JOINT)
-    rounds = monitor.start()
-    running = asyncio.ensure_future(rounds.run())
+    monitor.start()
+    assert monitor.assembled is not None
+    crew = monitor.assembled.crew
+    running = asyncio.ensure_future(monitor.assembled.standing.run())
     try:
         await until("two nodes", lambda: all(followed.witnessed for followed in world.logs))
-        before = {watch.log.origin: watch for watch in rounds.watches}
+        before = {watch.log.origin: watch for watch in crew.watches}
         join(world, monitor, joint)
         await world.gd_governance.submit(*joint.written)
         await until("three nodes", lambda: vouched(world) and world.sd.guarded)
-        assert all(watch is before.get(watch.log.origin, watch) for watch in rounds.watches), "what stays goes on"
-        assert {watch.log.origin for watch in rounds.watches} - before.keys() == {
+        assert all(watch is before.get(watch.log.origin, watch) for watch in crew.watches), "what stays goes on"
+        assert {watch.log.origin for watch in crew.watches} - before.keys() == {
             followed.origin for followed in world.sd.logs.values()
         }
         # and a head that Shandong signs now reaches the others, and theirs reach Shandong
@@ -126,8 +128,8 @@ async def test_a_node_that_joins_is_followed_by_a_monitor_that_goes_on_running(
 
         joint.say("node-remove", {"name": "sd", "reason": "a test"})
         await world.hk_governance.submit(joint.written[-1])
-        await until("two nodes again", lambda: len(rounds.watches) == len(world.logs))
-        await until("nobody guards it", lambda: [guard.node.name for guard in rounds.guards] == ["hk", "gd"])
+        await until("two nodes again", lambda: len(crew.watches) == len(world.logs))
+        await until("nobody guards it", lambda: [guard.node.name for guard in crew.guards] == ["hk", "gd"])
         await until("its loops have ended", lambda: not any("sd." in name or name == "guard sd" for name in tasks()))
         count, pushes = len(world.sd.seen), len(world.sd.pushes)
         seen = len(world.hk.seen)
@@ -152,8 +154,8 @@ async def test_a_restarted_monitor_knows_whom_to_follow_before_it_has_asked_anyb
     await healthy(monitor)
     monitor.stop()
     world.hk.fault = world.gd.fault = Fault.SILENT
-    rounds = monitor.start()
-    assert {watch.log.origin for watch in rounds.watches} == {
+    monitor.start()
+    assert {watch.log.origin for watch in monitor.crew.watches} == {
         followed.origin for node in world.reachable for followed in node.logs.values()
     }
 
@@ -217,7 +219,7 @@ async def test_a_log_to_which_two_chains_give_different_keys_is_none(monitor: Mo
     await world.gd_governance.submit(world.pen("gd").say(*log_added(world.hk, world.hk_x509, others)))
     await healthy(monitor)
     assert monitor.rounds is not None
-    assert world.hk_x509.origin not in {watch.log.origin for watch in monitor.rounds.watches}
+    assert world.hk_x509.origin not in {watch.log.origin for watch in monitor.crew.watches}
     world.hk.seen.clear()
     await healthy(monitor)
     assert not [each for each in world.hk.seen if "/x509/" in each]
@@ -261,8 +263,8 @@ async def test_a_node_of_the_settings_that_governance_has_removed_is_gone(
     assert world.gd.seen == []
     assert {finding.code for finding in findings} == {"unvouched"}, "its witness stands in the policies still"
     assert monitor.rounds is not None
-    assert {watch.log.node for watch in monitor.rounds.watches} == {"hk"}
-    assert not any(watch.feeders for watch in monitor.rounds.watches)
+    assert {watch.log.node for watch in monitor.crew.watches} == {"hk"}
+    assert not any(watch.feeders for watch in monitor.crew.watches)
 
 
 async def test_a_guard_says_none_for_a_new_node_only_when_its_witness_was_asked(

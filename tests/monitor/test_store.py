@@ -4,7 +4,7 @@ import dataclasses
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from log.errors import StateRefused, StoreFailed, StoreLocked
 from log.evidence import heads
 from log.evidence.heads import Head
 from log.formats.note import KeyType
-from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Evidence, Holding, KeptAction, Store, Vouched
+from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Holding, KeptAction, Store, Vouched
 from monitor.store.schema import MIGRATIONS
 
 KEY = "m+00000000+key"
@@ -24,7 +24,7 @@ CHECKED = 1_000
 
 def head(size: int, root: bytes = b"r", time_ms: int | None = None) -> Head:
     times = ((KeyType.TREE_HEAD, size if time_ms is None else time_ms),)
-    note = b"%d %s %d" % (size, root, times[0][1])
+    note = b"o\n%d %s %d" % (size, root, times[0][1])
     return Head("o", size, root, times, note, b"raw " + note)
 
 
@@ -240,7 +240,7 @@ def test_the_write_ahead_log_is_folded_back_by_us_and_stays_small(path: Path) ->
     assert opened._database.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
     for size in range(200):
         opened.observe(head(size), "log", 1)
-    assert path.with_name(path.name + "-wal").stat().st_size < 50 * 4096
+    assert path.with_name(path.name + "-wal").stat().st_size < 80 * 4096
     opened.close()
 
 
@@ -311,10 +311,86 @@ def test_a_state_of_the_first_version_is_brought_up_to_date(tmp_path: Path, monk
     monkeypatch.setattr("monitor.store.database.MIGRATIONS", MIGRATIONS[:1])
     Store.create(path, KEY)
     old = Store.open(path, KEY, CHECKED)
-    old.observe(head(3), "log", 1)
+    old.observe(head(3), "log", 1, timed=False)  # what an old state knows nothing of
     old.close()
     monkeypatch.undo()
     opened = Store.open(path, KEY, CHECKED)
     opened.keep_actions(b"g", [ACTION], (), 1)
     assert (opened.raw_notes("o"), opened.actions(b"g")) == ([head(3).raw], [ACTION])
+    opened.close()
+
+
+def steps(store: Store, work: Callable[[], object]) -> int:
+    """Return how many steps SQLite took for a piece of work."""
+    count = 0
+
+    def step() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    store._database.set_progress_handler(step, 1)
+    work()
+    store._database.set_progress_handler(None, 1)
+    return count
+
+
+def seen(store: Store) -> list[Callable[[], object]]:
+    """What opening the page, and looking once, asks of the heads."""
+    note = head(1).note
+    return [
+        lambda: store.counts("o"),
+        lambda: store.met_ms("o"),
+        lambda: store.newest("o", 3),
+        lambda: store.met(note),
+        lambda: store.verified("o"),
+        lambda: store.rivals(head(2), 4),
+        lambda: store.rivals(head(3), 4),
+        store.finding_counts,
+    ]
+
+
+def test_what_is_shown_is_counted_when_it_is_written_whatever_becomes_of_it(path: Path, store: Store) -> None:
+    assert store.counts("o") == Counts(0, 0, 0)
+    for each in (head(3), head(3, time_ms=9), head(5), head(3, b"s"), head(7), head(3)):
+        store.observe(each, "log", 1)
+    assert store.counts("o") == Counts(observations=5, largest_seen=7, open=4)
+    store.convict(Evidence(b"1", heads.Kind.SAME_SIZE, "o", b"{}", 5), head(3, b"s"), REFUTED, 9)
+    assert store.counts("o") == Counts(5, 7, 3)
+    store.convict(Evidence(b"2", heads.Kind.ROLLBACK, "o", b"{}", 5), head(7), CONVICTED, 9)
+    assert store.counts("o") == Counts(5, 7, 3)  # no data have settled it
+    store.advance(head(5), b"", [(head(3), AGREED)], 2)
+    store.advance(head(5), b"", [(head(3), AGREED)], 2)
+    assert store.counts("o") == Counts(5, 7, 1)
+    assert store.counts("another") == Counts(0, 0, 0)
+
+
+def test_it_takes_no_longer_to_look_the_more_heads_were_seen(store: Store) -> None:
+    for size in (1, 2, 3):
+        store.observe(head(size), "log", 1)
+    store.advance(head(2), b"", [], 1)
+    few = [steps(store, work) for work in seen(store)]
+    for size in range(4, 400):
+        store.observe(head(size), "log", 1)
+    assert store.met(head(1).note) == ("log", 1)
+    many = [steps(store, work) for work in seen(store)]
+    assert [more <= 2 * less for more, less in zip(many, few, strict=True)] == [True] * len(few), (few, many)
+
+
+@pytest.mark.parametrize("late", [39, 41])
+def test_an_older_state_is_counted_once_when_it_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: int
+) -> None:
+    path = tmp_path / "old.sqlite"
+    monkeypatch.setattr("monitor.store.database.MIGRATIONS", MIGRATIONS[:7])
+    Store.create(path, KEY)
+    old = Store.open(path, KEY, CHECKED)
+    for each in (head(3), head(5, time_ms=50), head(4, time_ms=40), head(3, time_ms=late)):
+        old.observe(each, "log", 1, timed=False)
+    old.settle(head(3), AGREED)
+    old.close()
+    monkeypatch.undo()
+    opened = Store.open(path, KEY, CHECKED)
+    assert opened.counts("o") == Counts(observations=4, largest_seen=5, open=2)
+    assert bool(opened.rivals(head(3, time_ms=late), 9)) == (late > 40)
     opened.close()

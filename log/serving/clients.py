@@ -24,9 +24,9 @@ class Clients:
     def of(self, scope: Mapping[str, Any]) -> str:
         """Return the client's name; "" when the connection has no address, as a pipe has none."""
         peer = (scope.get("client") or ("", 0))[0]
-        if self._behind_proxy and (hop := _last_hop(scope["headers"])) and (named := _client(hop)):
+        if self._behind_proxy and (hop := _last_hop(scope["headers"])) and (named := client_of(hop)):
             return named
-        return _client(peer) or peer
+        return client_of(peer) or peer
 
 
 def _last_hop(headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -36,7 +36,7 @@ def _last_hop(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 
 @lru_cache(REMEMBERED)
-def _client(text: str) -> str:
+def client_of(text: str) -> str:
     """Return an address as a client's name; "" when it is none."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])

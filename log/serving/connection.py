@@ -1,140 +1,26 @@
-"""Connections: how many there are, how long each may take for what, and how much of its bytes is held.
-
-uvicorn and httptools wait for a head without end, of any size, and for a client to take its answer. Here each
-connection that owes something stands in a line, and lines are short:
-
-    head     the head of its first request, or of one that has begun       head_timeout_s, then 408
-    body     the rest of a request                                         body_timeout_s, once it is answered
-    closing  to take the last bytes and go                                 send_timeout_s
-    unsent   to take an answer that does not fit the socket                send_timeout_s
-
-One that owes nothing is idle (`idle_timeout_s`, a timer of uvicorn's) or is being answered, and that the lanes bound
-(`log.api.limits`). When there are `max_connections`, one gives way to the new one, whoever stands longest in line, in
-the order closing, head, idle, body, unsent: who sends what they came for is not kept out by those who only hold a
-place. When all are being answered the new one is told to come again (503).
-"""
+"""One connection: uvicorn's, in line while it owes something (`connections`), and strict about what is no HTTP/1.1."""
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from http import HTTPStatus
-from itertools import islice
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from log.api import exchange
-from log.api.errors import text_reply
 from log.errors import Refused
+from log.serving.clients import client_of
+from log.serving.connections import Connections, Line
 
-SWEEP_S = 0.5  # how often lines are looked through: no time is kept more exactly
-LOOKS = 64  # connections that are looked at, at most, to find an idle one
 FIELD_BYTES = 32  # what a field counts beside its bytes, as in RFC 9113 section 6.5.2: many small ones cost most
 _LEAST_FIELD = 4  # bytes of a field as it is sent, at least: `a:` and its line end
 
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _VERSIONS = frozenset({"1.0", "1.1"})
+_CLOSE = (b"connection", b"close")
 _RETRY = (b"retry-after", b"1")
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Bounds of all connections together, or of each."""
-
-    max_connections: int = 4096
-    max_head_bytes: int = 16 << 10  # target and fields of a request, and of those that wait behind it; FIELD_BYTES each
-    max_pipelined: int = 8  # requests sent before the answer to an earlier one
-    head_timeout_s: float = 10.0
-    idle_timeout_s: float = 15.0
-    body_timeout_s: float = 10.0
-    send_timeout_s: float = 60.0
-    max_unsent_bytes: int = 256 << 20  # of all answers together that wait for their clients
-
-
-class Line:
-    """Connections that owe the same, the one that has for longest first."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
-        self._since: dict[Connection, float] = {}  # in the order in which they came
-
-    def join(self, connection: "Connection", now: float) -> None:
-        self._since[connection] = now
-
-    def leave(self, connection: "Connection") -> None:
-        self._since.pop(connection, None)
-
-    def first(self) -> "Connection | None":
-        """Return who has stood here longest."""
-        return next(iter(self._since), None)
-
-    def overdue(self, now: float) -> list["Connection"]:
-        """Return those whose time is up."""
-        late = []
-        for connection, since in self._since.items():
-            if now - since < self._timeout_s:
-                break
-            late.append(connection)
-        return late
-
-
-class Connections:
-    """All connections of a server, and the lines they stand in."""
-
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
-        self.open: dict[Connection, None] = {}  # looked at for idle ones from the front, see `_idle`
-        self.head = Line(limits.head_timeout_s)
-        self.body = Line(limits.body_timeout_s)
-        self.closing = Line(limits.send_timeout_s)
-        self.unsent = Line(limits.send_timeout_s)
-        self.unsent_bytes = 0
-
-    def make_room(self) -> bool:
-        """Let one connection give way when there are too many; False when all are being answered."""
-        if len(self.open) < self.limits.max_connections:
-            return True
-        for find in (self.closing.first, self.head.first, self._idle, self.body.first, self.unsent.first):
-            if (connection := find()) is not None:
-                connection.abort()
-                return True
-        return False
-
-    def _idle(self) -> "Connection | None":
-        """Return an idle connection that sent nothing since it was looked at last; the others go to the end."""
-        for connection in list(islice(self.open, LOOKS)):
-            if connection.idle and not connection.used:
-                return connection
-            connection.used = False
-            del self.open[connection]
-            self.open[connection] = None
-        return None
-
-    def bound_unsent(self) -> None:
-        """Give up the oldest of the answers that nobody takes, until they are not too much together."""
-        while self.unsent_bytes > self.limits.max_unsent_bytes:
-            oldest = self.unsent.first()
-            if oldest is None:
-                raise AssertionError("unsent bytes without a connection")
-            oldest.abort()
-
-    async def sweep(self) -> None:
-        """End what is overdue, for ever."""
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            now = loop.time()
-            for connection in self.open:
-                connection.see_closing()
-            for connection in self.head.overdue(now):
-                connection.head_overdue()
-            for connection in self.body.overdue(now):
-                connection.body_overdue()
-            for connection in (*self.closing.overdue(now), *self.unsent.overdue(now)):
-                connection.abort()
 
 
 def _size(target: bytes, fields: Iterable[tuple[bytes, bytes]]) -> int:
@@ -169,7 +55,8 @@ class Connection(HttpToolsProtocol):
         self._all = connections
         self._limits = connections.limits
         self._few_bytes = self._limits.max_head_bytes // (1 + FIELD_BYTES // _LEAST_FIELD)
-        self._line: Line | None = None
+        self.line: Line | None = None
+        self.of = ""  # whose it is
         self._head_bytes = 0  # of the head that is coming, as sent; more when other things came with its beginning
         self.used = False  # whether something came since `Connections` looked for idle ones
         self._unsent_bytes = 0
@@ -180,16 +67,15 @@ class Connection(HttpToolsProtocol):
     # --- coming and going -------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        room = self._all.make_room()
         super().connection_made(transport)
-        self._all.open[self] = None
+        self.of = client_of("" if self.client is None else self.client[0])
+        room = self._all.enter(self)
         self._stand(self._all.head)
         if not room:
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "all connections of this node are being answered")
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "all connections that there may be are being answered")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()
-        self._all.open.pop(self, None)
         super().connection_lost(exc)
 
     def close(self) -> None:
@@ -202,7 +88,6 @@ class Connection(HttpToolsProtocol):
         """End at once."""
         self._deaf = True
         self._leave()
-        self._all.open.pop(self, None)
         self.transport.abort()
 
     def see_closing(self) -> None:
@@ -213,7 +98,12 @@ class Connection(HttpToolsProtocol):
     @property
     def idle(self) -> bool:
         """Whether the last request is answered and no further one has begun."""
-        return self._line is None and self.cycle is not None and self.cycle.response_complete
+        return self.line is None and self.cycle is not None and self.cycle.response_complete
+
+    @property
+    def unsent(self) -> bool:
+        """Whether an answer waits for its client."""
+        return self._unsent_bytes > 0
 
     def head_overdue(self) -> None:
         """End, because a head does not come."""
@@ -232,14 +122,15 @@ class Connection(HttpToolsProtocol):
 
     def _stand(self, line: Line | None) -> None:
         """Leave the line and join another; None: nothing is owed."""
-        if self._line is not line:
-            if self._line is not None:
-                self._line.leave(self)
+        if self.line is not line:
+            if self.line is not None:
+                self.line.leave(self)
             if line is not None:
                 line.join(self, self.loop.time())
-            self._line = line
+            self.line = line
 
     def _leave(self) -> None:
+        self._all.leave(self)
         self._stand(None)
         self._taken()
 
@@ -269,7 +160,7 @@ class Connection(HttpToolsProtocol):
                 self._unset_keepalive_if_required()
             if cycle.more_body:
                 self._wait_for(self._all.body, self._silent_bytes)
-            elif self._line is not None:
+            elif self.line is not None:
                 self._stand(None)
 
     def _wait_for(self, line: Line, read_bytes: int) -> None:
@@ -302,7 +193,7 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
         self.headers = _BEHIND  # the cycle has them
         if (cycle := self.cycle) is not None:
-            cast("dict[str, Any]", cycle.scope)[exchange.KEY] = exchange.Exchange(cycle)
+            self._all.equip(cycle)
         self._silent_bytes = 0
         if self.pipeline:
             together = sum(_size(cycle.scope["raw_path"], cycle.scope["headers"]) for cycle, _ in self.pipeline)
@@ -357,9 +248,10 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         """Answer instead of the application where an answer is still owed, and close."""
         if self._owed():
-            reply = text_reply(status, reason, (b"connection", b"close"), *((_RETRY,) if status == 503 else ()))
-            fields = b"".join(name + b": " + value + b"\r\n" for name, value in reply.head())
-            self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, status.phrase.encode(), fields, reply.body))
+            extra = (_CLOSE, _RETRY) if status == HTTPStatus.SERVICE_UNAVAILABLE else (_CLOSE,)
+            named, body = self._all.refuse(status, reason, *extra)
+            fields = b"".join(name + b": " + value + b"\r\n" for name, value in named)
+            self.transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, status.phrase.encode(), fields, body))
             self.close()
         else:
             self.abort()

@@ -1,0 +1,7 @@
+"""HTTP/1.1 for those who ask, bounded: what stands under every node's and every monitor's routes.
+
+clients      who sends a request, as far as limits ask
+connections  how many there are, and how long each may take for what
+connection   one of them
+server       uvicorn on them
+"""
