@@ -189,6 +189,7 @@ def complaints(folder: Path, before: int) -> str:
     """Return what certspotter has said or written down since, in one line."""
     said = (folder / "certspotter.out").read_text(errors="replace")[before:]
     lines = [line for line in said.splitlines() if "rror" in line or "unable" in line]
+    lines = [line for line in lines if "X.509" not in line]  # the entries of this log are no certificates
     written = "".join(path.read_text() for path in (folder / "spotted").glob("logs/*/errors/*"))
     return " / ".join(dict.fromkeys([*lines, *written.splitlines()])) or "nothing"
 

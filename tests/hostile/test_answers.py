@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import json
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
@@ -18,6 +17,7 @@ from log.demo.ca import MassIssuer
 from log.errors import LogError, Malformed, Refused, Unreachable
 from log.formats.family import X509
 from monitor.peer import Peer
+from tests.support.hostile import packed_zeros
 
 DEADLINE_S = 1.0
 BOUND_S = 30.0  # in which a reader must have given up, on any machine
@@ -121,14 +121,7 @@ class Pour:
             self.sent += len(self._part)
 
 
-def packed_zeros() -> bytes:
-    """Return a gigabyte of zeros as gzip, about a megabyte, made without having it."""
-    pack = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
-    zeros = bytes(1 << 20)
-    return b"".join([pack.compress(zeros) for _ in range(1024)] + [pack.flush()])
-
-
-BOMB = packed_zeros()
+BOMB = packed_zeros(1024)
 ENDLESS = {
     "a length of a terabyte": (OK + b"Content-Length: 1000000000000\r\n\r\n", bytes(1 << 16)),
     "no length": (OK + b"\r\n", bytes(1 << 16)),

@@ -64,6 +64,7 @@ async def test_full_tiles_are_read_some_at_a_time(monitor: Monitor) -> None:
 async def test_hash_tiles_of_another_tree_are_a_matter_of_its_head(monitor: Monitor) -> None:
     honest = monitor.world.hk_x509
     await healthy(monitor)
+    monitor.stop()
     monitor.start()
     watch = monitor.watch(honest)
     assert await watch.look() == []

@@ -1,4 +1,4 @@
-"""Misfortune, row by row (monitoring.md §5.5): heads that are old or of the future, partitions, clocks, old states."""
+"""Misfortune (monitoring.md §5.5): partitions, keys of witnesses, old states. Single faults: `tests/catalogue`."""
 
 import shutil
 from pathlib import Path
@@ -17,8 +17,6 @@ from monitor.outcome import Finding, Outcome
 from monitor.store import KeptAlert
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
-
-HOUR_MS = 3_600_000
 
 
 async def grow(followed: LyingLog, count: int = 7) -> None:
@@ -48,9 +46,6 @@ def raised(monitor: Monitor) -> list[KeptAlert]:
 async def well(monitor: Monitor) -> None:
     assert await rounds(monitor, 1) == []
     assert lasting(monitor) == {}
-
-
-# --- heads that are old, smaller, or of the future ----------------------------------------------------------------
 
 
 # --- a proven lie -------------------------------------------------------------------------------------------------
@@ -232,9 +227,6 @@ async def test_a_witness_that_rotates_its_key_is_heard_by_both_until_the_date(mo
         await grow(each)
     await rounds(monitor, 2)
     await well(monitor)
-
-
-# --- clocks -------------------------------------------------------------------------------------------------------
 
 
 # --- our own state --------------------------------------------------------------------------------------------

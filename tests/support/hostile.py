@@ -71,13 +71,17 @@ def busy(status: int, retry_after_s: int) -> Reply:
     return Reply(status, ((b"retry-after", b"%d" % retry_after_s),), b"busy\n")
 
 
-@cache
-def bomb() -> Reply:
-    """Return 128 MiB of zeros as gzip, made without having them."""
+def packed_zeros(mebibytes: int) -> bytes:
+    """Return so many zeros as gzip, a thousandth as long, made without having them."""
     pack = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     zeros = bytes(1 << 20)
-    packed = b"".join([pack.compress(zeros) for _ in range(128)] + [pack.flush()])
-    return Reply(fields=((b"content-encoding", b"gzip"),), body=packed)
+    return b"".join([pack.compress(zeros) for _ in range(mebibytes)] + [pack.flush()])
+
+
+@cache
+def bomb() -> Reply:
+    """Return a bomb of 128 MiB."""
+    return Reply(fields=((b"content-encoding", b"gzip"),), body=packed_zeros(128))
 
 
 @cache
