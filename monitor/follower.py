@@ -147,9 +147,7 @@ class Follower:
 
     async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
-        every = self._limits.late_entries  # so that a head that comes later needs no more of them
-        regular = range((frontier.size // every + 1) * every, head.size, every)
-        sizes = [*(each.size for each in waiting), *regular]
+        sizes = [each.size for each in waiting]
         said: LogError | None = None  # by the log itself, when it does not give what leads to its root
         for reader in [self._reader, *self._further(self.log.origin)]:
             if self._copy is not None:
@@ -199,9 +197,8 @@ class Follower:
             return self._stop(Outcome.UNREACHED, "tiles", str(e))
         except UNREAD as e:
             return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
-        latest = {size: (leaf.time_ms, leaf.index) for size, leaf in grown.latest.items()}
         frontier, now_ms = grown.frontier.encode(), self._clock.now_ms()
-        await asyncio.to_thread(self._store.advance, head, frontier, agreed, now_ms, latest)
+        await asyncio.to_thread(self._store.advance, head, frontier, agreed, now_ms, grown.times)
         if self._copy is not None:
             self._copy.settle(head)
         if lies:
@@ -242,7 +239,8 @@ class Follower:
 
         Read, hashed and copied side by side: while a chunk is hashed, the next comes in and the last one is copied.
         """
-        rebuild = Rebuild(frontier, head.size, milestones, self.log.family.unpack, self.log.leaf_time_ms)
+        family, every = self.log.family, self._limits.late_entries  # a head that comes later needs no more of them
+        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self.log.leaf_time_ms, every)
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, frontier.size, copy)
         grown = rebuild.finish()

@@ -33,6 +33,7 @@ class Grown:
     roots: dict[int, bytes]  # at the sizes asked for
     proof: tuple[bytes, ...]  # RFC 6962 consistency proof from the old size; empty from size 0
     latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
+    times: Mapping[int, tuple[int, int]]  # (time in ms, index) of the same, and of those at every so many sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +54,20 @@ class Rebuild:
         milestones: Iterable[int],
         unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]],
         time_of: Callable[[bytes], int] | None = None,
+        every: int | None = None,
     ) -> None:
-        """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none."""
+        """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none.
+
+        `times` are noted at each multiple of `every` too. `size` is what somebody says: only what is fed costs anything.
+        """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
         self._unpack = unpack
         self._time_of = time_of
         self._last: Latest | None = None
         self._latest: dict[int, Latest] = {}
+        self._times: dict[int, tuple[int, int]] = {}
+        self._every = every
         self._stops = sorted({stop for stop in milestones if self._old < stop <= size}, reverse=True)
         self._roots: dict[int, bytes] = {}
         plan = proof.consistency_spans(self._old, size) if 0 < self._old < size else []
@@ -90,18 +97,32 @@ class Rebuild:
             self._hold(start, leaves[:known])
             leaves, inputs = leaves[known:], inputs[known:]
         self._collect(leaves)
-        while self._stops and self._stops[-1] <= self._frontier.size + len(leaves):
-            stop = self._stops.pop()
+        while (stop := self._next_stop()) <= self._frontier.size + len(leaves):
             count = stop - self._frontier.size
             self._note(inputs[:count])
             self._frontier.extend(leaves[:count])
             leaves, inputs = leaves[count:], inputs[count:]
-            self._roots[stop] = self._frontier.root()
-            if self._last is not None:
-                self._latest[stop] = self._last
+            asked = bool(self._stops) and self._stops[-1] == stop
+            if asked:
+                self._roots[self._stops.pop()] = self._frontier.root()
+            self._keep_last(stop, asked=asked)
         self._note(inputs)
         self._frontier.extend(leaves)
         return Fed(every, chains)
+
+    def _next_stop(self) -> int:
+        """Return the next size at which something is noted."""
+        size = self._frontier.size
+        regular = self._size + 1 if self._every is None else (size // self._every + 1) * self._every
+        return min(regular, self._stops[-1]) if self._stops else regular
+
+    def _keep_last(self, size: int, *, asked: bool) -> None:
+        """Note the latest leaf below a size: as it is where it was asked for, else by its time alone."""
+        if self._last is None:
+            return
+        self._times[size] = self._last.time_ms, self._last.index
+        if asked:
+            self._latest[size] = self._last
 
     def _note(self, inputs: Sequence[bytes]) -> None:
         """Keep the latest of these leaves, which follow the frontier."""
@@ -132,9 +153,8 @@ class Rebuild:
             if self._plan
             else []
         )
-        if self._last is not None:
-            self._latest[self._size] = self._last
-        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path), self._latest)
+        self._keep_last(self._size, asked=True)
+        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path), self._latest, self._times)
 
     def _collect(self, leaves: Sequence[bytes]) -> None:
         """Hash the spans of the consistency proof as their leaves pass by: they follow one another."""

@@ -7,7 +7,9 @@ from typing import Any, cast
 import pytest
 
 from log.errors import Unreachable
+from log.crypto.notes import sign_note
 from log.evidence.heads import Head
+from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509
 from log.formats.policy import Policy
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
@@ -16,6 +18,8 @@ from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import Outcome
 from monitor.rebuild import Fed, Rebuild
+from tests.monitor.conftest import Monitor
+from tests.monitor.test_rounds import healthy
 from tests.support.memory_log import ORIGIN, MemoryLog, certificates
 
 LOG = FollowedLog("hk", "x509", X509, ORIGIN, "http://hk/x509", (), Policy.parse("quorum none\n"), ())
@@ -82,3 +86,17 @@ async def test_rows_that_cannot_be_read_end_it_while_more_are_on_their_way(monke
     bench.held.rows[300] = b"?"
     assert await bench.audit() == [Outcome.UNVERIFIED]
     assert ("hashed", 512) not in bench.happened
+
+
+async def test_a_size_that_a_log_merely_claims_costs_nothing(monitor: Monitor) -> None:
+    """Sizes go up to 2**63; what is noted at every so many entries is noted as they come."""
+    followed = monitor.world.hk_x509
+    await healthy(monitor)
+    held, monitor.world.time_ms = monitor.held(followed), monitor.world.time_ms + 1_000
+    text = Checkpoint(followed.origin, 1 << 62, bytes(32)).encode()
+    followed.note = (await sign_note(text, monitor.world.time_ms, followed.signers)).encode()
+    followed.frozen = True
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.UNVERIFIED
+    assert {each.code for each in findings if each.subject == followed.origin} == {"data"}
+    assert monitor.held(followed) == held

@@ -160,6 +160,22 @@ def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: 
         proof.verify_consistency(old, size, frontier(entries[:old]).root(), grown.root, grown.proof)
 
 
+@given(st.integers(0, 400), st.integers(1, 400), st.integers(1, 90), st.lists(st.integers(0, 800), max_size=3))
+def test_the_latest_leaf_is_noted_where_it_is_asked_for_and_at_every_so_many(
+    old: int, more: int, every: int, stops: list[int]
+) -> None:
+    size, entries = old + more, rows(old + more)
+    times = [(7 * i) % 31 for i in range(size)]
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, lambda leaf: times[entries.index(leaf)], every)
+    rebuild.feed(old // 256 * 256, entries[old // 256 * 256 :])
+    grown = rebuild.finish()
+    asked = {stop for stop in stops if old < stop <= size} | {size}
+    best = {stop: max(range(old, stop), key=times.__getitem__) for stop in range(old + 1, size + 1)}
+    assert {stop: leaf.index for stop, leaf in grown.latest.items()} == {stop: best[stop] for stop in asked}
+    passed = asked | {stop for stop in range(old + 1, size + 1) if stop % every == 0}
+    assert grown.times == {stop: (times[best[stop]], best[stop]) for stop in passed}
+
+
 @given(st.integers(1, 600), st.data())
 def test_a_changed_row_below_the_frontier_is_seen_when_its_tile_comes_again(old: int, data: st.DataObject) -> None:
     start = old // 256 * 256
