@@ -32,7 +32,7 @@ from monitor.logs import FollowedLog
 from monitor.outcome import BUSY, COPY, COPY_BEHIND, GARBLED, REDIRECT, STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.sources import UNREAD, Further, nobody
-from monitor.store import AGREED, Store
+from monitor.store import AGREED, Store, Verified
 
 _SIGNED = "\n\n— ".encode()  # stands in every signed note
 
@@ -119,15 +119,13 @@ class Follower:
                     Frontier.empty() if verified is None else Frontier.decode(verified.head.size, verified.frontier)
                 )
                 return await self._grow(head, held, frontier)
-            case Place.SAME if held is not None:
-                if head.note != held.note and verified is not None:
-                    await asyncio.to_thread(self._store.advance, head, verified.frontier, (), self._clock.now_ms())
-                    if self._copy is not None:
-                        self._copy.settle(head)
+            case Place.SAME if verified is not None:
+                await self._still(verified, head)
                 return await self._settled(Step((), head, head.size))
-            case Place.OLDER if held is not None and is_future(
-                held.time_ms or 0, self._clock.now_ms(), self._limits
+            case Place.OLDER if verified is not None and is_future(
+                verified.head.time_ms or 0, self._clock.now_ms(), self._limits
             ):  # signed before a head of the future, as every true one is
+                await self._still(verified, verified.head)
                 return await self._settled(Step((), head, head.size))
             case Place.OLDER if held is not None:
                 return self._stop(
@@ -144,6 +142,15 @@ class Follower:
                 return Step((finding,) if finding else ())
             case _:
                 raise AssertionError("a place without a verdict")
+
+    async def _still(self, verified: Verified, head: Head) -> None:
+        """Record that the verified tree is served still: under each new signing `head`, and now and then under the same."""
+        now_ms = self._clock.now_ms()
+        if head.note == verified.head.note and now_ms - verified.verified_ms < self._limits.stale_s * 1000:
+            return
+        await asyncio.to_thread(self._store.advance, head, verified.frontier, (), now_ms)
+        if self._copy is not None:
+            self._copy.settle(head)
 
     async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)

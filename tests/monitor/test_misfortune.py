@@ -13,7 +13,7 @@ from monitor import settings
 from monitor.alert import Class
 from monitor.clock import Clock
 from monitor.limits import Limits
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import NOT_FOLLOWED, Finding, Outcome
 from monitor.store import KeptAlert
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
@@ -192,6 +192,22 @@ async def test_a_silent_side_is_silent_and_the_other_goes_on(monitor: Monitor) -
     assert {"silent", "witness-silent", "guard"} <= codes.keys()
     monitor.world.gd.fault = None
     await well(monitor)
+
+
+async def test_a_quiet_log_that_fails_once_is_not_called_unfollowed_since_its_last_change(monitor: Monitor) -> None:
+    quiet = monitor.world.hk_x509
+    quiet.frozen = True
+
+    async def codes(seconds: int) -> set[str]:
+        monitor.world.time_ms += seconds * 1_000
+        return {each.code for each in (await monitor.once())[1] if each.subject == quiet.origin}
+
+    await codes(0)
+    for _ in range(4):
+        assert NOT_FOLLOWED not in await codes(200)
+    quiet.fault = Fault.GARBAGE
+    assert NOT_FOLLOWED not in await codes(200)
+    assert NOT_FOLLOWED in await codes(500)
 
 
 # --- keys of witnesses ----------------------------------------------------------------------------------------
