@@ -47,6 +47,15 @@ class Step:
     proof: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Entries that others have given, and not the log itself."""
+
+    frontier: Frontier  # behind which they come
+    head: Head  # up to which they go
+    finding: Finding
+
+
 def unfit(raw: bytes, code: str) -> str:
     """Return the code of what is no head: `code` for a note, another for what nobody can have signed."""
     return code if _SIGNED in raw else GARBLED
@@ -79,9 +88,16 @@ class Follower:
         self._further = further
         self._busy: Finding | None = None  # what a log is told of that asked to be left alone
         self._rest_until_s = 0.0  # on the monotonic clock
+        self._owed: Owed | None = None
+        self._ask_again_s = 0.0  # on the monotonic clock: when what is owed is asked for
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
+        step = await self._copied()
+        owed = await self._still_owed()
+        return step if owed is None else replace(step, findings=(*step.findings, owed))
+
+    async def _copied(self) -> Step:
         if self._copy is None:
             return await self._follow()
         verified = None if self._copy.complete else await asyncio.to_thread(self._store.verified, self.log.origin)
@@ -167,15 +183,33 @@ class Follower:
                 said = said or e
                 continue
             step = await self._rebuilt(head, held, grown, waiting)
-            if said is None:
-                return step
-            return replace(step, findings=(*step.findings, await self._withheld(head, held, said)))
+            if said is not None:
+                since = frontier if self._owed is None else self._owed.frontier
+                self._owed = Owed(since, head, await self._withheld(head, held, said))
+                self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
+            return step
         if said is None:
             raise AssertionError("the log itself is among those who are asked")
         if isinstance(said, Unreachable):
             return Step((self.refused(said, "entries"),))
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
         return await self._refuse(head, held, why)
+
+    async def _still_owed(self) -> Finding | None:
+        """Say what was had from others, until the log gives it too: it is asked for it every `survey_s`."""
+        owed = self._owed
+        if owed is None:
+            return None
+        if self._clock.monotonic_s() >= self._ask_again_s and self.resting() is None:
+            self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
+            try:
+                await self._rebuild(self._reader, owed.head, owed.frontier, ())
+                self._owed = None
+            except StorageError:
+                raise
+            except LogError:
+                return owed.finding
+        return None if self._owed is None else owed.finding
 
     async def _withheld(self, head: Head, held: Head | None, said: LogError) -> Finding:
         """Say that others have the entries, and not the log itself; what it serves instead is kept as E8."""

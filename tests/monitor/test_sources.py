@@ -72,6 +72,36 @@ async def test_what_a_log_does_not_give_is_had_from_others(
     assert monitor.store.state(followed.origin, followed.size, followed.root_at(followed.size)) == AGREED
 
 
+@pytest.mark.parametrize("fault", [Fault.FLIP, Fault.TILE_SIZE])
+async def test_what_a_log_owes_is_told_of_until_it_gives_it(
+    monitor: Monitor, elsewhere: Elsewhere, fault: Fault
+) -> None:
+    """Also by looks at a head that has not changed, and when it gives all that came later."""
+    followed = monitor.world.hk_x509
+    name(monitor, f'url = "http://out/mirror"\norigin = "{followed.origin}"')
+    await healthy(monitor)
+    await grow(followed, 40)
+    elsewhere.logs["mirror"] = await followed.branch(followed.size, 0)
+    followed.fault = fault
+    monitor.stop()
+    monitor.start()
+    rounds = monitor.rounds
+    assert rounds is not None
+
+    async def codes(seconds: int) -> set[str]:
+        monitor.world.time_ms += seconds * 1_000
+        return {each.code for each in await rounds.once() if each.subject == followed.origin}
+
+    assert await codes(1) == await codes(1) == await codes(40) == {"data"}
+    assert len(evidence(monitor, followed.origin, Kind.UNREPRODUCIBLE)) == 1
+    followed.fault = None
+    await grow(followed, 300)
+    assert await codes(1) == {"data"}
+    assert monitor.store is not None
+    assert monitor.store.state(followed.origin, followed.size, followed.root_at(followed.size)) == AGREED
+    assert await codes(40) == set()
+
+
 async def test_others_are_not_believed_and_not_asked_without_need(monitor: Monitor, elsewhere: Elsewhere) -> None:
     followed = monitor.world.hk_x509
     name(monitor, f'url = "http://out/mirror"\norigin = "{followed.origin}"')
