@@ -173,5 +173,15 @@ async def test_requests_that_are_answered_at_a_time_are_bounded_and_bodies_apart
         await made.answers()
 
 
+async def test_the_bodies_of_one_address_leave_places_for_those_of_others() -> None:
+    limits = replace(PATIENT, bodies=4, address_bodies=3)
+    whole = POST.replace(b"1000\r\n", b"1\r\nConnection: close\r\n")
+    async with site(limits) as made, AsyncExitStack() as stack:
+        await opened(stack, made.url, 8, POST)
+        await _until(lambda: _answers(made.url, whole, 503))
+        for _ in range(TRIES):
+            assert statuses(await exchange(made.url, whole, ELSEWHERE)) == [200]
+
+
 async def _answers(url: str, request: bytes, status: int) -> bool:
     return statuses(await exchange(url, request)) == [status]
