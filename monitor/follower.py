@@ -78,6 +78,7 @@ class Follower:
     ) -> None:
         """`further` are others who may have the entries: asked when the log does not give what leads to its root."""
         self.log = followed
+        self.went_on_s: float | None = None  # when entries were taken in last (monotonic)
         self._reader = reader
         self._store = store
         self._ledger = ledger
@@ -301,6 +302,7 @@ class Follower:
                 if ahead:
                     reading = asyncio.ensure_future(self._chunk(reader, at, size))
                 fed = await asyncio.to_thread(rebuild.feed, start, rows)
+                self.went_on_s = self._clock.monotonic_s()
                 if copying is not None:
                     await copying
                 if copy is not None:

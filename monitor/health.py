@@ -31,12 +31,11 @@ class Health:
         """Return (whether all is well, the same as plain values with why not in `problems`)."""
         logs, problems = [], []
         for watch in self._watches():
-            row = self._row(watch)
-            logs.append(row)
-            looked_s = row["looked_s"]
-            waited_s = self._clock.monotonic_s() - self._since_s if looked_s is None else looked_s
+            logs.append(self._row(watch))
+            stirred_s = watch.stirred_s
+            waited_s = self._clock.monotonic_s() - (self._since_s if stirred_s is None else stirred_s)
             if waited_s > self._limits.look_s:
-                problems.append(f"{watch.log.origin}: no look has ended for {waited_s:.0f} s")
+                problems.append(f"{watch.log.origin}: no look has ended or gone on for {waited_s:.0f} s")
         if self._store.failure:
             problems.append(f"our state is not written any more: {self._store.failure}")
         trusted = self._clock.trusted()

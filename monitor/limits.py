@@ -14,7 +14,7 @@ class Limits:
     ahead_bytes: int = 16 << 20  # a chunk of more bytes is hashed before the next one is asked for
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
-    look_s: float = 300.0  # when no look at a log has ended for so long, we are not well (`/healthz`)
+    look_s: float = 300.0  # when no look at a log has ended or gone on for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
     hash_tiles: int = 64  # full hash tiles of a log held against our tree in one check, besides the incomplete ones
     open_heads: int = 16  # unreconciled heads looked at again in one round, per log

@@ -108,6 +108,11 @@ class Watch:
         return True
 
     @property
+    def stirred_s(self) -> float | None:
+        """When a look ended or went on last (monotonic): one that has much to read is at work, and not stuck."""
+        return max((at for at in (self.looked_s, self._follower.went_on_s) if at is not None), default=None)
+
+    @property
     def reader(self) -> LogReader:
         """What the log itself serves."""
         return self._reader

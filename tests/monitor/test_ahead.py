@@ -13,6 +13,7 @@ from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509
 from log.formats.policy import Policy
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
+from monitor.clock import Clock
 from monitor.follower import Follower
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
@@ -36,7 +37,8 @@ class Bench:
         self.silent_from = SIZE
         none = cast(Any, None)
         limits = Limits(chunk_entries=256, ahead_bytes=ahead_bytes)
-        self.follower = Follower(LOG, cast(Any, self), none, none, none, limits, none)
+        clock = Clock(limits, lambda: 0, lambda: 0)
+        self.follower = Follower(LOG, cast(Any, self), none, none, none, limits, clock)
         feed = Rebuild.feed
 
         def fed(rebuild: Rebuild, start: int, rows: Sequence[bytes]) -> Fed:

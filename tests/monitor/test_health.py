@@ -1,5 +1,6 @@
 """GET /healthz: what is our own trouble is 503 with the reason, what others do is not."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class Looked:
 
 @pytest.fixture
 def looked(monitor: Monitor) -> Looked:
+    monitor.path.write_text(monitor.path.read_text() + "chunk_entries = 256\n")
     loaded = settings.load(monitor.path)
     signing = main.load_keys(loaded)
     monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
@@ -74,13 +76,37 @@ async def test_who_has_not_looked_for_long_is_not_well_until_he_has(looked: Look
     looked.go(301)
     status, report = await looked.health()
     assert status == 503
-    assert report["problems"][0] == "hk.example/x509: no look has ended for 301 s"
+    assert report["problems"][0] == "hk.example/x509: no look has ended or gone on for 301 s"
     await looked.made.rounds.once()
     assert (await looked.health())[0] == 200
     looked.go(299)
     assert (await looked.health())[0] == 200
     looked.go(2)
     assert (await looked.health())[0] == 503
+
+
+async def test_who_has_much_to_read_is_well_while_it_comes(looked: Looked) -> None:
+    """Or else whoever restarts what is not well would let a large log never be read to its end."""
+    world, hangs = looked.monitor.world, asyncio.Event()
+    world.hk_x509.add(300)
+    await world.hk_x509.sign()
+    looked.go(299)
+
+    def stop_at_the_third_tile(_: int) -> None:
+        if sum("/x509/tile/data/" in each for each in world.hk.seen) == 3:
+            world.hk.fault = Fault.SILENT
+            hangs.set()
+
+    world.hk.on_request = stop_at_the_third_tile
+    looking = asyncio.create_task(looked.made.rounds.once())
+    await hangs.wait()
+    looked.go(2)
+    _, report = await looked.health()
+    assert "hk.example/x509" not in " ".join(report["problems"])
+    looked.go(301)
+    assert "hk.example/x509" in " ".join((await looked.health())[1]["problems"])
+    looking.cancel()
+    await asyncio.gather(looking, return_exceptions=True)
 
 
 async def test_who_does_not_know_what_time_it_is_says_so(looked: Looked) -> None:
