@@ -51,6 +51,7 @@ class Pollination:
         self._logs = logs
         self._limits = limits
         self._now_ms = now_ms
+        self._turn = asyncio.Lock()  # two heads that come at once are compared with each other too
 
     async def take(self, sths: list[Any], notes: list[bytes]) -> list[Finding]:
         """Take all in that are of logs which we follow, or none; return what they prove.
@@ -65,11 +66,16 @@ class Pollination:
         heads = [(followed, read_head(raw, followed)[0]) for followed, raw in known]
         findings: list[Finding] = []
         for followed, head in heads:
-            if await self._is_spare(followed, head):
-                await asyncio.to_thread(self._store.keep_last_brought, followed.origin, head.raw, self._now_ms())
-            else:
-                findings += (await self._ledger.take(followed, head.raw, SOURCE))[2]
-                await self._belated.settle_one(followed, head)
+            async with self._turn:
+                findings += await self._take(followed, head)
+        return findings
+
+    async def _take(self, followed: FollowedLog, head: Head) -> list[Finding]:
+        if await self._is_spare(followed, head):
+            await asyncio.to_thread(self._store.keep_last_brought, followed.origin, head.raw, self._now_ms())
+            return []
+        findings = (await self._ledger.take(followed, head.raw, SOURCE))[2]
+        await self._belated.settle_one(followed, head)
         return findings
 
     async def _is_spare(self, followed: FollowedLog, head: Head) -> bool:

@@ -1,5 +1,6 @@
 """Heads that come when our tree has passed them: settled by our copy, held against the leaves, kept within bounds."""
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -154,13 +155,18 @@ async def test_what_contradicts_is_compared_and_kept_whatever_the_day_has_brough
     assert set(late.proven()) == {Kind.CROSS_SIZE, Kind.ROLLBACK, Kind.TIME_LIE}
 
 
-async def test_two_that_contradict_each_other_alone_are_both_kept(late: Late) -> None:
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_two_that_contradict_each_other_alone_are_both_kept(late: Late, at_once: bool) -> None:
     late.write("", "pollination_kept = 1\n")
     await late.round()
     first = await late.old(10)
     one, two = await late.old(21, HEADS_MS + 20_000), await late.old(20, HEADS_MS + 21_000)
-    await late.bring(first, one, two)
-    assert late.brought() == [first, one, two]
+    await late.bring(first)
+    if at_once:
+        await asyncio.gather(late.bring(one), late.bring(two))
+    else:
+        await late.bring(one, two)
+    assert sorted(late.brought()) == sorted([first, one, two])
     assert late.proven() == [Kind.ROLLBACK]
 
 
