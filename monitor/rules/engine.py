@@ -31,6 +31,7 @@ BY_ITSELF: Mapping[str, Callable[[Case], Iterable[Hit]]] = {
 }
 BY_STANDING = frozenset({"P01", "J01", "J03"})  # rest on `Case.standing` alone: judged once for each that is well
 STANDINGS = 4_096  # remembered
+STANDING_CHARS = 1_024  # of the policies in one that is remembered
 BY_INDEX: Mapping[str, Callable[[Case, Index], Iterable[Hit]]] = {
     "P15": indexed.one_serial,
     "S11": indexed.logged_after_use,
@@ -92,7 +93,12 @@ class Engine:
         for code, rule in self.by_itself.items():
             if not (well and code in BY_STANDING):
                 found += self._try(code, rule, case)
-        if not well and BY_STANDING.isdisjoint(self.disabled) and BY_STANDING.isdisjoint(hit.code for hit in found):
+        if (
+            not well
+            and BY_STANDING.isdisjoint(self.disabled)
+            and BY_STANDING.isdisjoint(hit.code for hit in found)
+            and sum(map(len, case.certificate.policies)) <= STANDING_CHARS
+        ):
             if len(self._well) >= STANDINGS:
                 self._well.clear()
             self._well.add(standing)

@@ -5,9 +5,10 @@ is no text of its type shows as U+FFFD, so that a judgement never ends at an enc
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import TypeVar
 
 from log.certs import der
 from log.certs.certificate import EC_PUBLIC_KEY, EXTENDED_KEY_USAGE, KEY_USAGE, Certificate
@@ -21,6 +22,7 @@ EMAIL = der.oid("1.2.840.113549.1.9.1")
 SERVER_AUTH = der.oid("1.3.6.1.5.5.7.3.1")
 
 UTF8, PRINTABLE, TELETEX, IA5, UNIVERSAL, BMP = 0x0C, 0x13, 0x14, 0x16, 0x1C, 0x1E
+REMEMBERED_BYTES = 4096  # of a value, a name as it may be, of which it is remembered what was read
 _SHORT = 200  # characters of a text whose folded form is remembered
 _ENCODINGS = {
     UTF8: "utf-8",
@@ -34,6 +36,7 @@ MAIL_NAME, DNS_NAME = 0x81, 0x82  # GeneralName (RFC 5280 section 4.2.1.6)
 
 DIGITAL_SIGNATURE, NON_REPUDIATION, KEY_ENCIPHERMENT, DATA_ENCIPHERMENT, KEY_AGREEMENT = 0x80, 0x40, 0x20, 0x10, 0x08
 
+_T = TypeVar("_T")
 _SET = 0x31
 _ONE_BYTE = b"\x03\x02"  # a BIT STRING of one byte, behind the number of bits that it leaves over
 _RSA = (der.oid("1.2.840.113549.1.1.1"), der.oid("1.2.840.113549.1.1.10"))
@@ -77,7 +80,22 @@ class Key:
     bits: int | None = None  # of an RSA modulus
 
 
-@lru_cache(256)
+def _remembered(places: int) -> Callable[[Callable[[bytes], _T]], Callable[[bytes], _T]]:
+    """Remember what was read of so many values; of none that is long, for a log may hold entries of megabytes."""
+
+    def known(read: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
+        read_once = lru_cache(places)(read)
+
+        @wraps(read)
+        def look(value: bytes) -> _T:
+            return read_once(value) if len(value) <= REMEMBERED_BYTES else read(value)
+
+        return look
+
+    return known
+
+
+@_remembered(256)
 def attributes(name: bytes) -> tuple[Attribute, ...]:
     """Return the attributes of a Name (DER) in their order."""
     content = der.whole(name, der.SEQUENCE)
@@ -146,7 +164,7 @@ def purposes(certificate: Certificate) -> frozenset[bytes]:
     return frozenset(content[start:stop] for _, _, start, stop in der.children(content, 0, len(content)))
 
 
-@lru_cache(64)  # asked more than once of each certificate
+@_remembered(64)  # asked more than once of each certificate
 def key(spki: bytes) -> Key:
     """Say what a SubjectPublicKeyInfo is."""
     start, stop = der.expect(spki, 0, len(spki), der.SEQUENCE)
@@ -166,7 +184,7 @@ def key(spki: bytes) -> Key:
     return Key("ed25519" if algorithm == _ED25519 else der.dotted(algorithm))
 
 
-@lru_cache(256)
+@_remembered(256)
 def weak_hash(algorithm: bytes) -> str | None:
     """Return the name of the hash of a signature algorithm (AlgorithmIdentifier) if it may be a weak one, or None."""
     start, stop = der.expect(algorithm, 0, len(algorithm), der.SEQUENCE)

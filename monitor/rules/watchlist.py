@@ -20,6 +20,7 @@ from monitor.rules.reading import COMMON_NAME, DNS_NAME, EMAIL, MAIL_NAME, ORGAN
 
 _Value = TypeVar("_Value")
 
+_SHORT = 253  # characters of a name that is remembered: no name of a host is longer
 _DOTS = str.maketrans("。．｡", "...")
 
 
@@ -115,9 +116,17 @@ class WatchList:
                     yield each, "bytes", organisation
 
 
-@lru_cache(65_536)
 def ascii_name(name: str) -> str:
     """Return a name of a host as it is compared: its A-labels in small letters, or what is nearest to them."""
+    return _ascii_name_before(name) if len(name) <= _SHORT else _ascii_name(name)
+
+
+@lru_cache(65_536)
+def _ascii_name_before(name: str) -> str:
+    return _ascii_name(name)
+
+
+def _ascii_name(name: str) -> str:
     name = reading.folded(name).translate(_DOTS).strip(".")
     if name.isascii():
         return name

@@ -8,13 +8,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from log.certs import der
-from log.certs.certificate import KEY_USAGE
+from log.certs.certificate import CERTIFICATE_POLICIES, KEY_USAGE
 from log.demo import ca
 from monitor.rules import case as cases
 from monitor.rules.case import FixedLists, at_hand
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits
-from monitor.rules.watchlist import WatchList
+from monitor.rules.reading import ORGANISATION, UTF8, attributes
+from monitor.rules.watchlist import WatchList, ascii_name
 from tests.monitor.rules.cases import alternative, extended, usual, world
 from tests.monitor.rules.test_watchlist import watching
 
@@ -90,3 +91,27 @@ def test_an_issuer_that_is_no_certificate() -> None:
     assert isinstance(case, cases.Case)
     assert case.issuer is None
     assert Engine(LIMITS).judge(replace(case, issuer_digest=b"\0" * 32))[0].code in ("J01", "P01")
+
+
+def test_nothing_that_is_long_is_remembered() -> None:
+    """A log may hold thousands of entries of megabytes each."""
+
+    def named(value: bytes) -> bytes:
+        attribute = der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, ORGANISATION), der.encode(UTF8, value))
+        return der.encode(der.SEQUENCE, der.encode(0x31, attribute))
+
+    short, long = named(b"x"), named(b"x" * 10_000)
+    assert attributes(short) is attributes(short)
+    assert attributes(long) == attributes(long)
+    assert attributes(long) is not attributes(long)
+    assert ascii_name("A.example") is ascii_name("A.example")
+    assert ascii_name("A" * 10_000) is not ascii_name("A" * 10_000)
+    for count, remembered in ((1, 1), (1_000, 0)):
+        policies = [der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.3.4")))] * count
+        value = der.encode(der.SEQUENCE, *policies)
+        made = extended(0, more=(ca.extension(CERTIFICATE_POLICIES, value),))(world())
+        engine, case = Engine(LIMITS), at_hand(made, [world().hk.certificate], FixedLists({}), LIMITS)
+        assert isinstance(case, cases.Case)
+        assert len(case.certificate.policies) == count
+        engine.judge(case)
+        assert len(engine._well) == remembered
