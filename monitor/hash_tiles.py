@@ -57,12 +57,12 @@ class HashTiles:
             unsure = {at for at in places if await tree.tile(*at) is None}  # wrong, or below one that is
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, origin, "tiles", str(e))]
-        again, self._wrong = unsure & self._wrong, unsure
         if not tree.wrong:
-            self._next = end
+            self._wrong, self._next = unsure, end
             return []
-        if not again and not await self._serves(head):
+        if self._wrong.isdisjoint(tree.wrong) and not await self._serves(head):
             return []  # it may have gone over to another tree: a look says so, and the next check waits for its end
+        self._wrong = unsure
         (place, data), *others = [(tile_at(*at, head.size), data) for at, data in tree.wrong.items()]
         if place is None:
             raise AssertionError("a tile beyond the tree was read")
