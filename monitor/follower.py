@@ -161,7 +161,7 @@ class Follower:
                 raise AssertionError("a place without a verdict")
 
     async def _still(self, verified: Verified, head: Head) -> None:
-        """Record that the verified tree is served still: under each new signing `head`, and now and then under the same."""
+        """Record that the verified tree is served still: under a new signing `head`, or now and then under the same."""
         now_ms = self._clock.now_ms()
         if head.note == verified.head.note and now_ms - verified.verified_ms < self._limits.stale_s * 1000:
             return

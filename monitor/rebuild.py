@@ -58,7 +58,7 @@ class Rebuild:
     ) -> None:
         """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none.
 
-        `times` are noted at each multiple of `every` too. `size` is what somebody says: only what is fed costs anything.
+        `times` are noted at each multiple of `every` too. `size` is what somebody says: only what is fed costs.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()

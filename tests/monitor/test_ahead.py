@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from log.errors import Unreachable
 from log.crypto.notes import sign_note
+from log.errors import Unreachable
 from log.evidence.heads import Head
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509

@@ -166,7 +166,8 @@ def test_the_latest_leaf_is_noted_where_it_is_asked_for_and_at_every_so_many(
 ) -> None:
     size, entries = old + more, rows(old + more)
     times = [(7 * i) % 31 for i in range(size)]
-    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, lambda leaf: times[entries.index(leaf)], every)
+    time_of = dict(zip(entries, times, strict=True)).__getitem__
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, time_of, every)
     rebuild.feed(old // 256 * 256, entries[old // 256 * 256 :])
     grown = rebuild.finish()
     asked = {stop for stop in stops if old < stop <= size} | {size}
