@@ -25,15 +25,13 @@ class Health:
         self._store = store
         self._clock = clock
         self._limits = limits
-        self._since_s = clock.monotonic_s()
 
     def report(self) -> tuple[bool, dict[str, Any]]:
         """Return (whether all is well, the same as plain values with why not in `problems`)."""
         logs, problems = [], []
         for watch in self._watches():
             logs.append(self._row(watch))
-            stirred_s = watch.stirred_s
-            waited_s = self._clock.monotonic_s() - (self._since_s if stirred_s is None else stirred_s)
+            waited_s = self._clock.monotonic_s() - watch.stirred_s
             if waited_s > self._limits.look_s:
                 problems.append(f"{watch.log.origin}: no look has ended or gone on for {waited_s:.0f} s")
         if self._store.failure:

@@ -83,6 +83,7 @@ class Watch:
         self._belated = belated
         self._limits = limits
         self._clock = clock
+        self._begun_s = clock.monotonic_s()
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
         self._said: list[Finding] = []  # what was said of time when our clock was trusted last
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
@@ -108,9 +109,9 @@ class Watch:
         return True
 
     @property
-    def stirred_s(self) -> float | None:
-        """When a look ended or went on last (monotonic): one that has much to read is at work, and not stuck."""
-        return max((at for at in (self.looked_s, self._follower.went_on_s) if at is not None), default=None)
+    def stirred_s(self) -> float:
+        """When it began, or a look ended or went on last (monotonic): one that has much to read is not stuck."""
+        return max(at for at in (self._begun_s, self.looked_s, self._follower.went_on_s) if at is not None)
 
     @property
     def reader(self) -> LogReader:

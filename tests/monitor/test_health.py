@@ -85,6 +85,17 @@ async def test_who_has_not_looked_for_long_is_not_well_until_he_has(looked: Look
     assert (await looked.health())[0] == 503
 
 
+async def test_a_log_that_is_new_is_waited_for_from_then_on(looked: Looked) -> None:
+    """As governance may name one at any time."""
+    looked.go(301)
+    crew = looked.made.crew
+    crew._watches.clear()
+    crew._call(crew._nodes)
+    assert (await looked.health())[0] == 200
+    looked.go(301)
+    assert (await looked.health())[0] == 503
+
+
 async def test_who_has_much_to_read_is_well_while_it_comes(looked: Looked) -> None:
     """Or else whoever restarts what is not well would let a large log never be read to its end."""
     world, hangs = looked.monitor.world, asyncio.Event()
