@@ -50,11 +50,11 @@ def witness(origin: str, name: str, cosigned_ms: int, now_ms: int, limits: Limit
     return None
 
 
-def followed(origin: str, verified_ms: int, why: str, now_ms: int, limits: Limits) -> Finding | None:
+def followed(origin: str, since_ms: int, why: str, now_ms: int, limits: Limits) -> Finding | None:
     """Judge since when nothing of a log could be verified, and `why` not; None while that is not for long."""
-    if now_ms - verified_ms <= limits.degraded_s * 1000:
+    if now_ms - since_ms <= limits.degraded_s * 1000:
         return None
-    return Finding(Outcome.UNREACHED, origin, NOT_FOLLOWED, f"not followed since {date(verified_ms)}: {why}")
+    return Finding(Outcome.UNREACHED, origin, NOT_FOLLOWED, f"not followed since {date(since_ms)}: {why}")
 
 
 def date(time_ms: int) -> str:

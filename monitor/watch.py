@@ -83,7 +83,7 @@ class Watch:
         self._belated = belated
         self._limits = limits
         self._clock = clock
-        self._begun_s = clock.monotonic_s()
+        self._begun_s, self._begun_ms = clock.monotonic_s(), clock.now_ms()
         self._resumed = False  # whether heads were compared again that a crash may have left uncompared
         self._said: list[Finding] = []  # what was said of time when our clock was trusted last
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
@@ -284,9 +284,8 @@ class Watch:
 
     def _not_followed(self, why: str) -> Finding | None:
         verified = self._store.verified(self.log.origin)
-        if verified is None:
-            return None
-        return freshness.followed(self.log.origin, verified.verified_ms, why, self._clock.now_ms(), self._limits)
+        since_ms = self._begun_ms if verified is None else verified.verified_ms
+        return freshness.followed(self.log.origin, since_ms, why, self._clock.now_ms(), self._limits)
 
     def _last_cosigned(self, witness: Witness) -> Vouched | None:
         counting = witness.counting(self._clock.now_ms())

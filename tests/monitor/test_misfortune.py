@@ -210,6 +210,19 @@ async def test_a_quiet_log_that_fails_once_is_not_called_unfollowed_since_its_la
     assert NOT_FOLLOWED in await codes(500)
 
 
+async def test_a_log_that_was_never_followed_is_told_of_too(monitor: Monitor) -> None:
+    never = monitor.world.hk_x509
+    never.fault = Fault.GARBAGE
+    monitor.start()
+    assert monitor.rounds is not None
+    told = []
+    for _ in range(3):
+        found = await monitor.rounds.once()
+        told.append(NOT_FOLLOWED in {each.code for each in found if each.subject == never.origin})
+        monitor.world.time_ms += 301_000
+    assert told == [False, False, True]
+
+
 # --- keys of witnesses ----------------------------------------------------------------------------------------
 
 
