@@ -3,5 +3,6 @@
 clients      who sends a request, as far as limits ask
 connections  how many there are, and how long each may take for what
 connection   one of them
+handshakes   how many are greeted by TLS at a time
 server       uvicorn on them
 """

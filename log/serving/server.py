@@ -8,13 +8,14 @@ import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import uvicorn
 
 from log.errors import SettingsError
 from log.serving.connection import Connection
 from log.serving.connections import ConnectionLimits, Connections
+from log.serving.handshakes import Handshakes
 from log.sockets import BACKLOG, Tls
 
 logger = logging.getLogger(__name__)
@@ -41,20 +42,15 @@ class Server(uvicorn.Server):
         await self.lifespan.startup()
         loop = asyncio.get_running_loop()
         limits = self.connections.limits
-        patience_s = None if self.config.ssl is None else limits.head_timeout_s  # for a handshake, and a farewell
 
         def connection() -> Connection:
             return Connection(self.config, self.server_state, self.lifespan.state, loop, self.connections)
 
+        tls = self.config.ssl
         self.servers = [
-            await loop.create_server(
-                connection,
-                sock=listener,
-                backlog=BACKLOG,
-                ssl=self.config.ssl,
-                ssl_handshake_timeout=patience_s,
-                ssl_shutdown_timeout=patience_s,
-            )
+            await loop.create_server(connection, sock=listener, backlog=BACKLOG)
+            if tls is None
+            else cast(asyncio.Server, Handshakes(listener, tls, limits.head_timeout_s, connection))
             for listener in sockets or ()
         ]
         self.started = True

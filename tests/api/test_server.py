@@ -1,6 +1,7 @@
 """The socket of a node: what other machines reach speaks TLS, or the node does not start."""
 
 import asyncio
+import contextlib
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -17,6 +18,7 @@ from log import sockets
 from log.api import server
 from log.api.app import Options, create_app
 from log.errors import SettingsError
+from log.serving import handshakes
 from log.sockets import Tls
 from tests.support.fake_node import FakeNode
 
@@ -36,6 +38,30 @@ def tls(tmp_path: Path) -> Tls:
     made.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
     made.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return made
+
+
+async def test_handshakes_that_nobody_goes_on_with_give_way(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds a file of the process, of which the stores need some."""
+    monkeypatch.setattr(handshakes, "HANDSHAKES", 4)
+    listener = sockets.listen("127.0.0.1:0")
+    port, url = listener.getsockname()[1], sockets.url_of(listener, tls)
+    ready, end = asyncio.Event(), asyncio.Event()
+    failed = asyncio.create_task(_until(end))
+    serving = asyncio.create_task(server.serve(create_app(FakeNode(), Options()), listener, 1, failed, ready.set, tls))
+    await ready.wait()
+    silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+    async with asyncio.timeout(5):  # half of the time that a handshake may take
+        for reader, _ in silent[:16]:
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+    assert not any(reader.at_eof() for reader, _ in silent[16:])
+    trusting = ssl.create_default_context(cafile=str(tls.certificate))
+    async with httpx.AsyncClient(verify=trusting) as client:
+        assert (await client.get(f"{url}/healthz")).status_code == httpx.codes.OK
+    for _, writer in silent:
+        writer.close()
+    end.set()
+    await serving
 
 
 async def test_a_node_speaks_tls_with_its_own_certificate(tls: Tls) -> None:
