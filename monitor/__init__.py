@@ -21,6 +21,7 @@ In reading order:
     ledger       taking in a signed head: keep it, compare it, reconcile it
     follower     one log: fetch, verify, rebuild, record
     hash_tiles   what a log serves of its tree, held against ours
+    branches     the other branch of a fork: certificates that stand there alone
     own_witness  what we cosign, and never anything smaller
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from log.formats.family import GOVERNANCE
+from monitor.branches import Branches
 from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.egress import Egress
 from monitor.errands import (
     AUDIT,
+    BRANCHES,
     CARRY,
     CODA,
     FRESH,
@@ -68,6 +70,7 @@ class Crew:
         gossips: Sequence[Gossip] = (),
         egresses: Sequence[Egress] = (),
         promises: Promises | None = None,
+        branches: Branches | None = None,
     ) -> None:
         """Begin with whom `look` names; it is asked again and again, in a thread, and must not change anything."""
         self.gossips = tuple(gossips)
@@ -78,6 +81,7 @@ class Crew:
         self._workshop = workshop
         self._look = look
         self._promises = promises
+        self._branches = branches
         self._nodes: tuple[WatchedNode, ...] = ()
         self._watches: dict[str, Watch] = {}  # by origin
         self._guards: dict[str, Guard] = {}  # by name of the node
@@ -116,7 +120,7 @@ class Crew:
         sources |= {of_log(CARRY, carrier) for carrier in self.carriers}
         sources |= {of_log(CODA, coda) for coda in self.codas.values()}
         for watch in self.watches:
-            sources |= {of_log(errand, watch) for errand in (LOOK, SURVEY, AUDIT, FRESH, PROMISES)}
+            sources |= {of_log(errand, watch) for errand in (LOOK, SURVEY, AUDIT, BRANCHES, FRESH, PROMISES)}
             sources |= {feeding(watch, feeder) for feeder in watch.feeders}
         return sources
 
@@ -128,6 +132,10 @@ class Crew:
     async def audit_promises(self, watch: Watch) -> list[Finding]:
         """Look what became of a log's SCTs."""
         return [] if self._promises is None else await self._promises.audit(watch.log, watch.reader)
+
+    async def read_branches(self, watch: Watch) -> list[Finding]:
+        """Read on in the branches of a log that we do not follow."""
+        return [] if self._branches is None else await self._branches.look(watch.log)
 
     # --- whom there is to follow ---------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ AUDIT = "audit"  # auditing again what a witness of a log missed
 CODA = "coda"  # asking a closed log whether it signs on
 FRESH = "fresh"  # how old a log's head and cosignatures are
 CARRY = "carry"  # carrying actions from and to a log
+BRANCHES = "branches"  # reading the branches of a fork that we do not follow
 PROMISES = "promises"  # what became of a log's SCTs
 
 

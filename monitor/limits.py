@@ -61,6 +61,10 @@ class Limits:
     take_s: float = 30.0  # an answer of ours that nobody takes is given up after this time
     unsent_bytes: int = 64 << 20  # answers that wait for their clients, all together
     egress_s: float = 10.0  # how often each log is asked for its head through each egress, a fifth more or less
+    branch_s: float = 10.0  # how often the branches of a fork that we do not follow are asked for
+    branch_heads: int = 4  # heads of other branches of one log looked for in one look
+    branch_entries: int = 4_096  # entries of one of them read in one look, and of one log marked
+    branch_marks: int = 100_000  # certificates marked on other branches, of all logs; then no more is read
     promises: int = 256  # SCTs of one log looked at again at a time
     promises_s: float = 10.0  # how often they are
     feedback_bytes: int = 524_288  # body of SCT feedback

@@ -31,6 +31,7 @@ from monitor import hand, pinned
 from monitor.alert import Alert, Class, Route
 from monitor.belated import Belated
 from monitor.board import Board
+from monitor.branches import Branches
 from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
 from monitor.channels.command import Command
@@ -258,19 +259,23 @@ class Parts:
     def _copy_of(self, followed: FollowedLog) -> Lent | None:
         return None if self._copies is None else Lent(self._copies.of(followed))
 
+    def views(self, followed: FollowedLog, clients: Iterable[httpx.AsyncClient]) -> list[LogReader]:
+        """Return what reads a log itself: as we do, and through other clients."""
+        return [self._reader(followed), *(self._reader(followed, client=client) for client in clients)]
+
     def others(self, followed: FollowedLog, sources: Sequence[OtherSource]) -> list[LogReader]:
         """Return who else may have a log's data: those that the settings name, and our own copy."""
         found: list[LogReader] = [self._reader(followed, url) for each in sources if (url := each.place(followed))]
         copy = self._copy_of(followed)
         return found if copy is None else [*found, copy]
 
-    def _reader(self, followed: FollowedLog, url: str = "") -> HttpLog:
+    def _reader(self, followed: FollowedLog, url: str = "", client: httpx.AsyncClient | None = None) -> HttpLog:
         bounds = ReaderLimits(
             deadline_s=self._limits.request_s,
             checkpoint_bytes=self._limits.max_answer_bytes,
             packed=not is_on_this_machine(url or followed.url),
         )
-        return HttpLog(url or followed.url, followed.family, self._client, bounds)
+        return HttpLog(url or followed.url, followed.family, client or self._client, bounds)
 
     def carrier(self, followed: FollowedLog) -> Carrier | None:
         """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
@@ -376,8 +381,14 @@ def assemble(
         return {followed.origin_hash: followed.origin for followed in crew.logs}
 
     promises = parts.promises(logs)
+    engine = Engine(pinned.rule_limits(settings))
+
+    def branch_readers(followed: FollowedLog) -> list[LogReader]:
+        return [*parts.views(followed, outside.values()), *elsewhere(followed.origin)]
+
+    branches = Branches(store, branch_readers, engine, limits, wall)
     look = look_of(settings, signing, store, governed)
-    crew = Crew(parts, look, gossips, egresses, promises)
+    crew = Crew(parts, look, gossips, egresses, promises, branches)
     rate = Rate("sender_rate", limits.sender_rate, "one address")
     rates: Rates[str] = Rates(rate, lambda: int(monotonic() * 1000), limits.senders)
 
@@ -393,7 +404,7 @@ def assemble(
 
     others = tuple(gossip.other.vkey for gossip in gossips)
     lists = lists_of(settings, governed)
-    judging = Judging(store, Engine(pinned.rule_limits(settings)), lists, pinned.Watching(settings), limits, wall)
+    judging = Judging(store, engine, lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
     board = Board(store, lambda: crew.logs, limits, wall)
     health = Health(settings.name, lambda: crew.watches, store, clock, limits)

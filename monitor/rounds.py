@@ -10,6 +10,7 @@ from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.errands import (
     AUDIT,
+    BRANCHES,
     CARRY,
     CODA,
     FRESH,
@@ -62,6 +63,7 @@ class Rounds:
         found += await _all(*((seeing(egress), egress.look(crew.logs)) for egress in crew.egresses))
         found += [(of_log(LOOK, watch), finding) for watch in crew.watches for finding in watch.verdict()]
         found += await _all(*((of_log(AUDIT, watch), watch.audit_again()) for watch in crew.watches))
+        found += await _all(*((of_log(BRANCHES, watch), crew.read_branches(watch)) for watch in crew.watches))
         found += await _all(*((of_log(FRESH, watch), watch.fresh()) for watch in crew.watches))
         found += await _all(*((of_log(CARRY, carrier), carrier.push()) for carrier in crew.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is

@@ -15,6 +15,7 @@ from monitor.desk import Desk
 from monitor.egress import Egress
 from monitor.errands import (
     AUDIT,
+    BRANCHES,
     CARRY,
     CODA,
     FRESH,
@@ -85,6 +86,10 @@ class Standing:
         work = partial(self._crew.audit_promises, watch)
         await every(self._limits.promises_s, lambda: self._report(of_log(PROMISES, watch), work()), stop)
 
+    async def _branches_loop(self, watch: Watch, stop: Stop) -> None:
+        work = partial(self._crew.read_branches, watch)
+        await every(self._limits.branch_s, lambda: self._report(of_log(BRANCHES, watch), work()), stop)
+
     async def _egress_loop(self, egress: Egress) -> None:
         while True:
             await self._report(seeing(egress), egress.look(self._crew.logs))
@@ -107,6 +112,7 @@ class Standing:
             wanted[of_log(SURVEY, watch), watch] = partial(self._survey_loop, watch)
             wanted[of_log(AUDIT, watch), watch] = partial(self._audit_loop, watch)
             wanted[of_log(FRESH, watch), watch] = partial(self._fresh_loop, watch)
+            wanted[of_log(BRANCHES, watch), watch] = partial(self._branches_loop, watch)
             wanted[of_log(PROMISES, watch), watch] = partial(self._promises_loop, watch)
             for feeder in watch.feeders:
                 wanted[feeding(watch, feeder), feeder] = partial(

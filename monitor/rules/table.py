@@ -109,4 +109,12 @@ UNPARSABLE = Rule(
     "UNPARSABLE", MEDIUM, "an entry of which a part cannot be read", "entry", _PROVEN
 )  # no rule of the table, and yet to be told: monitoring.md §6 row 28
 
-BY_CODE = {rule.code: rule for rule in (*RULES, UNPARSABLE)}
+OTHER_BRANCH = Rule(
+    "BRANCH",
+    CRITICAL,
+    "a certificate that stands only on the branch of a fork that we do not follow",
+    "a fork",
+    _PROVEN,
+)  # nor is this one: monitoring.md §5.5; found by `monitor.branches`
+
+BY_CODE = {rule.code: rule for rule in (*RULES, UNPARSABLE, OTHER_BRANCH)}

@@ -28,6 +28,9 @@
     issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
     first_use     per certificate that an event names: the first one
     finding       what rules have found, once for each rule and certificate; `finding_tally` counts them by code
+    branch        per refuted head: how far its tree was read, when nobody gave it last (`tried_ms`: 0 while it is
+                  read), and how far our own branch is to be judged before anything of it is marked
+    branch_entry  what was read there and is not held against our own branch yet
     fault         what sources find now, since when: an alert lasts while one of them finds it
     clock         how wall and monotonic clock stood to each other, per boot
 
@@ -45,6 +48,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
     judged        what was judged, and what came of it
+    branches      the branches of a fork that we do not follow
     clock         our own clock
 """
 
@@ -53,6 +57,7 @@ from typing import Self
 
 from monitor.store.actions import ActionRows, Holding, KeptAction
 from monitor.store.alerts import GIVEN_UP, SENT, WAITING, Delivery, Fault, KeptAlert
+from monitor.store.branches import Branch, BranchEntry, BranchRows
 from monitor.store.charges import ChargeRows
 from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
@@ -64,12 +69,12 @@ from monitor.store.promises import Promise, PromiseRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Apart", "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert", "KeptFinding", "Looked",
-    "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
+    "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert",
+    "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
 ]  # fmt: skip
 
 
-class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, JudgedRows):
+class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, BranchRows, JudgedRows):
     """The open state."""
 
     @classmethod

@@ -88,6 +88,10 @@ class Looked:
         """Return the first entry of the certificate with this SHA-256, or None."""
         return self._one("WHERE fingerprint = ? ORDER BY time_ms LIMIT 1", fingerprint)
 
+    def logged_in(self, origin: str, fold: bytes) -> bool:
+        """Say whether a log holds a certificate, or its precertificate."""
+        return self._one("WHERE fold = ? AND origin = ? LIMIT 1", fold, origin) is not None
+
     def logged_at(self, origin: str, index: int) -> Logged | None:
         """Return the certificate or precertificate at an index, or None."""
         return self._one("WHERE origin = ? AND idx = ?", origin, index)

@@ -178,4 +178,15 @@ MIGRATIONS = (
     """
     CREATE INDEX head_apart ON head (origin, size) WHERE state IN ('refuted', 'convicted');
     """,
+    """
+    CREATE TABLE branch (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, name TEXT NOT NULL, read INTEGER,
+        tried_ms INTEGER NOT NULL, judged INTEGER NOT NULL, PRIMARY KEY (origin, size, root)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE branch_entry (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, idx INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL, fingerprint BLOB NOT NULL, fold BLOB NOT NULL, issuer BLOB NOT NULL,
+        PRIMARY KEY (origin, size, root, idx)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

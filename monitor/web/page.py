@@ -45,7 +45,7 @@ _COLUMNS = (
     *("logged_ms", "about", "evidence", "produced"),
 )
 
-Code = Annotated[str, Query(pattern="^([A-Z][0-9]{2}|UNPARSABLE|)$")]
+Code = Annotated[str, Query(pattern="^([A-Z][0-9]{2}|UNPARSABLE|BRANCH|)$")]
 Severity = Literal["critical", "high", "medium", "low", ""]
 Before = Annotated[int | None, Query(ge=1, lt=1 << 63)]
 
