@@ -2,7 +2,7 @@
 
     LogError
     ├── Malformed                 400   bytes or text that are not in their format
-    │   └── Redirected              -   an answer that points elsewhere, where nobody goes
+    │   └── Redirected            400   an answer that points elsewhere, where nobody goes
     ├── Refused                   400   well formed, but not admitted; carries a reason code
     │   ├── TooLarge              413   over a named limit
     │   ├── UnknownCoding         415   a body in a content or transfer coding that is not taken
