@@ -14,7 +14,7 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     latest_leaf   per log, at some sizes: the latest leaf below
-    unread        heads that are still to be held against the leaves of their trees
+    unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
     last_brought  per log: the last one beyond what is kept of a day
     tally         per log: how much is known of it, counted as it is written
