@@ -29,7 +29,7 @@ from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import BUSY, COPY, COPY_BEHIND, GARBLED, REDIRECT, STALE, Finding, Outcome
+from monitor.outcome import BUSY, COPY, COPY_BEHIND, DISK, GARBLED, REDIRECT, STALE, Finding, Outcome
 from monitor.rebuild import Grown, Rebuild
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
@@ -108,6 +108,8 @@ class Follower:
         if not self._copy.trouble:
             return step
         outcome, code = (Outcome.OWN, COPY) if self._copy.failed else (Outcome.VOUCHED, COPY_BEHIND)
+        if self._copy.full and not self._copy.failed:
+            outcome, code = Outcome.OWN, DISK
         return replace(step, findings=(*step.findings, self._found(outcome, code, self._copy.trouble)))
 
     async def _follow(self) -> Step:

@@ -69,6 +69,7 @@ AFTER_FINAL = "after-final"  # a head that was signed after the closing of its l
 ONE_PATH = "one-path"  # two egresses leave by one way
 CLOCK, CHANNEL = "clock", "channel"
 COPY, COPY_BEHIND = "copy", "copy-behind"  # the copy of a log takes nothing more; it lacks what is verified
+DISK = "disk"  # it takes nothing while its disk is as good as full
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
     Outcome.VOUCHED: Class.OPERATIONAL,
