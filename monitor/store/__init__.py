@@ -21,6 +21,8 @@
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
     peer          per other monitor: how far its chain of observations was read
+    heeded        per other monitor: the logs whose heads were taken from its chain; `whole` when from its beginning on
+    reread        per other monitor: how far its chain was read again for the logs that are not `whole`
     relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet

@@ -192,4 +192,10 @@ MIGRATIONS = (
             WHERE origin = new.origin AND size = new.size AND root = new.root AND settled = 0;
     END;
     """,
+    """
+    CREATE TABLE heeded (
+        vkey TEXT NOT NULL, origin TEXT NOT NULL, whole INTEGER NOT NULL, PRIMARY KEY (vkey, origin)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE reread (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+    """,
 )
