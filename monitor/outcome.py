@@ -67,6 +67,7 @@ HASHES = "hashes"  # a hash tile is not that of the tree which its entries lead 
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 ONE_PATH = "one-path"  # two egresses leave by one way
+SOURCE = "source"  # the settings name a mirror of a log that is not followed
 CLOCK, CHANNEL = "clock", "channel"
 COPY, COPY_BEHIND = "copy", "copy-behind"  # the copy of a log takes nothing more; it lacks what is verified
 DISK = "disk"  # it takes nothing while its disk is as good as full
@@ -138,8 +139,8 @@ class Patience:
 
 
 def patience(outcome: Outcome, code: str, limits: Limits) -> Patience:
-    """Return what a finding of this code is given. What is proven, or is about ourselves, is told at once."""
-    if code in {STALE, BUSY, BEHIND, "unreconciled"} and outcome is not Outcome.PROVEN:
+    """Return what a finding of this code is given. What is proven is told at once."""
+    if code in {STALE, BUSY, BEHIND, SOURCE, "unreconciled"} and outcome is not Outcome.PROVEN:
         return Patience(seconds=limits.stale_s)
     if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED, NOT_FOLLOWED}:
         return Patience()  # that time has passed is what they say
