@@ -64,6 +64,7 @@ BEHIND = "behind"  # a witness has cosigned more than the log shows us, or says 
 WITNESS = "witness"  # a witness answers what does not verify
 NOT_FOLLOWED = "not-followed"  # of a log nothing could be verified for long
 HASHES = "hashes"  # a hash tile is not that of the tree which its entries lead to
+HASHES_LOST = "hashes-lost"  # a hash tile of that tree is not served, or not the whole of it
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 ONE_PATH = "one-path"  # two egresses leave by one way
@@ -144,6 +145,6 @@ def patience(outcome: Outcome, code: str, limits: Limits) -> Patience:
         return Patience(seconds=limits.stale_s)
     if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED, NOT_FOLLOWED}:
         return Patience()  # that time has passed is what they say
-    if code in {"checkpoint", WITNESS} or class_of(outcome, code) is Class.OPERATIONAL:
+    if code in {"checkpoint", WITNESS, HASHES_LOST} or class_of(outcome, code) is Class.OPERATIONAL:
         return Patience(times=limits.in_a_row)
     return Patience()
