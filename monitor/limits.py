@@ -72,7 +72,8 @@ class Limits:
     senders: int = 10_000  # addresses whose rate is remembered
     judge_s: float = 1.0  # how often we look whether there are entries to judge
     judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
-    judge_issuers: int = 4_096  # issuer certificates remembered while judging, about 1 kB each
+    judge_issuers: int = 4_096  # issuer certificates remembered while judging
+    judge_issuer_bytes: int = 16 << 20  # and bytes of all of these together
     use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)
     page_rows: int = 100  # findings and alerts on one page
     page_bytes: int = 4 << 20  # body of a page of observations that we read: two notes of max_answer_bytes, in base64
