@@ -66,9 +66,8 @@ def sources(settings: Settings) -> tuple[OtherSource, ...]:
 
     `SettingsError` for a mirror of a log that the settings do not name, where no governance may name it either.
     """
-    origins = {
-        each.origin for each in (*(followed for node in settings.nodes for followed in node.logs), *settings.logs)
-    }
+    origins = {followed.origin for node in settings.nodes for followed in node.logs}
+    origins |= {followed.origin for followed in settings.logs}
     for table in settings.sources:
         if settings.governance is None and table.origin and table.origin not in origins:
             raise SettingsError(f"sources: {table.url} is to mirror {table.origin}, a log that is not followed")
