@@ -6,7 +6,7 @@ E8  what is served does not lead to a signed root: not proven by it, but on reco
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import sha256
 from itertools import groupby, product
 
@@ -26,6 +26,7 @@ from monitor.sources import UNREAD, Further, first, nobody
 from monitor.store import AGREED, REFUTED, Evidence, Store, Vouched
 
 TIME_LIE, WITNESS_LIED, DATA = "time-lie", "witness-lied", "data"  # codes of findings
+Path = Callable[[], Awaitable[Sequence[bytes]]]  # makes an inclusion proof
 
 
 class Charges:
@@ -44,15 +45,25 @@ class Charges:
 
     # --- E6 --------------------------------------------------------------------------------------------------
 
-    async def time_lie(self, followed: FollowedLog, reader: LogReader, head: Head, late: Latest) -> Finding:
-        """Convict a head over a leaf that is later; one of the errors of `sources.UNREAD` when no hash tiles do."""
+    async def time_lie(
+        self, followed: FollowedLog, reader: LogReader, head: Head, late: Latest, rebuilt: Path | None = None
+    ) -> Finding:
+        """Convict a head over a leaf that is later; one of the errors of `sources.UNREAD` when no hash tiles do.
+
+        Where nobody has those, `rebuilt` makes the inclusion proof in another way.
+        """
 
         async def path(source: LogReader) -> list[bytes]:
             hashes = await prover.inclusion(source, late.index, head.size)
             verify_inclusion(late.index, head.size, leaf_hash(late.leaf), hashes, head.root)
             return hashes
 
-        hashes = await first([reader, *self._further(followed.origin)], path)
+        try:
+            hashes: Sequence[bytes] = await first([reader, *self._further(followed.origin)], path)
+        except UNREAD:
+            if rebuilt is None:
+                raise
+            hashes = await rebuilt()
         data = promises.time_lie(followed.origin, followed.vkeys, head, late.leaf, late.index, hashes)
         promises.check(data, lambda raw: read_head(raw, followed)[0], followed.vkeys)
         text = f"signed size {head.size} at {head.time_ms}, over entry {late.index} of {late.time_ms} ms"

@@ -152,7 +152,8 @@ class Feeder:
             if findings:
                 return Fed(tuple(findings))
             if size > head.size:
-                return self._ahead(head, size)
+                signed = shown is not None and shown.size > head.size
+                return self._ahead(head, size) if signed else self._claims(head, size)
             if shown is not None and (contrary := await self._contrary(head, shown)):
                 return Fed((contrary,))
             root = shown.root if shown is not None and shown.size == size else None
@@ -219,7 +220,14 @@ class Feeder:
         return Fed(tuple(findings)) if findings else self._ahead(head, size)
 
     def _ahead(self, head: Head, size: int) -> Fed:
+        """It has a larger head that the log has signed."""
         return self._fed(Outcome.UNVERIFIED, BEHIND, f"has cosigned size {size}; the log shows us {head.size}")
+
+    def _claims(self, head: Head, size: int) -> Fed:
+        """It names a larger size and shows no head that the log has signed: its word, of which it is the subject."""
+        name, origin = self.witness.vkey.name, self.log.origin
+        text = f"witness {name} says that it has cosigned size {size} of {origin}, and shows no head of it"
+        return Fed((Finding(Outcome.UNVERIFIED, name, BEHIND, f"{text}; the log shows us {head.size}", origin),))
 
     async def _unproven(self, head: Head, code: str, why: str) -> Fed:
         """A proof failed, here or at the witness: see whether the witness's own last head contradicts ours."""

@@ -21,7 +21,7 @@ from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
 from log.merkle.proof import root_spans
 from log.merkle.tiles import TILE_WIDTH
-from monitor.charges import Charges
+from monitor.charges import Charges, Path
 from monitor.clock import Clock
 from monitor.copy.mirror import Mirror
 from monitor.freshness import is_future
@@ -29,8 +29,8 @@ from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import BUSY, COPY, COPY_BEHIND, GARBLED, REDIRECT, STALE, Finding, Outcome
-from monitor.rebuild import Grown, Rebuild
+from monitor.outcome import BUSY, COPY, COPY_BEHIND, DISK, GARBLED, REDIRECT, STALE, Finding, Outcome
+from monitor.rebuild import Grown, Latest, Rebuild
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
 
@@ -108,6 +108,8 @@ class Follower:
         if not self._copy.trouble:
             return step
         outcome, code = (Outcome.OWN, COPY) if self._copy.failed else (Outcome.VOUCHED, COPY_BEHIND)
+        if self._copy.full and not self._copy.failed:
+            outcome, code = Outcome.OWN, DISK
         return replace(step, findings=(*step.findings, self._found(outcome, code, self._copy.trouble)))
 
     async def _follow(self) -> Step:
@@ -183,7 +185,7 @@ class Follower:
             except LogError as e:
                 said = said or e
                 continue
-            step = await self._rebuilt(head, held, grown, waiting)
+            step = await self._rebuilt(reader, head, held, grown, waiting, frontier)
             if said is not None:
                 since = frontier if self._owed is None else self._owed.frontier
                 self._owed = Owed(since, head, await self._withheld(head, held, said))
@@ -222,8 +224,26 @@ class Follower:
         found = self._found(Outcome.UNVERIFIED, "data", text)
         return found if kept is None else replace(found, evidence=kept.hex())
 
-    async def _rebuilt(self, head: Head, held: Head | None, grown: Grown, waiting: Sequence[Head]) -> Step:
-        """Record what the entries have led to. A head over a later leaf is told as a lie before anything moves."""
+    async def _rebuilt(
+        self,
+        reader: LogReader,
+        head: Head,
+        held: Head | None,
+        grown: Grown,
+        waiting: Sequence[Head],
+        frontier: Frontier,
+    ) -> Step:
+        """Record what the entries have led to. A head over a later leaf is told as a lie before anything moves.
+
+        Whoever withholds the hash tiles that prove it gains nothing: the entries from `frontier` on prove it too.
+        """
+
+        def path(of: Head, late: Latest) -> Path:
+            async def rebuilt() -> Sequence[bytes]:
+                return (await self._rebuild(reader, of, frontier, (), sought=late.index)).inclusion
+
+            return rebuilt
+
         agreed = [
             (each, AGREED)
             for each in waiting
@@ -231,7 +251,7 @@ class Follower:
         ]
         try:
             lies = [
-                await self._charges.time_lie(self.log, self._reader, each, late)
+                await self._charges.time_lie(self.log, self._reader, each, late, path(each, late))
                 for each in [head, *(other for other, _ in agreed)]
                 if (late := grown.latest.get(each.size)) is not None and is_later(late.time_ms, each)
             ]
@@ -239,8 +259,8 @@ class Follower:
             return self._stop(Outcome.UNREACHED, "tiles", str(e))
         except UNREAD as e:
             return self._stop(Outcome.UNVERIFIED, "data", f"a leaf is later than its head, but hash tiles say not: {e}")
-        frontier, now_ms = grown.frontier.encode(), self._clock.now_ms()
-        await asyncio.to_thread(self._store.advance, head, frontier, agreed, now_ms, grown.times)
+        edge, now_ms = grown.frontier.encode(), self._clock.now_ms()
+        await asyncio.to_thread(self._store.advance, head, edge, agreed, now_ms, grown.times)
         if self._copy is not None:
             self._copy.settle(head)
         if lies:
@@ -276,13 +296,14 @@ class Follower:
         frontier: Frontier,
         milestones: Sequence[int],
         copy: Mirror | None = None,
+        sought: int | None = None,
     ) -> Grown:
         """Return what the entries of a reader lead to; `BadProof` when that is not the root of `head`.
 
         Read, hashed and copied side by side: while a chunk is hashed, the next comes in and the last one is copied.
         """
         family, every = self.log.family, self._limits.late_entries  # a head that comes later needs no more of them
-        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self.log.leaf_time_ms, every)
+        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self.log.leaf_time_ms, every, sought)
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, frontier.size, copy)
         grown = rebuild.finish()

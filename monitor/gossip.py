@@ -3,7 +3,7 @@
     remembered  before we sign anything: how much of our chain did it read? More than we have, or other: our state was
                 restored from an old copy
     read        its observations from where we stood, each taken in as any other head; a chain that is no longer the one
-                that we have read is told of
+                that we have read is told of. For a log that we did not follow then it is read again from its beginning
     relay       each evidence object is given to it once
     collect     and what it has is taken over, once it proves something under our own pins
 
@@ -143,31 +143,62 @@ class Gossip:
         return [Finding(Outcome.OWN, "state", RESTORED, text, self.other.name)]
 
     async def _read(self) -> list[Finding]:
+        vkey, logs = self.other.vkey.encode(), self._known().logs
+        missed, place = await asyncio.to_thread(self._store.heed, vkey, logs.keys())
         findings: list[Finding] = []
-        vkey = self.other.vkey.encode()
         for _ in range(self._limits.gossip_pages):
             stood = await asyncio.to_thread(self._store.read_of, vkey)
-            after = 0 if stood is None else stood[0] - 1
-            answer = await self._pages.get(f"{self.other.url}/gossip/v1/observations?after={after}")
-            if answer.status != 200:
-                return [*findings, self._refused(answer)]
-            page = observation.parse(answer.body)
-            if stood is not None and (not page or (page[0].seq, page[0].hash) != stood):
-                text = f"no longer serves the observation {stood[0]} that we have read from it"
-                return [*findings, self._found(Outcome.UNVERIFIED, "peer-rewound", text)]
-            if stood is None and page and (page[0].seq, page[0].previous) != (1, observation.GENESIS):
-                raise Malformed("a chain that does not begin at its beginning")
-            for each in page[0 if stood is None else 1 :]:
-                findings += await self._take(each)
+            told, page = await self._page(stood)
+            findings += told
+            for each in page:
+                findings += await self._take(each, logs)
                 await asyncio.to_thread(self._store.keep_read, vkey, each.seq, each.hash)
-            if len(page) <= (0 if stood is None else 1):
+            if not page:
                 break
+        if missed:
+            findings += await self._reread(vkey, {origin: logs[origin] for origin in missed}, place)
         return findings
 
-    async def _take(self, each: observation.Observation) -> list[Finding]:
-        followed = self._known().logs.get(each.origin)
+    async def _reread(
+        self, vkey: str, logs: Mapping[str, FollowedLog], place: tuple[int, bytes] | None
+    ) -> list[Finding]:
+        """Read again from `place` on, for logs that we did not follow when their heads stood there."""
+        findings: list[Finding] = []
+        end = await asyncio.to_thread(self._store.read_of, vkey)
+        for _ in range(self._limits.gossip_pages):
+            if end is None or (place is not None and place[0] >= end[0]):
+                await asyncio.to_thread(self._store.have_reread, vkey)
+                break
+            told, page = await self._page(place)
+            findings += told
+            for each in page:
+                findings += await self._take(each, logs)
+                place = each.seq, each.hash
+                if each.seq == end[0]:
+                    break
+            if not page or place is None:
+                break
+            await asyncio.to_thread(self._store.keep_reread, vkey, *place)
+        return findings
+
+    async def _page(self, stood: tuple[int, bytes] | None) -> tuple[list[Finding], list[observation.Observation]]:
+        """Ask for what follows the observation (seq, hash) that was read last, or for the beginning."""
+        after = 0 if stood is None else stood[0] - 1
+        answer = await self._pages.get(f"{self.other.url}/gossip/v1/observations?after={after}")
+        if answer.status != 200:
+            return [self._refused(answer)], []
+        page = observation.parse(answer.body)
+        if stood is not None and (not page or (page[0].seq, page[0].hash) != stood):
+            text = f"no longer serves the observation {stood[0]} that we have read from it"
+            return [self._found(Outcome.UNVERIFIED, "peer-rewound", text)], []
+        if stood is None and page and (page[0].seq, page[0].previous) != (1, observation.GENESIS):
+            raise Malformed("a chain that does not begin at its beginning")
+        return [], page[0 if stood is None else 1 :]
+
+    async def _take(self, each: observation.Observation, logs: Mapping[str, FollowedLog]) -> list[Finding]:
+        followed = logs.get(each.origin)
         if followed is None:
-            return []
+            return []  # once it is followed, the chain is read again for it
         try:
             _, _, findings = await self._ledger.take(followed, each.raw, f"monitor {self.other.name}")
         except (Malformed, BadSignature) as e:

@@ -3,11 +3,13 @@
 Following needs no hash tile, so a wrong one would be noticed by nobody but those who are refused a proof. Each check
 reads the incomplete tile of every level, which must fold to our own frontier, and some full tiles of level 0, each of
 which must fold to its hash in the tile above; in time, all of them. What was wrong is read again until it is right,
-over restarts too: it is on record as E8.
+over restarts too: it is on record as E8. A tile that came whole and is another one is told of at once. One that is not
+there, or not whole, may have been lost on the way: it is on record when it was so twice in a row, and an alert when
+`in_a_row` times.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from log.client import LogReader
 from log.errors import LogError, Malformed, NotFound, Unreachable
@@ -20,7 +22,7 @@ from log.merkle.tiles import TILE_WIDTH, fold, locate, parse_tile, partial_width
 from monitor.charges import Charges
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
-from monitor.outcome import HASHES, Finding, Outcome
+from monitor.outcome import HASHES, HASHES_LOST, Finding, Outcome
 from monitor.store import Store
 
 Place = tuple[int, int]  # level, number
@@ -39,6 +41,7 @@ class HashTiles:
         self._limits = limits
         self._next = 0  # number of the full tile of level 0 that is read next
         self._wrong: set[Place] | None = None  # read again each time; None before the first check
+        self._lost: frozenset[Place] = frozenset()  # of these, what did not come whole at the last check
 
     async def check(self) -> list[Finding]:
         """Read some; say when one is not the tree's."""
@@ -57,18 +60,31 @@ class HashTiles:
             unsure = {at for at in places if await tree.tile(*at) is None}  # wrong, or below one that is
         except Unreachable as e:
             return [Finding(Outcome.UNREACHED, origin, "tiles", str(e))]
-        if not tree.wrong:
+        before, self._lost = self._lost, frozenset(tree.lost)
+        if not tree.wrong and not tree.lost:
             self._wrong, self._next = unsure, end
             return []
-        if self._wrong.isdisjoint(tree.wrong) and not await self._serves(head):
+        if self._wrong.isdisjoint(unsure) and not await self._serves(head):
             return []  # it may have gone over to another tree: a look says so, and the next check waits for its end
         self._wrong = unsure
-        (place, data), *others = [(tile_at(*at, head.size), data) for at, data in tree.wrong.items()]
+        findings = []
+        if tree.wrong:
+            text = "serves {} otherwise than its entries have it"
+            findings.append(await self._found(head, HASHES, text, tree.wrong))
+        if tree.lost:
+            on_record = not before.isdisjoint(tree.lost)
+            findings.append(await self._found(head, HASHES_LOST, "does not serve {}", tree.lost, on_record=on_record))
+        return findings
+
+    async def _found(
+        self, head: Head, code: str, text: str, tiles: Mapping[Place, bytes], *, on_record: bool = True
+    ) -> Finding:
+        (place, data), *others = [(tile_at(*at, head.size), data) for at, data in tiles.items()]
         if place is None:
             raise AssertionError("a tile beyond the tree was read")
-        kept = await self._charges.wrong_tile(self._log, head, place.path(), data)
-        text = f"serves {place.path()}{f' and {len(others)} more' if others else ''} otherwise than its entries have it"
-        return [Finding(Outcome.UNVERIFIED, origin, HASHES, text, evidence="" if kept is None else kept.hex())]
+        kept = await self._charges.wrong_tile(self._log, head, place.path(), data) if on_record else None
+        text = text.format(f"{place.path()}{f' and {len(others)} more' if others else ''}")
+        return Finding(Outcome.UNVERIFIED, self._log.origin, code, text, evidence="" if kept is None else kept.hex())
 
     async def _serves(self, head: Head) -> bool:
         """Say whether this is still the tree that the log shows."""
@@ -95,6 +111,7 @@ class _Tree:
 
     def __init__(self, reader: LogReader, frontier: Frontier) -> None:
         self.wrong: dict[Place, bytes] = {}  # what was served instead
+        self.lost: dict[Place, bytes] = {}  # what came of those that did not come whole
         self._reader = reader
         self._size = frontier.size
         self._read: dict[Place, bytes | None] = {}
@@ -124,9 +141,10 @@ class _Tree:
             data = await self._reader.hashes(level, start, start + tile.width, self._size)
         except (Malformed, NotFound):
             data = b""
-        if len(data) == HASH_SIZE * tile.width and self._is_ours(level, n, data, above):
+        whole = len(data) == HASH_SIZE * tile.width
+        if whole and self._is_ours(level, n, data, above):
             return data
-        self.wrong[level, n] = data
+        (self.wrong if whole else self.lost)[level, n] = data
         return None
 
     def _is_ours(self, level: int, n: int, data: bytes, above: bytes | None) -> bool:

@@ -76,7 +76,10 @@ class Judging:
         self._watchlist = watchlist
         self._limits = limits
         self._now_ms = now_ms
-        self._issuers: OrderedDict[bytes, bytes] = OrderedDict()  # certificates by SHA-256, the least used first
+        self._issuers: OrderedDict[bytes, bytes] = (
+            OrderedDict()
+        )  # certificates by SHA-256, the one used last at the end
+        self._issuer_bytes = 0  # of all of them
         self._told: set[str] = set()
         self._trouble = ""
         self._begins = True
@@ -149,13 +152,19 @@ class Judging:
                     data = None
                 if data is None or sha256(data).digest() != digest:
                     continue  # rules that need the issuer do not fire; the log's audit tells of it
-                self._issuers[digest] = data
-                if len(self._issuers) > self._limits.judge_issuers:
-                    self._issuers.popitem(last=False)
+                self._remember(digest, data)
             else:
                 self._issuers.move_to_end(digest)
             known[digest] = data
         return known
+
+    def _remember(self, digest: bytes, data: bytes) -> None:
+        """Keep an issuer that is not kept yet; those that were not used for longest give way."""
+        self._issuers[digest] = data
+        self._issuer_bytes += len(data)
+        while len(self._issuers) > self._limits.judge_issuers or self._issuer_bytes > self._limits.judge_issuer_bytes:
+            _, gone = self._issuers.popitem(last=False)
+            self._issuer_bytes -= len(gone)
 
     def _judge(self, origin: str, start: int, rows: Sequence[bytes], known: dict[bytes, bytes]) -> list[_Judged]:
         watchlist, found = self._watchlist(), []

@@ -13,6 +13,7 @@ class Limits:
     chunk_entries: int = 4_096  # entries asked for, hashed and dropped at a time while a root is rebuilt
     ahead_bytes: int = 16 << 20  # a chunk of more bytes is hashed before the next one is asked for
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
+    free_bytes: int = 1 << 30  # left free on the disk of the copies: with less, copies take nothing more till there is
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
     look_s: float = 300.0  # when no look at a log has ended or gone on for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
@@ -75,7 +76,8 @@ class Limits:
     senders: int = 10_000  # addresses whose rate is remembered
     judge_s: float = 1.0  # how often we look whether there are entries to judge
     judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
-    judge_issuers: int = 4_096  # issuer certificates remembered while judging, about 1 kB each
+    judge_issuers: int = 4_096  # issuer certificates remembered while judging
+    judge_issuer_bytes: int = 16 << 20  # and bytes of all of these together
     use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)
     page_rows: int = 100  # findings and alerts on one page
     page_bytes: int = 4 << 20  # body of a page of observations that we read: two notes of max_answer_bytes, in base64

@@ -64,7 +64,7 @@ from monitor.own_witness import OwnWitness
 from monitor.peer import Peer
 from monitor.pollination import Pollination
 from monitor.promises import Promises
-from monitor.roster import Roster, Self, roster
+from monitor.roster import Roster, Self, idle, roster
 from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
 from monitor.rules.engine import Engine
@@ -301,6 +301,7 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
     if governed is None:
         return lambda: Roster(named)
     own = Self(signing.witness.vkey, signing.guard.vkey)
+    mirrored = [each for each in pinned.sources(settings) if each.origin]
 
     def ended(origin: str, closing: Closing) -> bool:
         verified = store.verified(origin)
@@ -309,7 +310,7 @@ def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed 
     def look() -> Roster:
         (chains, state), findings = governed.state(), governed.findings
         found = roster(named, chains, state, own, lambda name: pinned.poll_s(settings, name), ended)
-        return replace(found, findings=(*findings, *found.findings))
+        return replace(found, findings=(*findings, *found.findings, *idle(mirrored, found.nodes)))
 
     return look
 

@@ -60,15 +60,18 @@ WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
 GARBLED = "garbled"  # what comes where a head must be is none: a page, half an answer, too much, nothing
 REDIRECT = "redirect"  # a log points elsewhere
 BUSY = "busy"  # a log asks to be left alone for a while
-BEHIND = "behind"  # a witness has cosigned more than the log shows us
+BEHIND = "behind"  # a witness has cosigned more than the log shows us, or says so: then the witness is the subject
 WITNESS = "witness"  # a witness answers what does not verify
 NOT_FOLLOWED = "not-followed"  # of a log nothing could be verified for long
 HASHES = "hashes"  # a hash tile is not that of the tree which its entries lead to
+HASHES_LOST = "hashes-lost"  # a hash tile of that tree is not served, or not the whole of it
 RETIRED_KEY = "retired-key"  # a witness cosigns with no key but one that counts no more
 AFTER_FINAL = "after-final"  # a head that was signed after the closing of its log, beyond the final one
 ONE_PATH = "one-path"  # two egresses leave by one way
+SOURCE = "source"  # the settings name a mirror of a log that is not followed
 CLOCK, CHANNEL = "clock", "channel"
 COPY, COPY_BEHIND = "copy", "copy-behind"  # the copy of a log takes nothing more; it lacks what is verified
+DISK = "disk"  # it takes nothing while its disk is as good as full
 
 _BY_OUTCOME: Mapping[Outcome, Class] = {
     Outcome.VOUCHED: Class.OPERATIONAL,
@@ -137,11 +140,11 @@ class Patience:
 
 
 def patience(outcome: Outcome, code: str, limits: Limits) -> Patience:
-    """Return what a finding of this code is given. What is proven, or is about ourselves, is told at once."""
-    if code in {STALE, BUSY, BEHIND, "unreconciled"} and outcome is not Outcome.PROVEN:
+    """Return what a finding of this code is given. What is proven is told at once."""
+    if code in {STALE, BUSY, BEHIND, SOURCE, "unreconciled"} and outcome is not Outcome.PROVEN:
         return Patience(seconds=limits.stale_s)
     if code in {HEAD_SLOW, HEAD_OLD, WITNESS_LAGS, NOT_CROSS_WITNESSED, NOT_FOLLOWED}:
         return Patience()  # that time has passed is what they say
-    if code in {"checkpoint", WITNESS} or class_of(outcome, code) is Class.OPERATIONAL:
+    if code in {"checkpoint", WITNESS, HASHES_LOST} or class_of(outcome, code) is Class.OPERATIONAL:
         return Patience(times=limits.in_a_row)
     return Patience()

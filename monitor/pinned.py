@@ -62,7 +62,15 @@ def copy_tokens(settings: Settings) -> tuple[bytes, ...]:
 
 
 def sources(settings: Settings) -> tuple[OtherSource, ...]:
-    """Return who else may have the data of logs, in the order in which they are asked."""
+    """Return who else may have the data of logs, in the order in which they are asked.
+
+    `SettingsError` for a mirror of a log that the settings do not name, where no governance may name it either.
+    """
+    origins = {followed.origin for node in settings.nodes for followed in node.logs}
+    origins |= {followed.origin for followed in settings.logs}
+    for table in settings.sources:
+        if settings.governance is None and table.origin and table.origin not in origins:
+            raise SettingsError(f"sources: {table.url} is to mirror {table.origin}, a log that is not followed")
     return tuple(OtherSource(table.url.rstrip("/"), table.origin) for table in settings.sources)
 
 

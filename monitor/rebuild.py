@@ -34,6 +34,7 @@ class Grown:
     proof: tuple[bytes, ...]  # RFC 6962 consistency proof from the old size; empty from size 0
     latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
     times: Mapping[int, tuple[int, int]]  # (time in ms, index) of the same, and of those at every so many sizes
+    inclusion: tuple[bytes, ...] = ()  # RFC 6962 inclusion proof of the leaf that was sought
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,41 @@ class Fed:
 
     leaves: Sequence[bytes]  # the leaf hash of each
     chains: Collection[bytes]  # the runs of issuers' fingerprints that occur in them, each run end to end
+
+
+class Passing:
+    """The hashes of some perfect subtrees, made while the leaves behind a frontier pass by."""
+
+    def __init__(self, frontier: Frontier, plan: Sequence[Span]) -> None:
+        """`plan` is of one proof about a tree that holds the frontier's, and of no leaf below it."""
+        rows = list(zip(proof.root_spans(frontier.size), frontier.hashes, strict=True))
+        self._plan = plan
+        self._at = frontier.size
+        self._known = dict(rows)
+        self._wanted = sorted((s for s in plan if s.end > frontier.size), key=lambda s: s.start, reverse=True)
+        self._part = Frontier.empty()  # of the span wanted next
+        if self._wanted and (begin := self._wanted[-1].start) < frontier.size:
+            inside = b"".join(root for span, root in rows if span.start >= begin)
+            self._part = Frontier.decode(frontier.size - begin, inside)
+
+    def feed(self, leaves: Sequence[bytes]) -> None:
+        """Take leaf hashes, in order: spans follow one another."""
+        begin, end = self._at, self._at + len(leaves)
+        while self._wanted and self._wanted[-1].start < end:
+            span = self._wanted[-1]
+            stop = min(span.end, end)
+            self._part.extend(leaves[max(self._at, span.start) - begin : stop - begin])
+            self._at = stop
+            if stop < span.end:
+                return
+            self._known[span] = self._part.root()
+            self._part = Frontier.empty()
+            self._wanted.pop()
+        self._at = end
+
+    def hashes(self) -> list[bytes]:
+        """Return the hashes in the order of the plan, once all leaves have passed."""
+        return [self._known[span] for span in self._plan]
 
 
 class Rebuild:
@@ -55,10 +91,12 @@ class Rebuild:
         unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]],
         time_of: Callable[[bytes], int] | None = None,
         every: int | None = None,
+        sought: int | None = None,
     ) -> None:
         """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none.
 
-        `times` are noted at each multiple of `every` too. `size` is what somebody says: only what is fed costs.
+        `times` are noted at each multiple of `every` too, and the inclusion proof of the leaf `sought`, which is not
+        below the frontier. `size` is what somebody says: only what is fed costs.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
@@ -70,11 +108,9 @@ class Rebuild:
         self._every = every
         self._stops = sorted({stop for stop in milestones if self._old < stop <= size}, reverse=True)
         self._roots: dict[int, bytes] = {}
-        plan = proof.consistency_spans(self._old, size) if 0 < self._old < size else []
-        self._plan = plan
-        self._known = dict(zip(proof.root_spans(self._old), frontier.hashes, strict=True))
-        self._wanted = sorted((s for s in plan if s.start >= self._old), key=lambda s: s.start, reverse=True)
-        self._part = Frontier.empty()  # of the span wanted next
+        self._plan = Passing(frontier, proof.consistency_spans(self._old, size)) if 0 < self._old < size else None
+        self._sought = sought
+        self._beside = None if sought is None else Passing(frontier, proof.inclusion_spans(sought, size))
 
     @property
     def missing(self) -> int:
@@ -96,7 +132,8 @@ class Rebuild:
         if known:
             self._hold(start, leaves[:known])
             leaves, inputs = leaves[known:], inputs[known:]
-        self._collect(leaves)
+        for passing in filter(None, (self._plan, self._beside)):
+            passing.feed(leaves)
         while (stop := self._next_stop()) <= self._frontier.size + len(leaves):
             count = stop - self._frontier.size
             self._note(inputs[:count])
@@ -148,25 +185,11 @@ class Rebuild:
         """Return the tree; only when nothing is missing."""
         if self.missing:
             raise AssertionError(f"{self.missing} rows are missing")
-        path = (
-            proof.fold_consistency(self._old, self._size, [self._known[span] for span in self._plan])
-            if self._plan
-            else []
-        )
+        path, beside = list[bytes](), list[bytes]()
+        if self._plan is not None:
+            path = proof.fold_consistency(self._old, self._size, self._plan.hashes())
+        if self._beside is not None and self._sought is not None:
+            beside = proof.fold_inclusion(self._sought, self._size, self._beside.hashes())
         self._keep_last(self._size, asked=True)
-        return Grown(self._frontier, self._frontier.root(), self._roots, tuple(path), self._latest, self._times)
-
-    def _collect(self, leaves: Sequence[bytes]) -> None:
-        """Hash the spans of the consistency proof as their leaves pass by: they follow one another."""
-        at, end = self._frontier.size, self._frontier.size + len(leaves)
-        begin = at
-        while self._wanted and self._wanted[-1].start < end:
-            span: Span = self._wanted[-1]
-            stop = min(span.end, end)
-            self._part.extend(leaves[max(at, span.start) - begin : stop - begin])
-            at = stop
-            if stop < span.end:
-                return
-            self._known[span] = self._part.root()
-            self._part = Frontier.empty()
-            self._wanted.pop()
+        root = self._frontier.root()
+        return Grown(self._frontier, root, self._roots, tuple(path), self._latest, self._times, tuple(beside))

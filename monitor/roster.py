@@ -18,8 +18,8 @@ from log.governance.chains import Chains
 from log.governance.draft import Closing, LogEntry, NodeEntry, WitnessEntry
 from log.governance.fold import State
 from log.governance.logs import ALL_LOGS
-from monitor.logs import Final, FollowedLog, WatchedNode, Witness, fed_to
-from monitor.outcome import Finding, Outcome
+from monitor.logs import Final, FollowedLog, OtherSource, WatchedNode, Witness, fed_to
+from monitor.outcome import SOURCE, Finding, Outcome
 
 LOG_CLOSE = "log-close"
 NO_POLICY = Policy((), (), (), NO_QUORUM)
@@ -55,6 +55,16 @@ def roster(
     asked, by its name; `ended` whether a closed log was followed up to the head it was closed with.
     """
     return _Roster(pinned, chains, state, own, poll_s, ended).whole()
+
+
+def idle(mirrored: Iterable[OtherSource], nodes: Iterable[WatchedNode]) -> list[Finding]:
+    """Say which mirrors are of logs that nobody names: a name that was written wrong, or a log that is gone."""
+    origins = {followed.origin for node in nodes for followed in node.logs}
+    return [
+        Finding(Outcome.OWN, each.origin, SOURCE, f"{each.url} is to mirror it, but it is not followed", each.url)
+        for each in mirrored
+        if each.origin not in origins
+    ]
 
 
 class _Roster:

@@ -5,6 +5,7 @@ it reads one that a monitor serves.
 """
 
 import asyncio
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -30,13 +31,17 @@ class Copies:
         name = (followed.origin_hash, followed.family.name)
         if name not in self._mirrors:
             opening = partial(self._open, self._folder / followed.origin_hash)
-            self._mirrors[name] = Mirror(followed.family, opening, self._limits.chunk_entries, self._limits.copy_chunks)
+            chunk, chunks = self._limits.chunk_entries, self._limits.copy_chunks
+            self._mirrors[name] = Mirror(followed.family, opening, chunk, chunks, self._has_room)
         return self._mirrors[name]
 
     async def close(self) -> None:
         """Close all."""
         for mirror in self._mirrors.values():
             await mirror.close()
+
+    def _has_room(self) -> bool:
+        return shutil.disk_usage(self._folder).free >= self._limits.free_bytes
 
     async def _open(self, path: Path) -> DataStore:
         return await asyncio.to_thread(partial(LevelData, path, _LEVEL, create=True))

@@ -8,7 +8,8 @@ While a root is rebuilt, the rows of each chunk are written here with the tiles 
 
 A crash or a refused head before 2 leaves rows that no verified head covers: the next `begin` drops them. A copy that is
 behind (introduced later, lost, or an issuer could not be had) takes nothing from the look under way; `catch_up` reads
-what is missing from the log again, a few chunks a look, and only a root that is the verified one makes it count.
+what is missing from the log again, a few chunks a look, and only a root that is the verified one makes it count. While
+the disk has no room (`free_bytes`) nothing is taken: no log fills it, whatever it signs, before its root is seen.
 Whatever goes wrong here is said in `trouble` and never stops the following: nothing raises but our own bugs.
 """
 
@@ -37,17 +38,33 @@ class Kept:
     edge: Edge
 
 
+class _NoRoom(LogError):
+    """The disk has less left than must stay free."""
+
+
 class Mirror:
     """The copy of one log. One task at a time writes; readers read what is `kept`."""
 
-    def __init__(self, family: Family, open_data: Callable[[], Awaitable[DataStore]], chunk: int, chunks: int) -> None:
-        """`chunk` entries are one batch while it catches up, and `chunks` of them one look."""
+    def __init__(
+        self,
+        family: Family,
+        open_data: Callable[[], Awaitable[DataStore]],
+        chunk: int,
+        chunks: int,
+        has_room: Callable[[], bool],
+    ) -> None:
+        """`chunk` entries are one batch while it catches up, and `chunks` of them one look.
+
+        `has_room` says whether the disk may take more; it blocks, and raises `OSError`.
+        """
         self.family = family
         self.kept: Kept | None = None
         self.trouble = ""  # why it is not in step with the verified head; "" when it is, or not begun
         self.failed = False  # the store: nothing is written any more
+        self.full = False  # nothing was written for want of room
         self.complete = False  # in step with the verified head, as far as we know
         self._open_data = open_data
+        self._has_room = has_room
         self._data: DataStore | None = None
         self._chunk, self._chunks = max(TILE_WIDTH, chunk // TILE_WIDTH * TILE_WIDTH), chunks
         self._edge: Edge | None = None  # of all rows that are written; None before it was looked at
@@ -83,6 +100,7 @@ class Mirror:
         edge = self._edge
         if edge is not None and (edge.size, edge.root()) == (head.size, head.root):
             self.kept, self.trouble, self.complete = Kept(head, edge), "", True
+            self.full = False
         else:
             self.complete = False
 
@@ -104,6 +122,8 @@ class Mirror:
             await step
         except (StorageError, StateRefused) as e:
             self.failed, self.complete, self.trouble = True, False, f"the copy takes nothing more: {e}"
+        except _NoRoom as e:
+            self.complete, self.full, self.trouble = False, True, f"the copy grows no further: {e}"
         except LogError as e:
             self.complete, self.trouble = False, f"the copy is behind: {e}"
         else:
@@ -136,6 +156,7 @@ class Mirror:
         edge = self._edge
         if edge is None or not start <= edge.size <= start + len(rows):
             raise AssertionError(f"rows from {start} on do not follow what the copy holds")
+        await self._require_room()
         fresh = edge.size - start
         rows, leaves = rows[fresh:], leaves[fresh:]
         blobs = await self._issuers(reader, chains)
@@ -145,6 +166,13 @@ class Mirror:
         if len(self._known) > KNOWN_ISSUERS:
             self._known.clear()
         self._known.update(digest for digest, _ in blobs)
+
+    async def _require_room(self) -> None:
+        try:
+            if not await asyncio.to_thread(self._has_room):
+                raise _NoRoom("its disk has less free than must stay free")
+        except OSError as e:
+            raise StorageError(f"its disk cannot be looked at: {e}") from e
 
     async def _issuers(self, reader: LogReader, chains: Iterable[bytes]) -> tuple[tuple[bytes, bytes], ...]:
         """Return the issuers in these runs of fingerprints that are not held yet, each verified by its SHA-256."""
@@ -163,11 +191,13 @@ class Mirror:
 
     async def _catch_up(self, reader: LogReader, head: Head) -> None:
         await self._stand_at(head.size, head.root)
+        self.full = False
         for _ in range(self._chunks):
             if self._edge is None or self._edge.size >= head.size:
                 break
             start = self._edge.size // TILE_WIDTH * TILE_WIDTH
             end = min(head.size, start + self._chunk)
+            await self._require_room()
             self.trouble = f"the copy holds {self._edge.size} of {head.size} entries, and the rest is being read"
             rows = await reader.entries(start, end, head.size)
             if len(rows) != end - start:

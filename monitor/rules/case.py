@@ -6,7 +6,7 @@ what both entries speak of (RFC 6962 section 3.2). A hit is known by its rule an
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from monitor.rules import reading
 from monitor.rules.limits import Limits
 from monitor.rules.reading import Attribute
 
+ISSUER_BYTES = 16_384  # of an issuer certificate that is kept parsed: real ones have one or two thousand
 _Part = TypeVar("_Part")
 
 
@@ -304,7 +305,7 @@ def _or_empty(look: Callable[[], tuple[_Part, ...]]) -> tuple[_Part, ...]:
         return ()
 
 
-@lru_cache(1024)
+@reading.remembered(1024, ISSUER_BYTES)
 def _parsed(data: bytes) -> Certificate:
     return certs.parse(data)
 

@@ -80,22 +80,24 @@ class Key:
     bits: int | None = None  # of an RSA modulus
 
 
-def _remembered(places: int) -> Callable[[Callable[[bytes], _T]], Callable[[bytes], _T]]:
-    """Remember what was read of so many values; of none that is long, for a log may hold entries of megabytes."""
+def remembered(
+    places: int, longest: int = REMEMBERED_BYTES
+) -> Callable[[Callable[[bytes], _T]], Callable[[bytes], _T]]:
+    """Remember what was read of so many values; of none of more bytes than `longest`: logs may hold megabytes."""
 
     def known(read: Callable[[bytes], _T]) -> Callable[[bytes], _T]:
         read_once = lru_cache(places)(read)
 
         @wraps(read)
         def look(value: bytes) -> _T:
-            return read_once(value) if len(value) <= REMEMBERED_BYTES else read(value)
+            return read_once(value) if len(value) <= longest else read(value)
 
         return look
 
     return known
 
 
-@_remembered(256)
+@remembered(256)
 def attributes(name: bytes) -> tuple[Attribute, ...]:
     """Return the attributes of a Name (DER) in their order."""
     content = der.whole(name, der.SEQUENCE)
@@ -164,7 +166,7 @@ def purposes(certificate: Certificate) -> frozenset[bytes]:
     return frozenset(content[start:stop] for _, _, start, stop in der.children(content, 0, len(content)))
 
 
-@_remembered(64)  # asked more than once of each certificate
+@remembered(64)  # asked more than once of each certificate
 def key(spki: bytes) -> Key:
     """Say what a SubjectPublicKeyInfo is."""
     start, stop = der.expect(spki, 0, len(spki), der.SEQUENCE)
@@ -184,7 +186,7 @@ def key(spki: bytes) -> Key:
     return Key("ed25519" if algorithm == _ED25519 else der.dotted(algorithm))
 
 
-@_remembered(256)
+@remembered(256)
 def weak_hash(algorithm: bytes) -> str | None:
     """Return the name of the hash of a signature algorithm (AlgorithmIdentifier) if it may be a weak one, or None."""
     start, stop = der.expect(algorithm, 0, len(algorithm), der.SEQUENCE)

@@ -14,13 +14,15 @@
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
     latest_leaf   per log, at some sizes: the latest leaf below
-    unread        heads that are still to be held against the leaves of their trees
+    unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
     last_brought  per log: the last one beyond what is kept of a day
     tally         per log: how much is known of it, counted as it is written
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
     peer          per other monitor: how far its chain of observations was read
+    heeded        per other monitor: the logs whose heads were taken from its chain; `whole` when from its beginning on
+    reread        per other monitor: how far its chain was read again for the logs that are not `whole`
     relayed       per other monitor: which evidence it has
     alert         what was to be told, when it was raised and when it ended
     outbox        which channel was told, or not yet

@@ -2,6 +2,8 @@
 have; and how many heads relying parties brought.
 """
 
+from collections.abc import Collection
+
 from log.evidence.heads import Kind
 from monitor.observation import Observation
 from monitor.store.database import Database
@@ -48,6 +50,36 @@ class GossipRows(Database):
         """Keep how far a peer's chain was read."""
         with self._transaction() as database:
             database.execute("INSERT OR REPLACE INTO peer VALUES (?, ?, ?)", (peer, seq, hash_))
+
+    def heed(self, peer: str, origins: Collection[str]) -> tuple[set[str], tuple[int, bytes] | None]:
+        """Keep whose heads are taken from a peer's chain from now on: of these logs, and no others.
+
+        Return those of them whose earlier heads there were passed over, and (seq, hash) up to which the chain was read
+        again for them: None at its beginning, which is where a new one among them takes it back to.
+        """
+        with self._transaction() as database:
+            fresh = database.execute("SELECT 1 FROM peer WHERE vkey = ?", (peer,)).fetchone() is None
+            held = dict(database.execute("SELECT origin, whole FROM heeded WHERE vkey = ?", (peer,)).fetchall())
+            gone = [(peer, origin) for origin in held.keys() - set(origins)]
+            database.executemany("DELETE FROM heeded WHERE vkey = ? AND origin = ?", gone)
+            new = [(peer, origin, fresh) for origin in set(origins) - held.keys()]
+            database.executemany("INSERT INTO heeded VALUES (?, ?, ?)", new)
+            if new:
+                database.execute("DELETE FROM reread WHERE vkey = ?", (peer,))
+            rows = database.execute("SELECT origin FROM heeded WHERE vkey = ? AND whole = 0", (peer,)).fetchall()
+            place = database.execute("SELECT seq, hash FROM reread WHERE vkey = ?", (peer,)).fetchone()
+            return {origin for (origin,) in rows}, place
+
+    def keep_reread(self, peer: str, seq: int, hash_: bytes) -> None:
+        """Keep how far a peer's chain was read again."""
+        with self._transaction() as database:
+            database.execute("INSERT OR REPLACE INTO reread VALUES (?, ?, ?)", (peer, seq, hash_))
+
+    def have_reread(self, peer: str) -> None:
+        """Keep that nothing of the logs that are heeded was passed over."""
+        with self._transaction() as database:
+            database.execute("UPDATE heeded SET whole = 1 WHERE vkey = ?", (peer,))
+            database.execute("DELETE FROM reread WHERE vkey = ?", (peer,))
 
     def unrelayed(self, peer: str, limit: int) -> list[Evidence]:
         """Return proven evidence that a peer was not given by us, oldest first."""

@@ -34,14 +34,12 @@ class LeafTimeRows(Database):
     def unread(self, origin: str, size: int, limit: int) -> list[tuple[int, int]]:
         """Return heads of trees up to `size` that are settled and were not held against their leaves, smallest first.
 
-        Each by its size and the `seq` of its observation.
+        Each by its size and the `seq` of its observation. Heads that are open still cost nothing here.
         """
         with self._reading() as database:
             rows = database.execute(
-                "SELECT unread.size, unread.seq FROM unread JOIN observation USING (seq)"
-                " JOIN head ON (head.origin, head.size, head.root) = (unread.origin, unread.size, observation.root)"
-                " WHERE unread.origin = ? AND unread.size <= ? AND state IN ('agreed', 'refuted')"
-                " ORDER BY unread.size, unread.seq LIMIT ?",
+                "SELECT size, seq FROM unread INDEXED BY unread_settled WHERE origin = ? AND size <= ? AND settled = 1"
+                " ORDER BY size, seq LIMIT ?",
                 (origin, size, limit),
             )
             return [(row[0], row[1]) for row in rows]
@@ -57,7 +55,11 @@ class LeafTimeRows(Database):
         """Record that a head is to be held against the leaves, unless that is done by what is known of them."""
         known = _latest(database, head.origin, head.size)
         if known is None or known.size != head.size or is_later(known.time_ms, head):
-            database.execute("INSERT INTO unread VALUES (?, ?, ?)", (head.origin, head.size, seq))
+            database.execute(
+                "INSERT INTO unread SELECT origin, size, ?, root, state IN ('agreed', 'refuted') FROM head"
+                " WHERE origin = ? AND size = ? AND root = ?",
+                (seq, head.origin, head.size, head.root),
+            )
 
     @staticmethod
     def _have_read(database: sqlite3.Connection, heads: Iterable[Head]) -> None:

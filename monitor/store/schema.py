@@ -3,7 +3,8 @@
 What is shown of a log is counted when it is written, by triggers: whoever looks reads one row, however long the log has
 been followed, and no path that writes can forget to count. `disordered` says that a log has signed a smaller tree later
 than a larger one: as long as it has not, each head stands between its two neighbours in size and in time, and whether
-one more does is seen from these two alone.
+one more does is seen from these two alone. A head in `unread` is `settled` there when its tree is: what nobody's data
+settle, however much that is, costs a look nothing.
 """
 
 MIGRATIONS = (
@@ -188,5 +189,24 @@ MIGRATIONS = (
         time_ms INTEGER NOT NULL, fingerprint BLOB NOT NULL, fold BLOB NOT NULL, issuer BLOB NOT NULL,
         PRIMARY KEY (origin, size, root, idx)
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    ALTER TABLE unread ADD COLUMN root BLOB NOT NULL DEFAULT x'';
+    ALTER TABLE unread ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
+    UPDATE unread SET root = (SELECT root FROM observation WHERE observation.seq = unread.seq);
+    UPDATE unread SET settled = 1 WHERE EXISTS (SELECT 1 FROM head WHERE head.origin = unread.origin
+        AND head.size = unread.size AND head.root = unread.root AND state IN ('agreed', 'refuted'));
+    CREATE INDEX unread_settled ON unread (origin, size, seq) WHERE settled = 1;
+    CREATE INDEX unread_waiting ON unread (origin, size, root) WHERE settled = 0;
+    CREATE TRIGGER unread_ready AFTER UPDATE OF state ON head WHEN new.state IN ('agreed', 'refuted') BEGIN
+        UPDATE unread SET settled = 1
+            WHERE origin = new.origin AND size = new.size AND root = new.root AND settled = 0;
+    END;
+    """,
+    """
+    CREATE TABLE heeded (
+        vkey TEXT NOT NULL, origin TEXT NOT NULL, whole INTEGER NOT NULL, PRIMARY KEY (vkey, origin)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE reread (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
     """,
 )

@@ -77,6 +77,7 @@ async def names_more(case: Case) -> AsyncIterator[None]:
     witness.answers = more
     for _ in ROUNDS:
         yield
+    assert [each.alert.subject for each in case.alerts()] == [witness.signer.vkey.name], "nobody else says so"
     witness.answers = None
 
 

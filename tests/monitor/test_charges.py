@@ -113,17 +113,50 @@ async def test_a_lying_head_that_only_a_witness_shows_is_proven_when_the_way_the
     assert monitor.held(followed)[0] is not None
 
 
-async def test_a_time_lie_without_its_hash_tiles_moves_nothing_until_somebody_has_them(monitor: Monitor) -> None:
+@pytest.mark.parametrize("at", [0, 5, 300])
+async def test_a_time_lie_is_proven_by_the_entries_where_nobody_has_the_hash_tiles(monitor: Monitor, at: int) -> None:
+    """Whoever withholds them has his head convicted all the same, and the log is followed on."""
+    followed = monitor.world.hk_x509
+    await healthy(monitor)
+    followed.add(at)
+    append(followed, monitor.world.time_ms + 5_000)
+    followed.add(300 - at)
+    await followed.sign()
+    followed.fault = Fault.HASH_FLIP
+    outcome, findings = await monitor.once()
+    assert outcome is Outcome.PROVEN, findings
+    [found] = evidence(monitor, followed.origin, Kind.TIME_LIE)
+    assert judge(monitor, found).proven
+    assert monitor.store is not None
+    verified = monitor.store.verified(followed.origin)
+    assert verified is not None
+    assert (verified.head.size, verified.head.root) == (followed.size, followed.root_at(followed.size))
+
+
+async def test_a_time_lie_that_neither_tiles_nor_entries_prove_moves_nothing_until_somebody_has_them(
+    monitor: Monitor,
+) -> None:
+    """The entries come once, and not again."""
     followed = monitor.world.hk_x509
     await healthy(monitor)
     held = monitor.held(followed)
     append(followed, monitor.world.time_ms + 5_000)
     await followed.sign()
-    followed.fault = Fault.HASH_FLIP
-    outcome, findings = await monitor.once()
-    assert (outcome, monitor.held(followed)) == (Outcome.UNVERIFIED, held), findings
+    asked = []
+
+    def once(path: str, answer: bytes | None) -> bytes | None:
+        if not path.startswith("tile/"):
+            return answer
+        asked.append(path)
+        return answer if path.startswith("tile/data") and asked.count(path) == 1 else None
+
+    followed.alter = once
+    _, findings = await monitor.once()
+    assert [each.outcome for each in findings if each.code == "data"] == [Outcome.UNVERIFIED], findings
+    assert monitor.held(followed) == held
     mirror = Mirror(followed)
     monitor.further = lambda origin: [mirror] if origin == followed.origin else []
+    followed.alter = lambda path, answer: answer if path.startswith("tile/data") else once(path, answer)
     outcome, findings = await monitor.once()
     assert outcome is Outcome.PROVEN, findings
     assert len(evidence(monitor, followed.origin, Kind.TIME_LIE)) == 1

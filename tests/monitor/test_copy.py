@@ -19,7 +19,7 @@ from log.storage.leveldb import LevelData
 from monitor import settings
 from monitor.copy.folder import Copies
 from monitor.copy.reader import CopyReader
-from monitor.outcome import COPY, COPY_BEHIND, Outcome
+from monitor.outcome import COPY, COPY_BEHIND, DISK, Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import ISSUER, Fault, LyingLog
@@ -251,3 +251,33 @@ async def test_a_copy_that_cannot_be_written_stops_nothing(copying: Copying) -> 
     await holder.close()
     assert await copying.round() == set()
     await copying.equals(copying.x509)
+
+
+async def test_a_disk_without_room_takes_no_more_and_the_log_is_followed(
+    copying: Copying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is free the limit stays free; the disk has room again later, and the copy catches up."""
+    x509, usage = copying.x509, shutil.disk_usage
+    assert await copying.round() == set()
+    held = x509.size
+    asked = copying.monitor.world.hk.seen
+
+    def full(folder: Path) -> tuple[int, int, int]:
+        return usage(folder)._replace(free=settings.load(copying.monitor.path).bounds().free_bytes - 1)
+
+    monkeypatch.setattr("monitor.copy.folder.shutil.disk_usage", full)
+    await copying.grow(300)
+    for _ in range(2):
+        asked.clear()
+        told = {each for each in await copying.round() if each[2] == x509.origin}
+        assert told == {(Outcome.OWN, DISK, x509.origin)}
+        assert copying.monitor.store is not None
+        verified = copying.monitor.store.verified(x509.origin)
+        assert verified is not None
+        assert verified.head.size == x509.size
+        assert (x509.size, x509.root_at(x509.size)) in copying.monitor.cosigned(x509)
+        assert await copying.holds() == held
+    assert not [each for each in asked if "tile/data" in each], "nothing is read that there is no room for"
+    monkeypatch.undo()
+    assert await copying.round() == set()
+    await copying.equals(x509)

@@ -14,7 +14,7 @@ from log.formats.policy import Policy
 from monitor import main, settings
 from monitor.feeder import Feeder
 from monitor.loops import Stop
-from monitor.outcome import Finding, Outcome
+from monitor.outcome import BEHIND, Finding, Outcome
 from monitor.watch import Watch
 from tests.monitor.conftest import Monitor
 from tests.support.engine import mldsa_signer, witness_signer
@@ -112,6 +112,18 @@ async def test_a_witness_that_never_agrees_with_itself_is_left_alone_after_three
     outcome, findings = await monitor.once()
     assert (outcome, [old for old, _ in sizes(out)]) == (Outcome.UNREACHED, [0, 1, 2])
     assert "names another size each time" in findings[0].text
+
+
+async def test_who_merely_names_a_larger_size_is_the_one_that_is_suspected(
+    monitor: Monitor, out: OutsideWitness
+) -> None:
+    """It may have made that up; the log has signed nothing of the kind that anybody has seen."""
+    out.manners.shows = False
+    out.manners.names = [9_000] * 10
+    _, findings = await monitor.once()
+    [found] = [each for each in findings if each.code == BEHIND]
+    assert (found.subject, found.about, found.outcome) == (NAME, monitor.world.hk_x509.origin, Outcome.UNVERIFIED)
+    assert "says that it has cosigned size 9000" in found.text
 
 
 @pytest.mark.parametrize("another_root", [422, 409])

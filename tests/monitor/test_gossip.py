@@ -180,6 +180,47 @@ async def test_a_state_that_was_set_back_is_noticed_before_anything_is_signed(pa
     assert all(not node.pushes for node in pair.world.nodes)
 
 
+def without(text: str, origin: str) -> str:
+    """Return settings without one log."""
+    first, *tables = text.replace("\n[", "\n\0[").split("\0")
+    return "".join([first, *(table for table in tables if f'origin = "{origin}"' not in table)])
+
+
+async def looked(pair: Pair) -> None:
+    """Let `two` begin anew, and read the chain of `one` to its end."""
+    await pair.once(pair.two)
+    assert pair.two.made is not None
+    [gossip] = pair.two.made.crew.gossips
+    for _ in range(100):
+        await gossip.look()
+
+
+@pytest.mark.parametrize("rows", [2, 256], ids=["a page a look", "all at once"])
+async def test_what_was_seen_of_a_log_before_we_followed_it_is_read_again(pair: Pair, rows: int) -> None:
+    """A log that we leave and follow again is read again too."""
+    honest, two = pair.world.hk_x509, pair.two
+    whole = two.path.read_text().replace("[limits]\n", "[limits]\ngossip_pages = 1\n" if rows == 2 else "[limits]\n")
+    pair.one.path.write_text(pair.one.path.read_text().replace("[limits]\n", f"[limits]\ngossip_rows = {rows}\n"))
+    fork = await honest.branch(honest.size - 3, 10)
+    for _ in range(2):
+        two.path.write_text(without(whole, honest.origin))
+        pair.world.hk.logs["x509"] = fork
+        pair.world.time_ms += 1_000
+        await fork.sign()
+        await pair.once(pair.one)
+        pair.world.hk.logs["x509"] = honest
+        assert pair.one.store is not None
+        await looked(pair)
+        assert two.store is not None
+        vkey = main.load_keys(settings.load(pair.one.path)).witness.vkey.encode()
+        assert two.store.read_of(vkey) == pair.one.store.link()
+        assert fork.note not in seen(two, honest)
+        two.path.write_text(whole)
+        await looked(pair)
+        assert fork.note in seen(two, honest)
+        assert two.store.heed(vkey, [each.origin for each in pair.world.logs]) == (set(), None), "it has an end"
+
+
 async def test_a_chain_that_was_rewritten_is_told_of(pair: Pair) -> None:
     await pair.once(pair.one)
     await pair.once(pair.two)

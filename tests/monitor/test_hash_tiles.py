@@ -3,7 +3,8 @@
 import pytest
 
 from log.formats.checkpoint import parse_signed
-from monitor.outcome import HASHES, Outcome
+from monitor.alert import Class
+from monitor.outcome import HASHES, HASHES_LOST, Outcome
 from tests.monitor.conftest import Monitor
 from tests.monitor.test_rounds import grow, healthy
 
@@ -73,3 +74,27 @@ async def test_hash_tiles_of_another_tree_are_a_matter_of_its_head(monitor: Moni
         assert await watch.audit_again() == [], "it has gone over to another tree: the next look says so"
     assert Outcome.PROVEN in {each.outcome for each in await watch.look()}
     assert await watch.audit_again() == []
+
+
+@pytest.mark.parametrize("spoilt", [None, b"", b"half"], ids=["not there", "empty", "cut off"])
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_tile_that_is_lost_on_the_way_once_is_no_alert(
+    monitor: Monitor, spoilt: bytes | None, times: int
+) -> None:
+    followed = monitor.world.hk_x509
+    await healthy(monitor)
+    monitor.stop()
+    monitor.start()
+    assert monitor.rounds is not None
+    assert monitor.store is not None
+    followed.alter = lambda path, answer: spoilt if path == "tile/0/000" else answer
+    for time in range(times):
+        monitor.world.time_ms += 1_000
+        assert {each.code for each in await monitor.rounds.once()} == {HASHES_LOST}
+        assert len(monitor.store.evidence(followed.origin)) == min(time, 1)
+    told = [(kept.alert.code, kept.alert.cls) for kept in monitor.store.alerts(lasting=True)]
+    assert told == ([(HASHES_LOST, Class.SUSPECTED)] if times == 3 else [])
+    followed.alter = lambda _, answer: answer
+    monitor.world.time_ms += 1_000
+    assert await monitor.rounds.once() == []
+    assert monitor.store.alerts(lasting=True) == []

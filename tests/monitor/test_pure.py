@@ -145,7 +145,8 @@ def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: 
     size = old + more
     stops = data.draw(st.lists(st.integers(0, size + 5), max_size=5))
     entries = rows(size)
-    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack)
+    sought = data.draw(st.integers(old, size - 1))
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, sought=sought)
     at = old // 256 * 256
     while rebuild.missing:
         end = min(size, max(at // 256 * 256 + 256, at + chunk))
@@ -154,6 +155,8 @@ def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: 
     grown = rebuild.finish()
     assert grown.root == frontier(entries).root() == grown.frontier.root()
     assert grown.roots == {stop: frontier(entries[:stop]).root() for stop in stops if old < stop <= size}
+    leaf = leaf_hash(TILES.leaf_input(entries[sought]))
+    proof.verify_inclusion(sought, size, leaf, grown.inclusion, grown.root)
     if old == 0:
         assert grown.proof == ()
     else:

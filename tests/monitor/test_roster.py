@@ -306,3 +306,19 @@ async def test_a_freeze_changes_nothing_about_following(monitor: Monitor, world:
     await world.hk_governance.submit(world.pen("hk").say("log-freeze", frozen(world.hk_x509)))
     await healthy(monitor)
     assert monitor.watch(world.hk_x509).vouch is not None
+
+
+async def test_a_mirror_of_a_log_that_nobody_names_is_told_of_once_governance_had_time_to_name_it(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    table = '[[sources]]\nurl = "http://out/mirror"\norigin = "{}"\n'
+    text, origin = monitor.path.read_text(), "hk.example/x5O9"
+    rows = table.format(origin) + table.format(world.hk_x509.origin)
+    monitor.path.write_text(text.replace("[limits]\n", f"{rows}[limits]\n", 1))
+    for seconds in (1, 1, 60):
+        world.time_ms += seconds * 1_000
+        _, findings = await monitor.once()
+        assert [(each.outcome, each.subject) for each in findings] == [(Outcome.OWN, origin)]
+        assert monitor.store is not None
+        told = [kept.alert.code for kept in monitor.store.alerts(lasting=True)]
+        assert told == (["source"] if seconds == 60 else [])

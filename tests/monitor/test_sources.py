@@ -122,6 +122,12 @@ async def test_others_are_not_believed_and_not_asked_without_need(monitor: Monit
     assert elsewhere.asked
 
 
+async def test_a_mirror_of_a_log_that_nobody_follows_is_an_error(monitor: Monitor) -> None:
+    name(monitor, 'url = "http://out/mirror"\norigin = "hk.example/x5O9"')
+    with pytest.raises(SettingsError, match=r"hk\.example/x5O9, a log that is not followed"):
+        monitor.start()
+
+
 async def test_a_log_of_one_side_alone_is_brought_to_no_other_witness(monitor: Monitor) -> None:
     followed = monitor.world.hk_governance
     text = monitor.path.read_text()

@@ -325,3 +325,18 @@ async def test_a_watchlist_holds_from_the_next_batch_on(bench: Bench) -> None:
     await bench.judge()
     [kept] = bench.store.alerts()
     assert kept.alert.detail["index"] == "1"
+
+
+@pytest.mark.parametrize(("held", "reads"), [(16 << 20, 3), (700, 4), (100, 6)])
+async def test_issuers_are_remembered_as_far_as_their_bytes_go(bench: Bench, held: int, reads: int) -> None:
+    """Of three issuers of 300 bytes; the one that was used last stays longest."""
+    issuers = [bytes([i]) * 300 for i in range(3)]
+    digests = [sha256(issuer).digest() for issuer in issuers]
+    made = bench.add(
+        HK, [x509_parts(usual(serial=90 + n)(world()), [digests[i]]) for n, i in enumerate([0, 1, 0, 2, 0, 1])]
+    )
+    made.blobs |= dict(zip(digests, issuers, strict=True))
+    bench.limits = Limits(judge_entries=1, judge_issuer_bytes=held)
+    await bench.judge()
+    assert bench.store.judged(HK).size == 6
+    assert made.blob_reads == reads
