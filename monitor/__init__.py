@@ -53,7 +53,9 @@ In reading order:
     settings     the whole of it
     pinned       what it pins, read into values
     journal      log lines
+    keyring      the keys of a monitor
     hand         certificates at hand, judged
     connections  out to peers, and the server
+    workshop     the parts of a monitor, made
     main, cli
 """

@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from log.errors import LogError, NotFound
-from monitor import export, journal
+from monitor import export, journal, keyring
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
@@ -46,7 +46,7 @@ SettingsFile = Annotated[
 def keygen(settings: SettingsFile) -> None:
     """Make the keys that are missing; print the verifier keys that nodes need."""
     with _own_errors():
-        _print_keys(root.make_keys(config.load(settings)))
+        _print_keys(keyring.make(config.load(settings)))
 
 
 @app.command()
@@ -54,7 +54,7 @@ def init(settings: SettingsFile) -> None:
     """Make the state, once, and missing keys; print the verifier keys that nodes need."""
     with _own_errors():
         loaded = config.load(settings)
-        made = root.make_keys(loaded)
+        made = keyring.make(loaded)
         root.create_state(loaded)
         _print_keys(made)
 
@@ -82,7 +82,7 @@ def status(settings: SettingsFile) -> None:
         store = Store.read(loaded.state)
         try:
             governed = root.governed_of(loaded, store)
-            nodes = root.look_of(loaded, root.load_keys(loaded), store, governed)().nodes
+            nodes = root.look_of(loaded, keyring.load(loaded), store, governed)().nodes
             logs = [followed for node in nodes for followed in node.logs]
             for sentence in state_status.sentences(store, logs, loaded.bounds(), root.now_ms()):
                 typer.echo(sentence)
@@ -241,7 +241,7 @@ def main() -> None:
     app()
 
 
-def _print_keys(made: root.Keys) -> None:
+def _print_keys(made: keyring.Keys) -> None:
     typer.echo(f"cosigner {made.witness.vkey.encode()}")
     typer.echo(f"push {made.guard.vkey.encode()}")
     if made.mldsa is not None:

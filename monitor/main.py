@@ -16,54 +16,33 @@ from fastapi import FastAPI
 
 from log.client import LogReader
 from log.client.bearer import read_token
-from log.client.http import HttpLog, is_on_this_machine
-from log.client.http import Limits as ReaderLimits
-from log.crypto import keys
-from log.crypto.mldsa import mldsa_available
-from log.crypto.notes import NoteSigner
 from log.errors import SettingsError, StateRefused, StorageError
 from log.evidence.check import Pinned
 from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
-from log.merkle.hashing import EMPTY_ROOT
-from monitor import hand, pinned
+from monitor import hand, keyring, pinned
 from monitor.alert import Alert, Class, Route
-from monitor.belated import Belated
 from monitor.board import Board
 from monitor.branches import Branches
-from monitor.carrier import Carrier
 from monitor.channels.channel import Channel
 from monitor.channels.command import Command
 from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
-from monitor.charges import Charges
-from monitor.checked import CheckedReader
 from monitor.clock import Clock
-from monitor.coda import Coda
-from monitor.connections import USUAL, http_client, serving
+from monitor.connections import http_client, serving
 from monitor.copy.folder import Copies
-from monitor.copy.reader import CopyReader, Lent
+from monitor.copy.reader import CopyReader
 from monitor.crew import Crew
 from monitor.desk import Desk
-from monitor.egress import Egress, Way
-from monitor.feeder import Feeder
-from monitor.follower import Follower
-from monitor.gossip import Archive, Gossip, Known
+from monitor.gossip import Gossip, Known
 from monitor.governed import Governed
-from monitor.guard import Guard
 from monitor.health import Health
 from monitor.judging import Judging, Source
-from monitor.ledger import Ledger
-from monitor.limits import Limits
-from monitor.logs import FollowedLog, OtherMonitor, OtherSource, WatchedNode, Witness
+from monitor.logs import FollowedLog
 from monitor.outbox import Outbox, attempt
 from monitor.outcome import Outcome, worst
-from monitor.own_witness import OwnWitness
-from monitor.peer import Peer
-from monitor.pollination import Pollination
-from monitor.promises import Promises
 from monitor.roster import Roster, Self, idle, roster
 from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
@@ -76,7 +55,6 @@ from monitor.standing import Standing
 from monitor.store import KeptAlert, Store
 from monitor.tables import ChannelTable, CommandTable, LinesTable, MailTable, WebhookTable
 from monitor.timekeeper import Timekeeper
-from monitor.watch import Watch
 from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
@@ -85,22 +63,9 @@ from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
 from monitor.web.gate import Gate
+from monitor.workshop import Parts
 
 logger = logging.getLogger("monitor")
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What a monitor signs with."""
-
-    witness: NoteSigner  # 0x04
-    guard: NoteSigner  # 0x01
-    mldsa: NoteSigner | None = None  # 0x06, beside `witness`
-
-    @property
-    def cosigners(self) -> tuple[NoteSigner, ...]:
-        """Those that cosign, 0x04 first."""
-        return (self.witness,) if self.mldsa is None else (self.witness, self.mldsa)
 
 
 def now_ms() -> int:
@@ -108,181 +73,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def load_keys(settings: Settings) -> Keys:
-    """Return the monitor's keys; raise `SettingsError`."""
-    witness, *second = keys.load_witness_keys(settings.keys, settings.name)
-    found = Keys(witness, keys.load_guard_key(settings.keys, settings.name), *second)
-    keys.require_distinct([*found.cosigners, found.guard])
-    return found
-
-
-def make_keys(settings: Settings) -> Keys:
-    """Make the keys that are not there yet, and return all."""
-    if not (settings.keys / "witness.pem").exists():
-        keys.generate_witness_keys(settings.keys)
-    elif not (settings.keys / "witness.mldsa.pem").exists() and mldsa_available():
-        keys.generate_witness_mldsa_key(settings.keys)
-    if not (settings.keys / "guard.pem").exists():
-        keys.generate_guard_key(settings.keys)
-    return load_keys(settings)
-
-
 def create_state(settings: Settings) -> None:
     """Make the state, once; raise `StateRefused` when there is one."""
-    Store.create(settings.state, load_keys(settings).witness.vkey.encode())
-
-
-class Parts:
-    """Makes the parts of one monitor around an open store and an HTTP client: the workshop of its rounds."""
-
-    def __init__(
-        self,
-        signing: Keys,
-        store: Store,
-        client: httpx.AsyncClient,
-        limits: Limits,
-        clock: Clock,
-        shelf: Shelf | None,
-        governed: Governed | None,
-        held_back: Callable[[], str] = lambda: "",
-        further: Further = nobody,
-        copies: Copies | None = None,
-    ) -> None:
-        """`further` are others than a log itself that may have its data."""
-        self._copies = copies
-        self._further = further
-        self._signing = signing
-        self._store = store
-        self._client = client
-        self._limits = limits
-        self._clock = clock
-        self._shelf = shelf
-        self._governed = governed
-        self._peer = Peer(client, limits.request_s, limits.max_answer_bytes, clock)
-        self.own = OwnWitness(signing.cosigners, store, clock.now_ms, clock.fit_to_sign, held_back)
-        self._ledger = Ledger(store, limits, clock.now_ms, further)
-        self._charges = Charges(store, limits, clock.now_ms, signing.witness.vkey.name, further)
-        self._belated = Belated(store, self._charges, limits, self._copy_of)
-
-    def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
-        """Return what follows and feeds one log."""
-        reader = self._reader(followed)
-        copy = None if self._copies is None else self._copies.of(followed)
-        follower = Follower(
-            followed,
-            reader,
-            self._store,
-            self._ledger,
-            self._charges,
-            self._limits,
-            self._clock,
-            copy,
-            self._further,
-        )
-
-        def feeder(witness: Witness) -> Feeder:
-            return Feeder(
-                followed,
-                witness,
-                reader,
-                self._peer,
-                self._store,
-                self._ledger,
-                self._limits,
-                self._clock,
-                self.own.vkey,
-            )
-
-        return Watch(
-            followed,
-            reader,
-            follower,
-            feeder,
-            self.own,
-            self._ledger,
-            self._charges,
-            self._store,
-            self._peer,
-            poll_s,
-            self._limits,
-            self._clock,
-            self._shelf,
-            self._belated,
-        )
-
-    def coda(self, followed: FollowedLog) -> Coda:
-        """Return what asks a closed log whether it signs on."""
-        return Coda(followed, self._reader(followed), self._ledger)
-
-    def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
-        """Return what guards one node, which witnesses these logs of others."""
-        return Guard(node, foreign, self._signing.guard, self.own, self._store, self._peer, self._clock.now_ms)
-
-    def archive(self, known: Callable[[], Known]) -> Archive:
-        """Return what takes evidence that others bring."""
-        return Archive(self._store, known, self._limits, self._clock.now_ms)
-
-    def gossip(self, other: OtherMonitor, archive: Archive, known: Callable[[], Known]) -> Gossip:
-        """Return what exchanges with one other monitor."""
-        own, limits = self._signing.witness.vkey, self._limits
-        pages = Peer(self._client, limits.request_s, limits.page_bytes, self._clock)
-        return Gossip(other, own, self._peer, pages, self._store, self._ledger, archive, known, limits)
-
-    def promises(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Promises:
-        """Return what takes SCTs, and looks what became of them."""
-        return Promises(self._store, logs, self._limits, self._clock.now_ms)
-
-    def pollination(self, logs: Callable[[], Mapping[str, FollowedLog]]) -> Pollination:
-        """Return what takes heads from whoever was shown some."""
-        return Pollination(self._store, self._ledger, self._belated, logs, self._limits, self._clock.now_ms)
-
-    def egress(self, way: Way, client: httpx.AsyncClient, ways: Sequence[Way]) -> Egress:
-        """Return what asks every log another way."""
-        peer = Peer(client, self._limits.request_s, self._limits.max_answer_bytes, self._clock)
-        others = [USUAL, *(each for each in ways if each is not way)]
-        return Egress(way, peer, self._ledger, self._store, others)
-
-    def source(self, followed: FollowedLog) -> Source:
-        """Return what there is to judge of a log: its entries as far as they are verified, read again and checked.
-
-        They are read from our copy; the log is asked while that is not whole.
-        """
-        verified, reader = self._store.verified(followed.origin), self._reader(followed)
-        size, root, time_ms = 0, EMPTY_ROOT, 0
-        if verified is not None:
-            size, root, time_ms = verified.head.size, verified.head.root, verified.head.time_ms or 0
-        copy = None if self._copies is None else CopyReader(self._copies.of(followed))
-        whole = copy is not None and copy.size >= size
-        checked = CheckedReader(copy if copy is not None and whole else reader, followed.family, size, root)
-        return Source(followed.origin, followed.family, checked, size, time_ms)
-
-    def _copy_of(self, followed: FollowedLog) -> Lent | None:
-        return None if self._copies is None else Lent(self._copies.of(followed))
-
-    def views(self, followed: FollowedLog, clients: Iterable[httpx.AsyncClient]) -> list[LogReader]:
-        """Return what reads a log itself: as we do, and through other clients."""
-        return [self._reader(followed), *(self._reader(followed, client=client) for client in clients)]
-
-    def others(self, followed: FollowedLog, sources: Sequence[OtherSource]) -> list[LogReader]:
-        """Return who else may have a log's data: those that the settings name, and our own copy."""
-        found: list[LogReader] = [self._reader(followed, url) for each in sources if (url := each.place(followed))]
-        copy = self._copy_of(followed)
-        return found if copy is None else [*found, copy]
-
-    def _reader(self, followed: FollowedLog, url: str = "", client: httpx.AsyncClient | None = None) -> HttpLog:
-        bounds = ReaderLimits(
-            deadline_s=self._limits.request_s,
-            checkpoint_bytes=self._limits.max_answer_bytes,
-            packed=not is_on_this_machine(url or followed.url),
-        )
-        return HttpLog(url or followed.url, followed.family, client or self._client, bounds)
-
-    def carrier(self, followed: FollowedLog) -> Carrier | None:
-        """Return what carries actions from and to one governance log; None where the settings pin no genesis."""
-        if self._governed is None:
-            return None
-        now = self._clock.now_ms
-        return Carrier(followed, self._governed, self._peer, self._ledger, self._store, self._limits, now)
+    Store.create(settings.state, keyring.load(settings).witness.vkey.encode())
 
 
 def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now_ms) -> Governed | None:
@@ -295,7 +88,7 @@ def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now
     return governed
 
 
-def look_of(settings: Settings, signing: Keys, store: Store, governed: Governed | None) -> Callable[[], Roster]:
+def look_of(settings: Settings, signing: keyring.Keys, store: Store, governed: Governed | None) -> Callable[[], Roster]:
     """Return what says whom to follow: the settings, and governance where there is some."""
     named = pinned.nodes(settings, signing.witness.vkey)
     if governed is None:
@@ -329,7 +122,7 @@ class Monitor:
 
 def assemble(
     settings: Settings,
-    signing: Keys,
+    signing: keyring.Keys,
     store: Store,
     client: httpx.AsyncClient,
     wall: Callable[[], int] = now_ms,
@@ -492,7 +285,7 @@ def shelf_of(settings: Settings) -> Shelf | None:
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     """A whole monitor over real connections; everything is closed at the end."""
-    signing = load_keys(settings)
+    signing = keyring.load(settings)
     limits = settings.bounds()
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     copies = Copies(settings.copy_folder, limits)

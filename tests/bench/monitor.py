@@ -15,7 +15,7 @@ from log.crypto.notes import NoteSigner, sign_note
 from log.demo.processes import Process
 from log.formats.note import KeyType
 from log.sequencer.clock import SystemClock
-from monitor import main
+from monitor import keyring, main
 from monitor.settings import Settings, load
 from monitor.store import Store
 from tests.bench.cpu import Spent, Watch, anonymous_mb, of_server
@@ -79,7 +79,7 @@ class LoneMonitor:
             signer = await self._sign(listed)
             lines += ["[[trustlists]]", f'side = "hk"\npath = "list"\nsigners = {json.dumps([signer])}']
         (self.folder / "monitor.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        main.make_keys(self.settings)
+        keyring.make(self.settings)
         main.create_state(self.settings)
 
     async def _sign(self, listed: TrustList) -> str:

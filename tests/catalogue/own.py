@@ -13,7 +13,7 @@ from log.formats.checkpoint import parse_signed
 from log.formats.note import Note
 from log.formats.text import b64encode
 from log.merkle.frontier import Frontier
-from monitor import main, settings
+from monitor import keyring, settings
 from monitor.store import Store
 from tests.catalogue.harness import ROUNDS, Case, M, P, Theme
 from tests.catalogue.people import post
@@ -132,7 +132,7 @@ async def crashes(case: Case) -> AsyncIterator[None]:
 @OWN.row(38, "our state torn, deleted, set back", M, "restored", moves=True)
 async def old_state(case: Case) -> AsyncIterator[None]:
     loaded = settings.load(case.monitor.path)
-    key = main.load_keys(loaded).witness.vkey.encode()
+    key = keyring.load(loaded).witness.vkey.encode()
     case.monitor.stop()
     backup = case.monitor.path.parent / "backup"
     shutil.copytree(loaded.state.parent, backup)
@@ -163,7 +163,7 @@ async def old_state(case: Case) -> AsyncIterator[None]:
 @OWN.row(40, "two monitors on one state", None, moves=True)
 async def two_processes(case: Case) -> AsyncIterator[None]:
     loaded = settings.load(case.monitor.path)
-    key = main.load_keys(loaded).witness.vkey.encode()
+    key = keyring.load(loaded).witness.vkey.encode()
     case.restarts = False
     for _ in ROUNDS:
         yield

@@ -15,8 +15,7 @@ from log.evidence.heads import read_head
 from log.evidence.objects import identify
 from log.formats.identity import Identity
 from log.formats.note import KeyType
-from monitor import cli, export
-from monitor import main as root
+from monitor import cli, export, keyring
 from monitor import settings as config
 from monitor.store import Evidence, Store
 from tests.cli.test_operator import twinlog
@@ -67,7 +66,7 @@ def test_a_monitor_lists_shows_and_exports_what_a_stranger_checks(tmp_path: Path
         return done.exit_code, done.output
 
     assert command("init")[0] == 0
-    witness = root.load_keys(config.load(settings)).witness.vkey.encode()
+    witness = keyring.load(config.load(settings)).witness.vkey.encode()
     store = Store.open(tmp_path / "state", witness, 10)
     sample = samples()["E2"]
     kept = Evidence(identify(sample.data), sample.kind, ORIGIN, sample.data, TIME_MS)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
-from monitor import main, settings
+from monitor import keyring, main, settings
 from monitor.copy.folder import Copies
 from monitor.crew import Crew
 from monitor.outcome import Finding, Outcome, worst
@@ -40,11 +40,11 @@ class Monitor:
 
     @property
     def key(self) -> VKey:
-        return main.load_keys(settings.load(self.path)).witness.vkey
+        return keyring.load(settings.load(self.path)).witness.vkey
 
     def start(self) -> Rounds:
         loaded = settings.load(self.path)
-        signing = main.load_keys(loaded)
+        signing = keyring.load(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         made = main.assemble(
             loaded,

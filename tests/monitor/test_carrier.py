@@ -16,7 +16,7 @@ from log.formats.text import b64decode
 from log.formats.tlog_proof import TlogProof
 from log.governance import fold
 from log.governance.chains import Signed, arrange
-from monitor import main, settings, status
+from monitor import keyring, main, settings, status
 from monitor.outcome import Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
@@ -432,7 +432,7 @@ async def test_status_says_who_holds_how_much_and_what_was_carried(monitor: Moni
     store = Store.read(loaded.state)
     governed = main.governed_of(loaded, store, world.clock)
     assert governed is not None
-    nodes = main.look_of(loaded, main.load_keys(loaded), store, governed)().nodes
+    nodes = main.look_of(loaded, keyring.load(loaded), store, governed)().nodes
     lines = list(status.governance(store, governed, [followed for node in nodes for followed in node.logs]))
     store.close()
     assert lines[0] == "chain hk: 2 actions count."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from monitor import connections, main, settings
+from monitor import connections, keyring, main, settings
 from monitor.egress import Way
 from monitor.limits import Limits
 from monitor.outcome import Finding
@@ -45,7 +45,7 @@ async def once(monitor: Monitor, view: View, more: str = GD, ways: Sequence[str]
     if more not in text:
         monitor.path.write_text(text + more)
     loaded = settings.load(monitor.path)
-    signing = main.load_keys(loaded)
+    signing = keyring.load(loaded)
     monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
     async with view.client() as outside:
         made = main.assemble(

@@ -15,7 +15,7 @@ from log.formats.note import KeyType
 from log.formats.sct import SCT, digitally_signed
 from log.formats.tile_leaf import TileLeaf
 from log.formats.tree_head import signed_tree_head
-from monitor import main, settings
+from monitor import keyring, main, settings
 from monitor.outcome import Finding, Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
@@ -35,7 +35,7 @@ class Served:
     def open(self) -> main.Monitor:
         self.monitor.stop()
         loaded = settings.load(self.monitor.path)
-        signing = main.load_keys(loaded)
+        signing = keyring.load(loaded)
         self.monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         return main.assemble(loaded, signing, self.monitor.store, self.monitor.client, self.monitor.world.clock)
 

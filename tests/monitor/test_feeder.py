@@ -11,7 +11,7 @@ from log.crypto.notes import NoteSigner, open_note
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType, Note, Signature
 from log.formats.policy import Policy
-from monitor import main, settings
+from monitor import keyring, settings
 from monitor.feeder import Feeder
 from monitor.loops import Stop
 from monitor.outcome import BEHIND, Finding, Outcome
@@ -299,4 +299,4 @@ async def test_a_bad_line_beside_a_good_one_spoils_the_answer(monitor: Monitor, 
 
 
 def ours(monitor: Monitor) -> tuple[NoteSigner, ...]:
-    return main.load_keys(settings.load(monitor.path)).cosigners
+    return keyring.load(settings.load(monitor.path)).cosigners

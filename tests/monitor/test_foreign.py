@@ -11,7 +11,7 @@ from log.errors import SettingsError
 from log.formats.checkpoint import parse_signed
 from log.formats.family import TILES, X509, Family
 from log.formats.note import VKey
-from monitor import main, pinned, settings
+from monitor import keyring, pinned, settings
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
 from tests.support.engine import mldsa_signer
@@ -50,7 +50,7 @@ def shown(monitor: Monitor, origin: str = ORIGIN) -> bytes:
 
 
 def ours(monitor: Monitor) -> list[VKey]:
-    return [signer.vkey for signer in main.load_keys(settings.load(monitor.path)).cosigners]
+    return [signer.vkey for signer in keyring.load(settings.load(monitor.path)).cosigners]
 
 
 NOTE = signers_of(ORIGIN, TILES)[:1]
@@ -156,7 +156,7 @@ def test_row_3_a_log_that_cannot_be_witnessed_is_an_error_of_the_settings(
     path.write_text(path.read_text() + table(ORIGIN, tuple(signer.vkey for signer in vkeys), family, more))
     loaded = settings.load(path)
     with pytest.raises(SettingsError, match=says):
-        pinned.nodes(loaded, main.load_keys(loaded).witness.vkey)
+        pinned.nodes(loaded, keyring.load(loaded).witness.vkey)
 
 
 def test_an_origin_stands_once_among_all_logs(tmp_path: Path) -> None:
@@ -165,4 +165,4 @@ def test_an_origin_stands_once_among_all_logs(tmp_path: Path) -> None:
     path.write_text(path.read_text() + table(world.hk_x509.origin, world.hk_x509.vkeys, "x509"))
     loaded = settings.load(path)
     with pytest.raises(SettingsError, match="stands there twice"):
-        pinned.nodes(loaded, main.load_keys(loaded).witness.vkey)
+        pinned.nodes(loaded, keyring.load(loaded).witness.vkey)

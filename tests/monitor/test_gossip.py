@@ -18,7 +18,7 @@ from log.evidence.check import check
 from log.evidence.heads import Kind, read_head
 from log.formats import jcs
 from log.formats.note import VKey
-from monitor import main, observation, pinned, settings
+from monitor import keyring, main, observation, pinned, settings
 from monitor.alert import Class
 from monitor.gossip import peer_id, read_ids, read_place
 from monitor.limits import Limits
@@ -42,7 +42,7 @@ class Side:
 
     def start(self, client: httpx.AsyncClient) -> main.Monitor:
         loaded = settings.load(self.path)
-        signing = main.load_keys(loaded)
+        signing = keyring.load(loaded)
         self.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
         self.made = main.assemble(loaded, signing, self.store, client, self.world.clock)
         return self.made
@@ -87,7 +87,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         (tmp_path / name).mkdir()
         path = world.write(tmp_path / name, {"hk": "http://hk", "gd": "http://gd"}, limits="request_s = 60\n")
         main.create_state(settings.load(path))
-        keys.append(main.load_keys(settings.load(path)).witness.vkey.encode())
+        keys.append(keyring.load(settings.load(path)).witness.vkey.encode())
         sides.append(Side(name, world, path))
     two, one = sides
     for side, other, vkey in ((one, "two", keys[0]), (two, "one", keys[1])):
@@ -145,7 +145,7 @@ async def test_a_chain_is_read_once_and_on_from_there(pair: Pair) -> None:
     await pair.once(pair.two)
     assert pair.one.store is not None
     assert pair.two.store is not None
-    vkey = main.load_keys(settings.load(pair.one.path)).witness.vkey
+    vkey = keyring.load(settings.load(pair.one.path)).witness.vkey
     assert pair.two.store.read_of(vkey.encode()) == pair.one.store.link()
     answer = await pair.client.get("http://one/gossip/v1/observations?after=1")
     page = observation.parse(answer.content)
@@ -212,7 +212,7 @@ async def test_what_was_seen_of_a_log_before_we_followed_it_is_read_again(pair: 
         assert pair.one.store is not None
         await looked(pair)
         assert two.store is not None
-        vkey = main.load_keys(settings.load(pair.one.path)).witness.vkey.encode()
+        vkey = keyring.load(settings.load(pair.one.path)).witness.vkey.encode()
         assert two.store.read_of(vkey) == pair.one.store.link()
         assert fork.note not in seen(two, honest)
         two.path.write_text(whole)
@@ -298,7 +298,7 @@ def test_a_key_that_cosigns_nothing_is_an_error_of_the_settings(tmp_path: Path) 
     path = World().write(tmp_path, {"hk": "http://hk", "gd": "http://gd"}, limits="request_s = 60\n")
     text = path.read_text()
     path.write_text(text + _table("two", "nonsense"))
-    main.make_keys(settings.load(path))
+    keyring.make(settings.load(path))
     with pytest.raises(SettingsError, match="monitor two"):
         pinned.monitors(settings.load(path))
 
@@ -378,7 +378,7 @@ async def test_a_chain_of_notes_as_large_as_notes_may_be_is_read_to_its_end(pair
         pair.one.store.observe(replace(head, raw=note + line * 12), "log", pair.world.time_ms)
     assert len(pair.one.store.observations(1, 256, 524_288)) < 20
     await pair.once(pair.two)
-    vkey = main.load_keys(settings.load(pair.one.path)).witness.vkey
+    vkey = keyring.load(settings.load(pair.one.path)).witness.vkey
     assert pair.two.store is not None
     assert pair.two.store.read_of(vkey.encode()) == pair.one.store.link()
 

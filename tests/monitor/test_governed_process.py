@@ -14,7 +14,7 @@ import pytest
 
 from log.formats.action import JOINT
 from log.governance.chains import Signed
-from monitor import main, settings
+from monitor import keyring, main, settings
 from monitor.store import Store
 from tests.monitor.test_carrier import MEMBER, SUSPEND
 from tests.monitor.test_process import WAIT_S, Killer, call, running
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_every_action_reaches_every_node_once(tmp_path: Pat
                 assert killed.wait(WAIT_S), process.poll()
                 process.wait(WAIT_S)
                 target.on_request = None
-            store = Store.open(loaded.state, main.load_keys(loaded).witness.vkey.encode(), 1_000_000)
+            store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1_000_000)
             kept = {row.hash for row in store.actions(world.hk_governance.genesis.hash)}
             store.close()
             assert kept <= {signed.hash for signed in (*hk.written, *gd.written)}

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from log.errors import StoreFailed
-from monitor import main, settings
+from monitor import keyring, main, settings
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
 from tests.support.lying_log import Fault
@@ -40,7 +40,7 @@ class Looked:
 def looked(monitor: Monitor) -> Looked:
     monitor.path.write_text(monitor.path.read_text() + "chunk_entries = 256\n")
     loaded = settings.load(monitor.path)
-    signing = main.load_keys(loaded)
+    signing = keyring.load(loaded)
     monitor.store = Store.open(loaded.state, signing.witness.vkey.encode(), 10_000)
     found: list[Looked] = []
     made = main.assemble(

@@ -16,7 +16,7 @@ import pytest
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
-from monitor import connections, main, settings
+from monitor import connections, keyring, main, settings
 from monitor.limits import Limits
 from monitor.store import Store
 from tests.support.lying_log import Fault, LyingLog, World, served
@@ -62,7 +62,7 @@ def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
     made = call("init", "--settings", str(path))
     assert made.returncode == 0, made.stderr
     [cosigner, push, mldsa] = made.stdout.splitlines()
-    keys = main.load_keys(settings.load(path))
+    keys = keyring.load(settings.load(path))
     assert VKey.parse(cosigner.removeprefix("cosigner ")) == keys.witness.vkey
     assert VKey.parse(push.removeprefix("push ")) == keys.guard.vkey
     assert [VKey.parse(mldsa.removeprefix("mldsa "))] == [signer.vkey for signer in keys.cosigners[1:]]
@@ -162,7 +162,7 @@ def test_killed_at_any_moment_it_has_signed_nothing_that_is_not_stored(tmp_path:
         path = world.write(tmp_path, urls, "poll_s = 0.02\n")
         assert call("init", "--settings", str(path)).returncode == 0
         loaded = settings.load(path)
-        key = main.load_keys(loaded).witness.vkey
+        key = keyring.load(loaded).witness.vkey
         for followed in world.logs:
             followed.grows_by = 5
         for _ in range(KILLS):
@@ -252,7 +252,7 @@ async def test_killed_at_any_moment_a_proven_lie_is_told_and_no_entry_is_skipped
         world.hk_x509.grows_by = 0
         assert call("run", "--once", "--settings", str(path)).returncode == 1
     loaded = settings.load(path)
-    store = Store.open(loaded.state, main.load_keys(loaded).witness.vkey.encode(), 1_000_000)
+    store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1_000_000)
     forks = [kept for kept in store.alerts() if kept.alert.code == "fork"]
     assert [kept.alert.subject for kept in forks] == [honest.origin]
     [evidence] = store.evidence(honest.origin)

@@ -12,7 +12,7 @@ from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType, VKey
 from log.formats.policy import Policy
 from log.formats.text import b64encode
-from monitor import main, settings
+from monitor import keyring, settings
 from monitor.alert import Class
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
@@ -51,7 +51,7 @@ def join(world: GovernedWorld, monitor: Monitor, joint: Chainer) -> None:
 
 def join_by(world: GovernedWorld, path: Path, joint: Chainer, url: str) -> None:
     """Write the actions by which Shandong joins, and let the nodes take them up as real ones do."""
-    keys = main.load_keys(settings.load(path))
+    keys = keyring.load(settings.load(path))
     cosigner = keys.witness.vkey
     for node in world.reachable:
         for followed in node.logs.values():

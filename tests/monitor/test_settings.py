@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from log.errors import SettingsError
-from monitor import connections, main, pinned, settings
+from monitor import connections, keyring, main, pinned, settings
 from monitor.alert import Class, Route
 from monitor.channels.command import Command
 from monitor.channels.lines import Lines
@@ -22,7 +22,7 @@ def path(tmp_path: Path) -> Path:
 
 def watched(path: Path) -> list[tuple[str, str, list[str]]]:
     loaded = settings.load(path)
-    nodes = pinned.nodes(loaded, main.load_keys(loaded).witness.vkey)
+    nodes = pinned.nodes(loaded, keyring.load(loaded).witness.vkey)
     return [
         (node.name, followed.origin, [w.vkey.name for w in followed.witnesses])
         for node in nodes
@@ -54,7 +54,7 @@ def test_paths_are_relative_to_the_file(path: Path) -> None:
 def test_near_nodes_are_polled_more_often(path: Path) -> None:
     path.write_text(path.read_text().replace('near = ["hk", "gd"]', 'near = ["hk"]\npoll_s = 0.5'))
     loaded = settings.load(path)
-    nodes = pinned.nodes(loaded, main.load_keys(loaded).witness.vkey)
+    nodes = pinned.nodes(loaded, keyring.load(loaded).witness.vkey)
     assert [(node.name, node.poll_s) for node in nodes] == [("hk", 0.5), ("gd", 10)]
 
 

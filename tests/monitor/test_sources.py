@@ -6,7 +6,7 @@ import pytest
 
 from log.errors import SettingsError
 from log.evidence.heads import Kind
-from monitor import main, pinned, settings
+from monitor import keyring, pinned, settings
 from monitor.outcome import Outcome
 from monitor.store import AGREED
 from tests.monitor.conftest import Monitor
@@ -143,4 +143,4 @@ async def test_a_log_of_one_side_alone_is_brought_to_no_other_witness(monitor: M
     monitor.path.write_text(text.replace(place, f'{place}witnesses = ["hk"]\n'))
     loaded = settings.load(monitor.path)
     with pytest.raises(SettingsError, match="no other node with a witness is called hk"):
-        pinned.nodes(loaded, main.load_keys(loaded).witness.vkey)
+        pinned.nodes(loaded, keyring.load(loaded).witness.vkey)

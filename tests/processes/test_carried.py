@@ -10,7 +10,7 @@ import httpx
 from log.evidence import actions
 from log.evidence.heads import Kind
 from log.governance.chains import Signed
-from monitor import main as monitor_main
+from monitor import keyring
 from monitor import settings as monitor_settings
 from monitor.store import Store
 from tests.monitor.test_process import call
@@ -119,7 +119,7 @@ async def test_a_seq_that_is_signed_twice_meets_itself_on_both_nodes_and_is_prov
             ("critical", "proven", "chain hk seq 1")
         ]
         loaded = monitor_settings.load(w.deployment.monitor_settings)
-        store = Store.open(loaded.state, monitor_main.load_keys(loaded).witness.vkey.encode(), 1_000_000)
+        store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1_000_000)
         [proof] = store.evidence_of(Kind.SAME_SEQ)
         store.close()
         assert actions.check(proof.object, one.action.genesis) == ("hk", 1)

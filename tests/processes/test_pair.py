@@ -26,7 +26,7 @@ from log.demo.processes import Process
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import FAMILIES
 from log.formats.policy import Policy
-from monitor import main as monitor_main
+from monitor import keyring
 from monitor import settings as monitor_settings
 from monitor.store import Store, Verified
 from tests.soak import MAX_AGE_S, PROOF_WITHIN_S, start_pair, vouching
@@ -106,7 +106,7 @@ class Witnessed:
 def state_of(deployment: Deployment) -> Store:
     """Open the state of a monitor that does not run: that it opens shows that it survived, and is its alone."""
     loaded = monitor_settings.load(deployment.monitor_settings)
-    key = monitor_main.load_keys(loaded).witness.vkey
+    key = keyring.load(loaded).witness.vkey
     return Store.open(loaded.state, key.encode(), 1_000_000)
 
 

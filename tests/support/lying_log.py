@@ -445,13 +445,13 @@ class World:
 
     def write(self, folder: Path, urls: Mapping[str, str], extra: str = "", limits: str = "") -> Path:
         """Write the monitor's settings, keys and policies into a folder; return the settings file."""
-        from monitor import main as monitor_main
+        from monitor import keyring
         from monitor import settings as monitor_settings
 
         path = folder / "monitor.toml"
         head = 'name = "monitor.example/m"\nstate = "state/monitor.sqlite"\nkeys = "keys"\n'
         path.write_text(head)
-        made = monitor_main.make_keys(monitor_settings.load(path))
+        made = keyring.make(monitor_settings.load(path))
         lines = [head, 'near = ["hk", "gd"]\n', extra]
         for node in self.nodes:
             node.push_key = made.guard.vkey
