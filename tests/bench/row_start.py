@@ -2,6 +2,7 @@
 
 import time
 
+from log.api.limits import HttpLimits, Lane
 from log.merkle.tiles import TILE_WIDTH, Tile
 from tests.bench import cpu, requests, row_add_chain
 from tests.bench.ground import Ground
@@ -45,7 +46,11 @@ async def memory(ground: Ground) -> Result:
         )
         for some in (tiles, bodies):
             file = requests.write(ground.folder / "memory.requests", some)
-            loaded = await ground.closed(server, file, again=True, seconds=ground.scale.seconds / 2)
+            # No more readers than a lane has places: those that are refused hold nothing.
+            readers = min(ground.scale.connections, HttpLimits().places(Lane.ENTRIES))
+            loaded = await ground.closed(
+                server, file, again=True, seconds=ground.scale.seconds / 2, connections=readers
+            )
             if loaded.errors:
                 return Result(None, None, f"errors: {loaded.errors}")
         held = cpu.anonymous_mb(server.pid)
