@@ -56,6 +56,7 @@ def connection_limits(settings: NodeSettings) -> ConnectionLimits:
     return ConnectionLimits(
         max_connections=limits.max_connections,
         max_head_bytes=limits.max_head_bytes,
+        max_handshakes=limits.max_handshakes,
         max_pipelined=limits.max_pipelined,
         head_timeout_s=limits.head_timeout_s,
         idle_timeout_s=limits.idle_timeout_s,

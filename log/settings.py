@@ -178,6 +178,7 @@ class LimitsTable(Table):
 
     max_connections: Positive = 4096
     max_head_bytes: Positive = 16 << 10
+    max_handshakes: Positive = 512
     max_pipelined: Positive = 8
     head_timeout_s: Positive = 10
     idle_timeout_s: Positive = 15

@@ -15,24 +15,7 @@ from monitor.branches import Branches
 from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.egress import Egress
-from monitor.errands import (
-    AUDIT,
-    BRANCHES,
-    CARRY,
-    CODA,
-    FRESH,
-    LOOK,
-    OWN,
-    PROMISES,
-    ROSTER,
-    SURVEY,
-    exchanging,
-    feeding,
-    guarding,
-    of_log,
-    seeing,
-    telling,
-)
+from monitor.errands import OWN, ROSTER, WATCHING, Errand, exchanging, feeding, guarding, seeing, telling
 from monitor.gossip import Gossip
 from monitor.guard import Guard
 from monitor.logs import FollowedLog, WatchedNode
@@ -117,10 +100,10 @@ class Crew:
             *map(seeing, self.egresses),
             *map(guarding, self.guards),
         }
-        sources |= {of_log(CARRY, carrier) for carrier in self.carriers}
-        sources |= {of_log(CODA, coda) for coda in self.codas.values()}
+        sources |= {Errand.CARRY.of(carrier) for carrier in self.carriers}
+        sources |= {Errand.CODA.of(coda) for coda in self.codas.values()}
         for watch in self.watches:
-            sources |= {of_log(errand, watch) for errand in (LOOK, SURVEY, AUDIT, BRANCHES, FRESH, PROMISES)}
+            sources |= {errand.of(watch) for errand in WATCHING}
             sources |= {feeding(watch, feeder) for feeder in watch.feeders}
         return sources
 

@@ -1,5 +1,7 @@
 """What goes on in a monitor, by name: loops are called so, and by it the desk knows who found what."""
 
+from enum import StrEnum
+
 from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.egress import Egress
@@ -10,19 +12,27 @@ from monitor.watch import Watch
 
 ROSTER = "governance"  # whom to follow
 OWN = "own"  # ourselves
-LOOK = "look"  # following a log
-SURVEY = "survey"  # asking the witnesses of a log
-AUDIT = "audit"  # auditing again what a witness of a log missed
-CODA = "coda"  # asking a closed log whether it signs on
-FRESH = "fresh"  # how old a log's head and cosignatures are
-CARRY = "carry"  # carrying actions from and to a log
-BRANCHES = "branches"  # reading the branches of a fork that we do not follow
-PROMISES = "promises"  # what became of a log's SCTs
 
 
-def of_log(errand: str, part: Watch | Coda | Carrier) -> str:
-    """Return the name of what is done about a log."""
-    return f"{errand} {part.log.origin}"
+class Errand(StrEnum):
+    """What is done about one log."""
+
+    LOOK = "look"  # following it
+    SURVEY = "survey"  # asking its witnesses
+    AUDIT = "audit"  # auditing again what a witness missed
+    BRANCHES = "branches"  # reading the branches of a fork that we do not follow
+    FRESH = "fresh"  # how old its head and cosignatures are
+    PROMISES = "promises"  # what became of its SCTs
+    CODA = "coda"  # asking it, when it is closed, whether it signs on
+    CARRY = "carry"  # carrying actions from and to it
+
+    def of(self, part: Watch | Coda | Carrier) -> str:
+        """Return the name of doing this about a log."""
+        return f"{self} {part.log.origin}"
+
+
+# of one that is open
+WATCHING = (Errand.LOOK, Errand.SURVEY, Errand.AUDIT, Errand.BRANCHES, Errand.FRESH, Errand.PROMISES)
 
 
 def feeding(watch: Watch, feeder: Feeder) -> str:

@@ -20,17 +20,17 @@ from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
 from log.merkle.proof import root_spans
-from log.merkle.tiles import TILE_WIDTH
 from monitor.charges import Charges, Path
 from monitor.clock import Clock
 from monitor.copy.mirror import Mirror
+from monitor.fetching import Fetcher
 from monitor.freshness import is_future
 from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import BUSY, COPY, COPY_BEHIND, DISK, GARBLED, REDIRECT, STALE, Finding, Outcome
-from monitor.rebuild import Grown, Latest, Rebuild
+from monitor.rebuild import Grown, Latest
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
 
@@ -78,7 +78,6 @@ class Follower:
     ) -> None:
         """`further` are others who may have the entries: asked when the log does not give what leads to its root."""
         self.log = followed
-        self.went_on_s: float | None = None  # when entries were taken in last (monotonic)
         self._reader = reader
         self._store = store
         self._ledger = ledger
@@ -86,6 +85,7 @@ class Follower:
         self._limits = limits
         self._clock = clock
         self._copy = copy
+        self._fetcher = Fetcher(followed, limits, clock)
         self._further = further
         self._busy: Finding | None = None  # what a log is told of that asked to be left alone
         self._rest_until_s = 0.0  # on the monotonic clock
@@ -179,7 +179,7 @@ class Follower:
             if self._copy is not None:
                 await self._copy.begin(frontier.size, frontier.root())
             try:
-                grown = await self._rebuild(reader, head, frontier, sizes, self._copy)
+                grown = await self._fetcher.lead(reader, head, frontier, sizes, self._copy)
             except StorageError:
                 raise
             except LogError as e:
@@ -206,7 +206,7 @@ class Follower:
         if self._clock.monotonic_s() >= self._ask_again_s and self.resting() is None:
             self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
             try:
-                await self._rebuild(self._reader, owed.head, owed.frontier, ())
+                await self._fetcher.lead(self._reader, owed.head, owed.frontier, ())
                 self._owed = None
             except StorageError:
                 raise
@@ -240,7 +240,7 @@ class Follower:
 
         def path(of: Head, late: Latest) -> Path:
             async def rebuilt() -> Sequence[bytes]:
-                return (await self._rebuild(reader, of, frontier, (), sought=late.index)).inclusion
+                return (await self._fetcher.lead(reader, of, frontier, (), sought=late.index)).inclusion
 
             return rebuilt
 
@@ -280,7 +280,7 @@ class Follower:
                 return [
                     self._found(Outcome.UNVERIFIED, "data", f"hash tiles no longer lead to its root of size {size}")
                 ]
-            await self._rebuild(self._reader, head, frontier, ())
+            await self._fetcher.lead(self._reader, head, frontier, ())
         except Unreachable as e:
             return [self._found(Outcome.UNREACHED, "entries", str(e))]
         except StorageError:
@@ -288,61 +288,6 @@ class Follower:
         except LogError as e:
             return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
         return []
-
-    async def _rebuild(
-        self,
-        reader: LogReader,
-        head: Head,
-        frontier: Frontier,
-        milestones: Sequence[int],
-        copy: Mirror | None = None,
-        sought: int | None = None,
-    ) -> Grown:
-        """Return what the entries of a reader lead to; `BadProof` when that is not the root of `head`.
-
-        Read, hashed and copied side by side: while a chunk is hashed, the next comes in and the last one is copied.
-        """
-        family, every = self.log.family, self._limits.late_entries  # a head that comes later needs no more of them
-        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self.log.leaf_time_ms, every, sought)
-        if rebuild.missing:
-            await self._feed(rebuild, reader, head.size, frontier.size, copy)
-        grown = rebuild.finish()
-        if grown.root != head.root:
-            raise BadProof(f"entries do not lead to the signed root of size {head.size}")
-        return grown
-
-    async def _feed(self, rebuild: Rebuild, reader: LogReader, size: int, begin: int, copy: Mirror | None) -> None:
-        at = begin // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
-        reading = asyncio.ensure_future(self._chunk(reader, at, size))
-        copying: asyncio.Future[None] | None = None
-        try:
-            while rebuild.missing:
-                start, rows = at, await reading
-                at += len(rows)
-                ahead = at < size and sum(map(len, rows)) <= self._limits.ahead_bytes
-                if ahead:
-                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
-                fed = await asyncio.to_thread(rebuild.feed, start, rows)
-                self.went_on_s = self._clock.monotonic_s()
-                if copying is not None:
-                    await copying
-                if copy is not None:
-                    copying = asyncio.ensure_future(copy.add(reader, start, rows, fed.leaves, fed.chains))
-                if at < size and not ahead:
-                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
-            if copying is not None:
-                await copying
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, *([] if copying is None else [copying]), return_exceptions=True)
-
-    async def _chunk(self, reader: LogReader, at: int, size: int) -> list[bytes]:
-        """Return the rows from a tile's beginning on, as many as a chunk has."""
-        end = min(size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
-        rows = await reader.entries(at, end, size)
-        if len(rows) != end - at:
-            raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
-        return rows
 
     async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
         """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""
@@ -374,6 +319,11 @@ class Follower:
             blocked |= not settled
             findings += [finding] if finding else []
         return Step(tuple(findings), None if blocked else step.head, step.old, step.proof)
+
+    @property
+    def went_on_s(self) -> float | None:
+        """When entries were taken in last (monotonic)."""
+        return self._fetcher.went_on_s
 
     def resting(self) -> Finding | None:
         """Say that the log is left alone for a while, as it has asked; None when it may be asked."""

@@ -55,6 +55,7 @@ class Limits:
     clients: int = 256  # requests without a body that we answer at a time
     bodies: int = 64  # and requests that bring one
     address_bodies: int = 16  # and those of one address (of IPv6 a /64)
+    handshakes: int = 512  # of TLS with those who come, at once; the oldest gives way
     client_connections: int = 1_024  # connections to us open at once; when there are more, one that owes us gives way
     address_connections: int = 64  # and of one address (of IPv6 a /64)
     head_s: float = 5.0  # the head of a request to us, or the beginning of a first one, may take so long

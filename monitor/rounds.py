@@ -8,24 +8,7 @@ from collections.abc import Awaitable
 
 from monitor.crew import Crew
 from monitor.desk import Desk
-from monitor.errands import (
-    AUDIT,
-    BRANCHES,
-    CARRY,
-    CODA,
-    FRESH,
-    LOOK,
-    OWN,
-    PROMISES,
-    ROSTER,
-    SURVEY,
-    exchanging,
-    feeding,
-    guarding,
-    of_log,
-    seeing,
-    telling,
-)
+from monitor.errands import OWN, ROSTER, Errand, exchanging, feeding, guarding, seeing, telling
 from monitor.guard import Guard
 from monitor.outbox import Outbox
 from monitor.outcome import Finding
@@ -52,20 +35,20 @@ class Rounds:
         found = await _all((OWN, self._keeper.check()))
         found += await _all(*((exchanging(gossip), gossip.look()) for gossip in crew.gossips))
         found += await self._learn()
-        found += await _all(*((of_log(SURVEY, watch), watch.survey()) for watch in crew.watches))
-        found += await _all(*((of_log(CODA, coda), coda.look()) for coda in crew.codas.values()))
+        found += await _all(*((Errand.SURVEY.of(watch), watch.survey()) for watch in crew.watches))
+        found += await _all(*((Errand.CODA.of(coda), coda.look()) for coda in crew.codas.values()))
         found += await self._pass(guard=True)
         if any(finding.code in {"behind", "unreconciled"} for _, finding in found):
             # A log that grew while we looked at it has done nothing wrong: look again.
             found = [(source, f) for source, f in found if f.code not in {"behind", "unreconciled"}]
             found += await self._pass(guard=False)
-        found += await _all(*((of_log(PROMISES, watch), crew.audit_promises(watch)) for watch in crew.watches))
+        found += await _all(*((Errand.PROMISES.of(watch), crew.audit_promises(watch)) for watch in crew.watches))
         found += await _all(*((seeing(egress), egress.look(crew.logs)) for egress in crew.egresses))
-        found += [(of_log(LOOK, watch), finding) for watch in crew.watches for finding in watch.verdict()]
-        found += await _all(*((of_log(AUDIT, watch), watch.audit_again()) for watch in crew.watches))
-        found += await _all(*((of_log(BRANCHES, watch), crew.read_branches(watch)) for watch in crew.watches))
-        found += await _all(*((of_log(FRESH, watch), watch.fresh()) for watch in crew.watches))
-        found += await _all(*((of_log(CARRY, carrier), carrier.push()) for carrier in crew.carriers))
+        found += [(Errand.LOOK.of(watch), finding) for watch in crew.watches for finding in watch.verdict()]
+        found += await _all(*((Errand.AUDIT.of(watch), watch.audit_again()) for watch in crew.watches))
+        found += await _all(*((Errand.BRANCHES.of(watch), crew.read_branches(watch)) for watch in crew.watches))
+        found += await _all(*((Errand.FRESH.of(watch), watch.fresh()) for watch in crew.watches))
+        found += await _all(*((Errand.CARRY.of(carrier), carrier.push()) for carrier in crew.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is
         channels = set(map(telling, self._outbox.names))  # they report when they were told, below
         for source in dict.fromkeys([*(source for source, _ in found), *(crew.sources(self._outbox.names) - channels)]):
@@ -80,7 +63,7 @@ class Rounds:
         """Take over what the nodes hold of governance, until no more logs of it come to light."""
         found: Found = []
         for _ in range(LEARN_TRIES):
-            found = await _all(*((of_log(CARRY, carrier), carrier.pull()) for carrier in self._crew.carriers))
+            found = await _all(*((Errand.CARRY.of(carrier), carrier.pull()) for carrier in self._crew.carriers))
             before = self._crew.carriers
             told, _ = await self._crew.call_roster()
             if self._crew.carriers == before:
@@ -88,10 +71,10 @@ class Rounds:
         return found + [(ROSTER, finding) for finding in told]
 
     async def _pass(self, *, guard: bool) -> Found:
-        found = await _all(*((of_log(LOOK, watch), watch.look()) for watch in self._crew.watches))
+        found = await _all(*((Errand.LOOK.of(watch), watch.look()) for watch in self._crew.watches))
         if guard:
             found += await _all(*((guarding(each), self._guard(each)) for each in self._crew.guards))
-        found += await _all(*((of_log(LOOK, watch), watch.hand_back()) for watch in self._crew.watches))
+        found += await _all(*((Errand.LOOK.of(watch), watch.hand_back()) for watch in self._crew.watches))
         feeds = [(watch, feeder) for watch in self._crew.watches for feeder in watch.feeders]
         return found + await _all(*((feeding(watch, feeder), watch.feed(feeder)) for watch, feeder in feeds))
 

@@ -13,24 +13,7 @@ from monitor.coda import Coda
 from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.egress import Egress
-from monitor.errands import (
-    AUDIT,
-    BRANCHES,
-    CARRY,
-    CODA,
-    FRESH,
-    LOOK,
-    OWN,
-    PROMISES,
-    ROSTER,
-    SURVEY,
-    exchanging,
-    feeding,
-    guarding,
-    of_log,
-    seeing,
-    telling,
-)
+from monitor.errands import OWN, ROSTER, Errand, exchanging, feeding, guarding, seeing, telling
 from monitor.feeder import Feeder
 from monitor.gossip import Gossip
 from monitor.guard import Guard
@@ -84,11 +67,11 @@ class Standing:
 
     async def _promises_loop(self, watch: Watch, stop: Stop) -> None:
         work = partial(self._crew.audit_promises, watch)
-        await every(self._limits.promises_s, lambda: self._report(of_log(PROMISES, watch), work()), stop)
+        await every(self._limits.promises_s, lambda: self._report(Errand.PROMISES.of(watch), work()), stop)
 
     async def _branches_loop(self, watch: Watch, stop: Stop) -> None:
         work = partial(self._crew.read_branches, watch)
-        await every(self._limits.branch_s, lambda: self._report(of_log(BRANCHES, watch), work()), stop)
+        await every(self._limits.branch_s, lambda: self._report(Errand.BRANCHES.of(watch), work()), stop)
 
     async def _egress_loop(self, egress: Egress) -> None:
         while True:
@@ -108,12 +91,12 @@ class Standing:
         """Return everything that is to go on now."""
         wanted: dict[Key, Work] = {}
         for watch in self._crew.watches:
-            wanted[of_log(LOOK, watch), watch] = partial(self._look_loop, watch)
-            wanted[of_log(SURVEY, watch), watch] = partial(self._survey_loop, watch)
-            wanted[of_log(AUDIT, watch), watch] = partial(self._audit_loop, watch)
-            wanted[of_log(FRESH, watch), watch] = partial(self._fresh_loop, watch)
-            wanted[of_log(BRANCHES, watch), watch] = partial(self._branches_loop, watch)
-            wanted[of_log(PROMISES, watch), watch] = partial(self._promises_loop, watch)
+            wanted[Errand.LOOK.of(watch), watch] = partial(self._look_loop, watch)
+            wanted[Errand.SURVEY.of(watch), watch] = partial(self._survey_loop, watch)
+            wanted[Errand.AUDIT.of(watch), watch] = partial(self._audit_loop, watch)
+            wanted[Errand.FRESH.of(watch), watch] = partial(self._fresh_loop, watch)
+            wanted[Errand.BRANCHES.of(watch), watch] = partial(self._branches_loop, watch)
+            wanted[Errand.PROMISES.of(watch), watch] = partial(self._promises_loop, watch)
             for feeder in watch.feeders:
                 wanted[feeding(watch, feeder), feeder] = partial(
                     self._feed_loop, watch, feeder, list(self._crew.offered.values())
@@ -121,9 +104,9 @@ class Standing:
         for guard in self._crew.guards:
             wanted[guarding(guard), guard] = partial(self._guard_loop, guard, self._crew.offered[guard.node.name])
         for coda in self._crew.codas.values():
-            wanted[of_log(CODA, coda), coda] = partial(self._coda_loop, coda)
+            wanted[Errand.CODA.of(coda), coda] = partial(self._coda_loop, coda)
         for carrier, poll_s in self._crew.asked.values():
-            wanted[of_log(CARRY, carrier), carrier] = partial(self._carry_loop, carrier, poll_s)
+            wanted[Errand.CARRY.of(carrier), carrier] = partial(self._carry_loop, carrier, poll_s)
         return wanted
 
     async def _look_loop(self, watch: Watch, stop: Stop) -> None:
@@ -132,20 +115,20 @@ class Standing:
             findings = await watch.look()
             return findings if watch.vouch is before else findings + await watch.hand_back()
 
-        await every(watch.poll_s, lambda: self._report(of_log(LOOK, watch), look()), stop)
+        await every(watch.poll_s, lambda: self._report(Errand.LOOK.of(watch), look()), stop)
 
     async def _survey_loop(self, watch: Watch, stop: Stop) -> None:
         await pause(self._limits.survey_s, stop)  # `look` does the first one
-        await every(self._limits.survey_s, lambda: self._report(of_log(SURVEY, watch), watch.survey()), stop)
+        await every(self._limits.survey_s, lambda: self._report(Errand.SURVEY.of(watch), watch.survey()), stop)
 
     async def _audit_loop(self, watch: Watch, stop: Stop) -> None:
-        await every(self._limits.survey_s, lambda: self._report(of_log(AUDIT, watch), watch.audit_again()), stop)
+        await every(self._limits.survey_s, lambda: self._report(Errand.AUDIT.of(watch), watch.audit_again()), stop)
 
     async def _coda_loop(self, coda: Coda, stop: Stop) -> None:
-        await every(self._limits.survey_s, lambda: self._report(of_log(CODA, coda), coda.look()), stop)
+        await every(self._limits.survey_s, lambda: self._report(Errand.CODA.of(coda), coda.look()), stop)
 
     async def _fresh_loop(self, watch: Watch, stop: Stop) -> None:
-        await every(FRESH_S, lambda: self._report(of_log(FRESH, watch), watch.fresh()), stop)
+        await every(FRESH_S, lambda: self._report(Errand.FRESH.of(watch), watch.fresh()), stop)
 
     async def _guard_loop(self, guard: Guard, offered: asyncio.Event, stop: Stop) -> None:
         async def push() -> list[Finding]:
@@ -159,7 +142,7 @@ class Standing:
         async def carry() -> list[Finding]:
             return await carrier.pull() + await carrier.push()
 
-        await every(poll_s, lambda: self._report(of_log(CARRY, carrier), carry()), stop)
+        await every(poll_s, lambda: self._report(Errand.CARRY.of(carrier), carry()), stop)
 
     async def _feed_loop(self, watch: Watch, feeder: Feeder, offered: Sequence[asyncio.Event], stop: Stop) -> None:
         await asyncio.gather(*(event.wait() for event in offered))

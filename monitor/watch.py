@@ -51,6 +51,7 @@ class Watch:
         followed: FollowedLog,
         reader: LogReader,
         follower: Follower,
+        hash_tiles: HashTiles,
         feeder_of: Callable[[Witness], Feeder],
         own: OwnWitness,
         ledger: Ledger,
@@ -88,7 +89,7 @@ class Watch:
         self._said: list[Finding] = []  # what was said of time when our clock was trusted last
         self._served_ms: int | None = None  # signed time of the head that the last look found in order
         self._why: str | None = None  # what kept the last look from verifying a head
-        self._hash_tiles = HashTiles(followed, reader, store, charges, limits)
+        self._hash_tiles = hash_tiles
         self._said_of_tiles: list[Finding] = []  # when they could be held against a head that verified
         self._window: tuple[Vouched, Head] | None = None  # what a witness missed, and is to be audited again
         self._contested: dict[str, bool] = {}  # by source: whether its last word proved a lie

@@ -23,6 +23,7 @@ from monitor.follower import Follower
 from monitor.gossip import Archive, Gossip, Known
 from monitor.governed import Governed
 from monitor.guard import Guard
+from monitor.hash_tiles import HashTiles
 from monitor.judging import Source
 from monitor.keyring import Keys
 from monitor.ledger import Ledger
@@ -103,6 +104,7 @@ class Parts:
             followed,
             reader,
             follower,
+            HashTiles(followed, reader, self._store, self._charges, self._limits),
             feeder,
             self.own,
             self._ledger,

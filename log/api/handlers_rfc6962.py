@@ -83,7 +83,10 @@ def _kept(call: Call, fields: Headers) -> Headers:
 
 
 def _query(query: bytes, *names: str) -> list[str]:
-    """Return the values of these names, each of which must be there once; other names are ignored."""
+    """Return the values of these names, each of which must be there once; other names are ignored.
+
+    Every proof is asked for so: urllib's parser, which does the same and more, took an eighth of the time of one.
+    """
     fields = query.decode("latin-1").split("&")  # which takes every byte: not ASCII is neither number nor base64
     if len(fields) > _QUERY_NAMES:
         raise Malformed(f"a query of more than {_QUERY_NAMES} names")

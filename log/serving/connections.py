@@ -49,6 +49,7 @@ class ConnectionLimits:
 
     max_connections: int = 4096
     max_head_bytes: int = 16 << 10  # target and fields of a request, and of those that wait behind it; FIELD_BYTES each
+    max_handshakes: int = 512  # of TLS, besides the connections: those not done yet; the oldest gives way
     max_pipelined: int = 8  # requests sent before the answer to an earlier one
     head_timeout_s: float = 10.0
     idle_timeout_s: float = 15.0

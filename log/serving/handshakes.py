@@ -1,7 +1,7 @@
 """TLS connections are taken so that handshakes nobody goes on with never use up the files that a process may open.
 
 A loop's own server takes whatever comes, and asks nobody before the handshake is done: each that is not costs a file
-for its whole time limit. Here there are HANDSHAKES at a time, and the oldest gives way: an honest one is quick.
+for its whole time limit. Here there are `limit` at a time, and the oldest gives way: an honest one is quick.
 """
 
 import asyncio
@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
-HANDSHAKES = 512  # at a time
 REST_S = 0.1  # pause after the machine could not give us a connection
 
 
@@ -25,12 +24,14 @@ class Handshakes:
         listener: socket.socket,
         tls: ssl.SSLContext,
         patience_s: float,
+        limit: int,
         protocol: Callable[[], asyncio.Protocol],
     ) -> None:
-        """`patience_s` is for a handshake, and for a farewell. Begins at once."""
+        """`patience_s` is for a handshake, and for a farewell; `limit` handshakes go on at a time. Begins at once."""
         self._listener = listener
         self._tls = tls
         self._patience_s = patience_s
+        self._limit = limit
         self._protocol = protocol
         self._going_on: dict[asyncio.Task[None], None] = {}  # the oldest first
         listener.setblocking(False)
@@ -55,7 +56,7 @@ class Handshakes:
                 logger.warning("no connection could be taken: %s", error)
                 await asyncio.sleep(REST_S)
                 continue
-            if len(self._going_on) >= HANDSHAKES:
+            if len(self._going_on) >= self._limit:
                 oldest = next(iter(self._going_on))
                 oldest.cancel()
                 await asyncio.wait({oldest})

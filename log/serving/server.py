@@ -20,7 +20,7 @@ from log.sockets import BACKLOG, Tls
 
 logger = logging.getLogger(__name__)
 
-OTHER_FILES = 1024  # open files that are no connections: stores, checkers, TLS handshakes
+OTHER_FILES = 512  # open files that are neither connections nor TLS handshakes: stores, checkers
 
 _Message = MutableMapping[str, Any]
 Application = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Message], Awaitable[None]]], Any]
@@ -50,7 +50,9 @@ class Server(uvicorn.Server):
         self.servers = [
             await loop.create_server(connection, sock=listener, backlog=BACKLOG)
             if tls is None
-            else cast(asyncio.Server, Handshakes(listener, tls, limits.head_timeout_s, connection))
+            else cast(
+                asyncio.Server, Handshakes(listener, tls, limits.head_timeout_s, limits.max_handshakes, connection)
+            )
             for listener in sockets or ()
         ]
         self.started = True
@@ -101,11 +103,12 @@ def bounded_by_files(limits: ConnectionLimits) -> ConnectionLimits:
     A flood of connections must never take the files that the stores need. `SettingsError` when none are left.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.max_connections + OTHER_FILES
+    others = limits.max_handshakes + OTHER_FILES
+    wanted = limits.max_connections + others
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        if hard <= OTHER_FILES:
-            raise SettingsError(f"this process may open {hard} files; it needs more than {OTHER_FILES}")
-        limits = replace(limits, max_connections=hard - OTHER_FILES)
+        if hard <= others:
+            raise SettingsError(f"this process may open {hard} files; it needs more than {others}")
+        limits = replace(limits, max_connections=hard - others)
         logger.warning("only %d connections are taken: this process may open %d files", limits.max_connections, hard)
         wanted = hard
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -63,7 +63,7 @@ class Looked:
         self._serials = {case.serial_key: [] for case in cases}
         self._uses = dict.fromkeys(case.fingerprint for case in cases)
         for keys in _some(list(self._serials)):
-            query = f"SELECT serial_key, {_COLUMNS} FROM issued WHERE serial_key {_one_of(keys)}"  # noqa: S608
+            query = f"SELECT serial_key, {_COLUMNS} FROM issued WHERE serial_key {_one_of(keys)}"  # noqa: S608 - too
             for key, origin, index, time_ms, signs, fold in self._database.execute(query, keys):
                 self._serials[key].append(Logged(origin, index, time_ms, bool(signs), fold))
         for keys in _some(list(self._uses)):

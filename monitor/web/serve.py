@@ -36,6 +36,7 @@ def connection_limits(limits: Limits) -> ConnectionLimits:
     """Return what the limits of a monitor allow its connections."""
     return ConnectionLimits(
         max_connections=limits.client_connections,
+        max_handshakes=limits.handshakes,
         head_timeout_s=limits.head_s,
         idle_timeout_s=limits.idle_s,
         body_timeout_s=limits.request_s,

@@ -18,7 +18,7 @@ from log import sockets
 from log.api import server
 from log.api.app import Options, create_app
 from log.errors import SettingsError
-from log.serving import handshakes
+from log.serving.connections import ConnectionLimits
 from log.sockets import Tls
 from tests.support.fake_node import FakeNode
 
@@ -40,14 +40,16 @@ def tls(tmp_path: Path) -> Tls:
     return made
 
 
-async def test_handshakes_that_nobody_goes_on_with_give_way(tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_handshakes_that_nobody_goes_on_with_give_way(tls: Tls) -> None:
     """Each holds a file of the process, of which the stores need some."""
-    monkeypatch.setattr(handshakes, "HANDSHAKES", 4)
+    few = ConnectionLimits(max_handshakes=4)
     listener = sockets.listen("127.0.0.1:0")
     port, url = listener.getsockname()[1], sockets.url_of(listener, tls)
     ready, end = asyncio.Event(), asyncio.Event()
     failed = asyncio.create_task(_until(end))
-    serving = asyncio.create_task(server.serve(create_app(FakeNode(), Options()), listener, 1, failed, ready.set, tls))
+    serving = asyncio.create_task(
+        server.serve(create_app(FakeNode(), Options()), listener, 1, failed, ready.set, tls, few)
+    )
     await ready.wait()
     silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
     async with asyncio.timeout(5):  # half of the time that a handshake may take

@@ -26,10 +26,10 @@ from monitor import settings
 from monitor.alert import Class
 from monitor.store import KeptAlert, Store
 from tests.catalogue.harness import O, P, S
+from tests.catalogue.real import CHECKOUT, program
 from tests.support.go_tools import VARIABLE, surroundings
 from tests.support.lying_log import signers_of
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 ORIGIN = "hk.example/x509"
 DAYS_40_S = 40 * 86_400
 WAIT_S = 60.0
@@ -93,19 +93,6 @@ def nodes(folder: Path) -> Iterator[Nodes]:
             process.kill()
 
 
-@contextmanager
-def following(words: list[str], output: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """Run a program inside the block."""
-    with (
-        output.open("wb") as file,
-        subprocess.Popen(words, cwd=CHECKOUT, stdout=file, stderr=file, env=environment) as process,
-    ):
-        try:
-            yield
-        finally:
-            process.kill()
-
-
 def until(state: Path, holds: Any) -> Any:
     """Look into a monitor's state until something of use is there; None when it never is."""
     end = time.monotonic() + WAIT_S
@@ -116,7 +103,7 @@ def until(state: Path, holds: Any) -> Any:
                 return value
         finally:
             store.close()
-        time.sleep(0.05)
+        time.sleep(0.05)  # another process writes it, and tells nobody
     return None
 
 
@@ -133,7 +120,7 @@ def show(miss: Miss, folder: Path, spotter: str | None) -> bool:
         state = settings.load(there.settings).state
         monitor = [sys.executable, "-m", "monitor", "run", "--settings", str(there.settings)]
         theirs = certspotter(folder, there.urls["hk"]) if spotter else []
-        with following(monitor, folder / "monitor.out"):
+        with program(monitor, folder / "monitor.out"):
             until(state, lambda store: store.verified(ORIGIN))
             if spotter:
                 listen(folder, [spotter, *theirs], "verified position is now 512")
@@ -178,9 +165,9 @@ def certspotter(folder: Path, url: str) -> list[str]:
 def listen(folder: Path, words: list[str], wanted: str) -> None:
     """Run certspotter for a while, or until it has said this; what it says is added to a file."""
     output, end = folder / "certspotter.part", time.monotonic() + LISTENS_S
-    with following(words, output, surroundings(folder)):
+    with program(words, output, surroundings(folder)):
         while time.monotonic() < end and not (wanted and wanted in output.read_text(errors="replace")):
-            time.sleep(0.05)
+            time.sleep(0.05)  # it writes without being asked
     with (folder / "certspotter.out").open("a") as file:
         file.write(output.read_text(errors="replace"))
 

@@ -8,7 +8,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +92,7 @@ async def running(folder: Path, number: int) -> AsyncIterator[RealCase]:
         async with world.client() as client:
             case = RealCase(Monitor(world, path, client), number, real=True)
             case.monitor.store = Store.read(loaded.state)
-            with process(words, folder / "lines") as case.process:
+            with program(words, folder / "lines") as case.process:
                 await case.until("all is well", case.all_vouched)
                 yield case
                 assert case.process.poll() is None, "the monitor has ended"
@@ -100,9 +100,14 @@ async def running(folder: Path, number: int) -> AsyncIterator[RealCase]:
 
 
 @contextmanager
-def process(words: Sequence[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program inside the block."""
-    with output.open("wb") as file, subprocess.Popen(words, cwd=CHECKOUT, stdout=file) as started:
+def program(
+    words: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program inside the block; what it says is in `output`."""
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(words, cwd=CHECKOUT, stdout=file, stderr=file, env=environment) as started,
+    ):
         try:
             yield started
         finally:

@@ -4,7 +4,8 @@ import os
 import subprocess
 import sys
 
-from tests.catalogue.demo import CHECKOUT, MISSES
+from tests.catalogue.demo import MISSES
+from tests.catalogue.real import CHECKOUT
 from tests.support.go_tools import VARIABLE
 
 

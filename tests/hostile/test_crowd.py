@@ -93,16 +93,17 @@ def test_connections_leave_the_stores_their_files(monkeypatch: pytest.MonkeyPatc
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(resource, "setrlimit", lambda _, pair: asked.append(pair))
     limits = ConnectionLimits(max_connections=4096)
+    others = OTHER_FILES + limits.max_handshakes
     for soft, hard, connections, raised in (
-        (1024, 1 << 20, 4096, [(4096 + OTHER_FILES, 1 << 20)]),
+        (1024, 1 << 20, 4096, [(4096 + others, 1 << 20)]),
         (1 << 20, 1 << 20, 4096, []),
-        (1024, 4096, 4096 - OTHER_FILES, [(4096, 4096)]),
+        (1024, 4096, 4096 - others, [(4096, 4096)]),
         (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4096, []),
     ):
         monkeypatch.setattr(resource, "getrlimit", lambda _, pair=(soft, hard): pair)
         assert bounded_by_files(limits).max_connections == connections
         assert asked == raised
         asked.clear()
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (OTHER_FILES, OTHER_FILES))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (others, others))
     with pytest.raises(SettingsError, match="files"):
         bounded_by_files(limits)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.catalogue.demo import CHECKOUT, MISSES
+from tests.catalogue.demo import MISSES
+from tests.catalogue.real import CHECKOUT
 from tests.support.foreign import Foreign, foreign
 from tests.support.go_tools import DEADLINE_S, running, tool
 from tests.support.nodes import eventually

@@ -80,7 +80,7 @@ async def site(limits: Limits = LIMITS) -> AsyncIterator[Site]:
 async def opened(stack: AsyncExitStack, url: str, count: int, data: bytes = b"") -> list[Raw]:
     found = [await stack.enter_async_context(connection(url, receive_bytes=4096)) for _ in range(count)]
     for raw in found:
-        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a socket has it
         await raw.send(data)
     return found
 

@@ -31,6 +31,7 @@ from log.merkle.tiles import Edge
 from monitor.charges import Charges
 from monitor.clock import Clock
 from monitor.follower import Follower
+from monitor.hash_tiles import HashTiles
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
@@ -139,8 +140,8 @@ class World:
         own = OwnWitness((OURS,), self.store, clock.now_ms, clock.fit_to_sign)
         self.ledger = ledger
         self.watch = Watch(
-            LOG, self.served, follower, cast(Any, None), own, ledger, charges, self.store, cast(Peer, None), 1, limits,
-            clock,
+            LOG, self.served, follower, HashTiles(LOG, self.served, self.store, charges, limits), cast(Any, None), own,
+            ledger, charges, self.store, cast(Peer, None), 1, limits, clock,
         )  # fmt: skip
         fold = self.store._fold
 

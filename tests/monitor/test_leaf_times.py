@@ -50,7 +50,7 @@ def test_what_an_older_state_knows_of_them_is_taken_over() -> None:
     store._database.executescript("".join(MIGRATIONS[:BEFORE]))
     for seq, (size, state) in enumerate([(3, AGREED), (5, "open")], 1):
         kept = ("o", size, b"r", b"note", b"raw", 1, b"%d" % seq, "log", 1, b"", b"")
-        store._database.execute(f"INSERT INTO observation VALUES ({seq}{', ?' * len(kept)})", kept)  # noqa: S608
+        store._database.execute(f"INSERT INTO observation VALUES ({seq}{', ?' * len(kept)})", kept)  # noqa: S608 - ours
         store._database.execute("INSERT INTO head VALUES ('o', ?, ?, ?, ?)", (size, b"r", state, seq))
         store._database.execute("INSERT INTO unread VALUES ('o', ?, ?)", (size, seq))
     store._database.executescript("".join(MIGRATIONS[BEFORE:]))

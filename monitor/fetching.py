@@ -1,0 +1,84 @@
+"""The entries of a log, from a tree that is known up to a signed head: read, hashed and copied side by side.
+
+While a chunk is hashed, the next one comes in and the last one is copied. Nothing here decides what is true of a log:
+entries lead to the root of the head, or they do not.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from log.client import LogReader
+from log.errors import BadProof, Malformed
+from log.evidence.heads import Head
+from log.merkle.frontier import Frontier
+from log.merkle.tiles import TILE_WIDTH
+from monitor.clock import Clock
+from monitor.copy.mirror import Mirror
+from monitor.limits import Limits
+from monitor.logs import FollowedLog
+from monitor.rebuild import Grown, Rebuild
+
+
+class Fetcher:
+    """Reads the entries of one log, from itself or from whoever else has them."""
+
+    def __init__(self, followed: FollowedLog, limits: Limits, clock: Clock) -> None:
+        self.went_on_s: float | None = None  # when entries were taken in last (monotonic)
+        self._log = followed
+        self._limits = limits
+        self._clock = clock
+
+    async def lead(
+        self,
+        reader: LogReader,
+        head: Head,
+        frontier: Frontier,
+        milestones: Sequence[int],
+        copy: Mirror | None = None,
+        sought: int | None = None,
+    ) -> Grown:
+        """Return what the entries behind `frontier` lead to; `BadProof` when that is not the root of `head`.
+
+        At the sizes of `milestones` roots are kept; of the leaf `sought` the inclusion path is made on the way.
+        """
+        family, every = self._log.family, self._limits.late_entries  # a head that comes later needs no more of them
+        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self._log.leaf_time_ms, every, sought)
+        if rebuild.missing:
+            await self._feed(rebuild, reader, head.size, frontier.size, copy)
+        grown = rebuild.finish()
+        if grown.root != head.root:
+            raise BadProof(f"entries do not lead to the signed root of size {head.size}")
+        return grown
+
+    async def _feed(self, rebuild: Rebuild, reader: LogReader, size: int, begin: int, copy: Mirror | None) -> None:
+        at = begin // TILE_WIDTH * TILE_WIDTH  # the tile of the frontier comes whole: all of it is checked
+        reading = asyncio.ensure_future(self._chunk(reader, at, size))
+        copying: asyncio.Future[None] | None = None
+        try:
+            while rebuild.missing:
+                start, rows = at, await reading
+                at += len(rows)
+                ahead = at < size and sum(map(len, rows)) <= self._limits.ahead_bytes
+                if ahead:
+                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
+                fed = await asyncio.to_thread(rebuild.feed, start, rows)
+                self.went_on_s = self._clock.monotonic_s()
+                if copying is not None:
+                    await copying
+                if copy is not None:
+                    copying = asyncio.ensure_future(copy.add(reader, start, rows, fed.leaves, fed.chains))
+                if at < size and not ahead:
+                    reading = asyncio.ensure_future(self._chunk(reader, at, size))
+            if copying is not None:
+                await copying
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, *([] if copying is None else [copying]), return_exceptions=True)
+
+    async def _chunk(self, reader: LogReader, at: int, size: int) -> list[bytes]:
+        """Return the rows from a tile's beginning on, as many as a chunk has."""
+        end = min(size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
+        rows = await reader.entries(at, end, size)
+        if len(rows) != end - at:
+            raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
+        return rows
