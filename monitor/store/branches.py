@@ -14,6 +14,7 @@ from monitor.rules.table import OTHER_BRANCH
 from monitor.store.heads import HeadRows
 from monitor.store.judged import Looked
 
+# The state is asked twice: by the first the few heads of the index `head_apart` are looked through, and no others.
 _HEADS = (
     "SELECT head.size, head.root, branch.name, branch.read FROM head LEFT JOIN branch"
     " ON branch.origin = head.origin AND branch.size = head.size AND branch.root = head.root"
