@@ -14,6 +14,7 @@ from uuid import uuid4
 import httpx
 from fastapi import FastAPI
 
+from log import heap
 from log.client import LogReader
 from log.client.bearer import read_token
 from log.errors import SettingsError, StateRefused, StorageError
@@ -305,9 +306,10 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
 async def once(settings: Settings) -> Outcome:
     """Do one round and return what counts of it."""
     async with opened(settings) as monitor:
-        found = worst(finding.outcome for finding in await monitor.rounds.once())
-        while await monitor.judging.pass_over(monitor.to_judge()):
-            pass
+        with heap.settled():
+            found = worst(finding.outcome for finding in await monitor.rounds.once())
+            while await monitor.judging.pass_over(monitor.to_judge()):
+                pass
         return found
 
 
@@ -333,7 +335,8 @@ async def run(settings: Settings) -> None:
             "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
         )
         try:
-            await work
+            with heap.settled():
+                await work
         except asyncio.CancelledError:
             logger.info("the monitor stops", extra={"fields": {"event": "stopped"}})
         except BaseExceptionGroup as group:

@@ -12,6 +12,8 @@ from log.folders import sync_names
 
 MARKER = "TWINLOG"
 
+_LAYOUTS = {"data": 2}  # the number of a store's layout; 1 where none stands here
+
 
 def is_marked(path: Path, kind: str) -> bool:
     """Whether the folder holds a store of this kind. Raises StateRefused when it holds one of another kind."""
@@ -19,9 +21,13 @@ def is_marked(path: Path, kind: str) -> bool:
         marking = (path / MARKER).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    if marking != _marking(kind):
-        raise StateRefused(f"{path} is marked as another kind of store than {kind}")
-    return True
+    if marking == _marking(kind):
+        return True
+    if marking.startswith(f"twinlog {kind} ".encode()):
+        raise StateRefused(
+            f"{path} was written by another version of this program, in a layout that this one cannot read"
+        )
+    raise StateRefused(f"{path} is marked as another kind of store than {kind}")
 
 
 def mark(path: Path, kind: str) -> None:
@@ -37,4 +43,4 @@ def mark(path: Path, kind: str) -> None:
 
 
 def _marking(kind: str) -> bytes:
-    return f"twinlog {kind} 1\n".encode()
+    return f"twinlog {kind} {_LAYOUTS.get(kind, 1)}\n".encode()
