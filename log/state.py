@@ -187,11 +187,12 @@ def witnessed(settings: NodeSettings) -> dict[str, tuple[VKey, ...]]:
     for entry in settings.witnessed:
         if entry.origin in found:
             raise SettingsError(f"witnessed: {entry.origin} stands there twice")
+        where = f"witnessed {entry.origin}"
+        found[entry.origin] = tuple(_parsed(where, vkey) for vkey in entry.vkeys)
         try:
-            found[entry.origin] = tuple(map(VKey.parse, entry.vkeys))
             check_witnessable(entry.origin, found[entry.origin])
         except Malformed as error:
-            raise SettingsError(f"witnessed {entry.origin}: {error}") from error
+            raise SettingsError(f"{where}: {error}") from error
     return found
 
 
@@ -211,11 +212,15 @@ def guards(settings: NodeSettings) -> tuple[GuardKey, ...]:
     )
 
 
-def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
+def _parsed(where: str, text: str) -> VKey:
     try:
-        vkey = VKey.parse(text)
+        return VKey.parse(text)
     except Malformed as error:
-        raise SettingsError(f"{where}: {error}") from error
+        raise SettingsError(f"{where}: {error}: {text!r}") from error
+
+
+def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
+    vkey = _parsed(where, text)
     if vkey.type is not key_type:
         raise SettingsError(f"{where}: a key of type {vkey.type:#04x} where {key_type:#04x} belongs")
     return vkey

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from log import state
 from log.cli import app_of
 from log.demo.ca import Tree
-from log.errors import BadSignature, LogError, Mismatch, SettingsError, StateRefused
+from log.errors import BadSignature, LogError, Malformed, Mismatch, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
 from log.settings import NodeSettings
 from log.storage import Filed
@@ -67,6 +67,16 @@ def test_a_witness_of_one_key_gets_its_second_later(node: Path) -> None:
     assert second[1] != first[1]
     with pytest.raises(SettingsError, match="never overwritten"):
         twinlog("keygen", "--settings", node, "--mldsa")
+
+
+def test_a_list_that_is_made_again_is_the_next_version(node: Path) -> None:
+    folder, root = node.parent / "list", node.parent / "root.der"
+    assert "version 2, 1 issuers" in twinlog("trustlist", "make", folder, root).output
+    assert "version 7, 1 issuers" in twinlog("trustlist", "make", folder, root, "--version", "7").output
+    (folder / "trustlist.json").write_bytes(b"no list")
+    with pytest.raises(Malformed):
+        twinlog("trustlist", "make", folder, root)
+    assert (folder / "trustlist.json").read_bytes() == b"no list"
 
 
 def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
@@ -200,8 +210,9 @@ def test_a_key_that_is_none_or_of_another_type_is_a_wrong_setting(node: Path, pl
         "witnessed gd.example/x509": text + f'[[witnessed]]\norigin = "gd.example/x509"\nvkeys = ["{wrong}"]\n',
     }
     node.write_text(tables[place])
-    with pytest.raises(SettingsError, match=place):
+    with pytest.raises(SettingsError, match=place) as caught:
         twinlog("init", "--settings", node)
+    assert which != "placeholder" or wrong in str(caught.value)
     assert not (node.parent / "heads").exists()
 
 
