@@ -55,6 +55,7 @@ MARK = ".said-"  # files that are never there; asking for the nth says that the 
 STATE = "monitor/state.sqlite"
 STATE_KEY = "m+00000000+key"
 EXIT_CRASHED = 71  # the step `crash` did what it is for
+PATIENCE_S = 50.0  # SQLite takes ten of a quiet machine to give up on a lock it cannot have; less than the lab waits
 COMPACTION_S = 3.0  # in which a compaction of a hundred kilobytes has ended, or has failed
 POLL_S = 0.005
 LEVELS = 7  # of a LevelDB
@@ -320,7 +321,7 @@ class Run:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         sequencer = self.running.sequencer
-        await until(lambda: condition() or sequencer.failed)
+        await until(lambda: condition() or sequencer.failed, PATIENCE_S)
         if sequencer.failed is not None:
             raise Ended(sequencer.failed)
 
