@@ -29,7 +29,10 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     state        a node's keys and stores: made once, opened again
     bounds       what the settings allow, as each layer has it
     files        what the settings name, read and verified: trust lists, genesis, policies
+    admitting    by which rules each log of certificates admits
+    workshop     the logs of a node, made one by one
     main         where all objects are put together, and nothing else puts any
+    process      one node as a process: it listens, serves, and ends with an exit code
     demo         a synthetic CA tree; two nodes and a monitor on one machine
     cli          `twinlog`
 

@@ -5,7 +5,7 @@ For each run a socket comes in; over it go the steps in, and out the events: eve
 it is made, and before the watched part `window`, upon which the run waits until the tool is in place.
 
 The log is put together out of `log.state` and `open_log`, on keys, settings and stores as `twinlog keygen` and
-`init` make them. It ends as `log.main` does: 0 stopped, 3 the state refuses, 4 a store failed.
+`init` make them. It ends as `log.process` does: 0 stopped, 3 the state refuses, 4 a store failed.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.formats.text import b64decode, b64encode
 from log.formats.witness_request import AddCheckpoint
-from log.main import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
 from log.node.witness import NodeWitness
+from log.process import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.sequencer.commit import frontier_of
 from log.sequencer.loop import SequencerConfig
 from log.service.log import Log
@@ -359,7 +359,7 @@ async def _steps(run: Run, steps: list[list[Any]]) -> int:
 
 
 def _code(error: LogError) -> int:
-    """Map an error as `log.main` does."""
+    """Map an error as `log.process` does."""
     if isinstance(error, StoreFailed):
         return EXIT_STORE
     if isinstance(error, StateRefused | StorageError):
