@@ -39,6 +39,7 @@ PREFIX = "TWINLOG_"
 RESERVED = frozenset({"witness", "guard", "healthz", "metrics"})  # first path segments that no log may have
 MAX_SERIES_NAME = 27  # characters of the name of a log with shards
 MONITORS = "TWINLOG_MONITOR_"  # the monitor has settings of its own
+_PLAINLY = {"extra_forbidden": "no such setting", "missing": "has no default, and is not set"}  # by pydantic's word
 SHARED_DATA = "TWINLOG_DATA"  # where the tests and the demonstration find shared data
 
 
@@ -334,7 +335,7 @@ class NodeSettings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise SettingsError(f"{path}: {where}: {first['msg']}") from error
+            raise SettingsError(f"{path}: {where}: {_PLAINLY.get(first['type'], first['msg'])}") from error
         except UnreadableVariable as error:  # a table or list that is not JSON
             raise SettingsError(f"environment: {error}") from error
         return settings._anchored(path.resolve().parent)

@@ -116,7 +116,7 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("heartbeats = 3\n", "heartbeats"),
+        ("heartbeats = 3\n", "heartbeats: no such setting"),
         ("heartbeat_s = 0\n", "heartbeat_s"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "all"\n', "logs.1.bodies"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "home-only"\n', "side: "),
@@ -127,7 +127,7 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
-        ("[limits]\nmax_chains = 1\n", "limits.max_chains"),
+        ("[limits]\nmax_chains = 1\n", "limits.max_chains: no such setting"),
     ],
 )
 def test_a_wrong_setting_is_named(node: Path, line: str, message: str) -> None:
