@@ -24,7 +24,8 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     service      one log as method calls: reads, cosignatures, certificates and events in
     node         several logs, the witness, the guard, halts, governance
     api          HTTP: one table of hot routes, FastAPI for the rest
-    settings     the TOML file
+    tables       the tables of the TOML file
+    settings     the whole of it
     journal      what a node says while it runs: JSON or text, bounded, without secrets
     state        a node's keys and stores: made once, opened again
     bounds       what the settings allow, as each layer has it

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from log.certs.chain import Anchor
 from log.checking.messages import Rules
 from log.node import calendar
-from log.settings import LogTable
+from log.tables import LogTable
 
 YEARS_TO_COME = 10  # for which a refusal can say from when on their shard takes a certificate
 

@@ -19,11 +19,12 @@ from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer, Identity
 from log.sequencer.head import Published, decode_head, store_name
 from log.service.tree import StoredTree
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import HeadStore
 from log.storage.edge import load_edge
 from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from log.tables import LogTable
 
 
 def keygen(settings: NodeSettings, clock: Clock) -> None:

@@ -36,8 +36,9 @@ from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import DataStore, HeadStore, Index
+from log.tables import LogTable
 
 logger = logging.getLogger("twinlog.workshop")
 

@@ -6,16 +6,8 @@ from pathlib import Path
 
 from log import __doc__ as package_map
 from log.api.metrics import METRICS
-from log.settings import (
-    GuardTable,
-    LimitsTable,
-    LogTable,
-    NodeSettings,
-    Table,
-    TokenTable,
-    TrustListTable,
-    WitnessedTable,
-)
+from log.settings import NodeSettings
+from log.tables import GuardTable, LimitsTable, LogTable, Table, TokenTable, TrustListTable, WitnessedTable
 from monitor.limits import Limits
 from monitor.settings import Settings
 from monitor.tables import (

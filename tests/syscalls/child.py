@@ -41,10 +41,11 @@ from log.process import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.sequencer.commit import frontier_of
 from log.sequencer.loop import SequencerConfig
 from log.service.log import Log
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import HeadStore, Index, Swap
 from log.storage.leveldb import LevelData
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from log.tables import LogTable
 from monitor.alert import Alert, Class, Route
 from monitor.store import CONVICTED, SENT, Evidence, KeptAction, Store
 from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
