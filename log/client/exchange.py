@@ -91,9 +91,16 @@ async def exchange(
     except TimeoutError as e:
         raise Unreachable(f"no whole answer within {deadline_s} s: {what}") from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
+        raise _unanswered(e, what) from e
     except Malformed as e:
         raise Malformed(f"{e}: {what}") from e
+
+
+def _unanswered(error: httpx.HTTPError | httpx.InvalidURL, what: str) -> Unreachable:
+    """Return what to say of a request without an answer; some cannot be sent at all."""
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
+        return Unreachable(f"a URL begins with https:// or http://, and a host follows: {what}")
+    return Unreachable(f"no answer, {type(error).__name__}: {what}")
 
 
 def exchange_blocking(
@@ -123,7 +130,7 @@ def exchange_blocking(
                     raise Unreachable(f"no whole answer within {deadline_s} s: {what}")
             return Answer(answer.status_code, unpacked.finish(), answer.headers)
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
+        raise _unanswered(e, what) from e
     except Malformed as e:
         raise Malformed(f"{e}: {what}") from e
 

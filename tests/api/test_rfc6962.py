@@ -39,7 +39,8 @@ from log.formats.tree_head import signed_tree_head
 from log.node.node import Node
 from log.sequencer.clock import SystemClock
 from log.service.rfc6962 import RangeLimits, aligned_end
-from log.settings import LimitsTable, NodeSettings
+from log.settings import NodeSettings
+from log.tables import LimitsTable
 from tests.api.conftest import ask
 from tests.support import rfc6962 as oracle
 from tests.support.fake_node import FakeNode

@@ -341,9 +341,9 @@ class Engine:
             assert rows[placed.index] == self.family.place(parts, placed.index, placed.timestamp_ms).row
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Let the other tasks run until the condition holds; twenty seconds at most."""
-    async with asyncio.timeout(20):
+async def until(condition: Callable[[], object], patience_s: float = 20) -> None:
+    """Let the other tasks run until the condition holds; `patience_s` at most."""
+    async with asyncio.timeout(patience_s):
         while not condition():
             await asyncio.sleep(0)
 
