@@ -12,7 +12,6 @@ from functools import partial
 from log import bounds, files, heap, journal, state
 from log.api import server
 from log.api.app import Options, create_app
-from log.api.vitals import Vitals
 from log.authority import Authority, FileAuthority, FixedMembers, GovernedAuthority, GovernedMembers, Members
 from log.checking.messages import Rules
 from log.checking.pool import Pool
@@ -55,6 +54,7 @@ from log.service.references import References
 from log.service.rfc6962 import RangeLimits
 from log.service.scts import SctIssuer
 from log.service.witnessed import WitnessedHead
+from log.serving.vitals import Vitals
 from log.settings import LogTable, NodeSettings
 from log.sockets import listen, stays_here, url_of
 from log.storage import RecordStore

@@ -21,6 +21,7 @@ from log.evidence.check import Pinned
 from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
+from log.serving.vitals import Vitals
 from monitor import hand, keyring, pinned
 from monitor.alert import Alert, Class, Route
 from monitor.board import Board
@@ -59,10 +60,12 @@ from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
 from monitor.web import health as health_routes
+from monitor.web import metrics as metrics_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
 from monitor.web.gate import Gate
+from monitor.web.metrics import Numbers
 from monitor.workshop import Parts
 
 logger = logging.getLogger("monitor")
@@ -117,6 +120,7 @@ class Monitor:
     standing: Standing
     app: FastAPI
     judging: Judging
+    vitals: Vitals  # of the process around it
     to_judge: Callable[[], list[Source]]
 
 
@@ -201,16 +205,18 @@ def assemble(
     judging = Judging(store, engine, lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
     board = Board(store, lambda: crew.logs, limits, wall)
-    health = Health(settings.name, lambda: crew.watches, store, clock, limits)
+    health, vitals = Health(settings.name, lambda: crew.watches, store, clock, limits), Vitals(wall())
+    numbers = Numbers(board, health, store, outbox.names, vitals)
     routers = [
         health_routes.router(health),
+        metrics_routes.router(numbers),
         page_routes.router(board, gate),
         feedback.router(promises, parts.pollination(logs), rates, limits),
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
         copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
     rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
-    return Monitor(crew, rounds, standing, make_app(routers), judging, lambda: [*map(parts.source, crew.logs)])
+    return Monitor(crew, rounds, standing, make_app(routers), judging, vitals, lambda: [*map(parts.source, crew.logs)])
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -333,7 +339,8 @@ async def run(settings: Settings) -> None:
             "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
         )
         try:
-            await work
+            with monitor.vitals.watched():
+                await work
         except asyncio.CancelledError:
             logger.info("the monitor stops", extra={"fields": {"event": "stopped"}})
         except BaseExceptionGroup as group:

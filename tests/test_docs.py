@@ -34,6 +34,7 @@ from monitor.tables import (
 )
 from monitor.tables import LogTable as LogTableOfMonitor
 from monitor.tables import TokenTable as TokenTableOfMonitor
+from monitor.web.metrics import METRICS as METRICS_OF_MONITOR
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -93,9 +94,10 @@ def test_every_key_of_a_table_is_named_where_the_table_is() -> None:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    documented = set(_rows("Health and metrics"))
-    assert documented == set(METRICS)
-    assert all(re.fullmatch(r"twinlog_[a-z0-9_]+", name) for name in documented)
+    for document, metrics in ((LOG_README, METRICS), (MONITOR_README, METRICS_OF_MONITOR)):
+        documented = set(_rows("Health and metrics", document))
+        assert documented == set(metrics)
+        assert all(re.fullmatch(r"twinlog_[a-z0-9_]+_(total|seconds|bytes)", name) for name in documented)
 
 
 def test_the_two_lines_of_the_readme_stand_as_the_contract_has_them() -> None:
