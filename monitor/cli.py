@@ -98,14 +98,18 @@ def status(settings: SettingsFile) -> None:
 @alerts.command("list")
 def list_alerts(
     settings: SettingsFile,
-    every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those that are over too, newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 1_000,
 ) -> None:
-    """Print the alerts that last, newest first. Also beside a running monitor."""
+    """Print the alerts that last, the gravest first. Also beside a running monitor."""
     with _own_errors():
         store = Store.read(config.load(settings).state)
         try:
-            for kept in store.alerts(lasting=not every):
+            for kept in store.alerts(limit=limit) if every else store.gravest(limit):
                 typer.echo(state_status.alert(kept))
+            lasting = sum(store.alert_counts().values())
+            if not every and lasting > limit:
+                typer.echo(f"{lasting - limit:,} further alerts last: --limit shows more of them", err=True)
         finally:
             store.close()
 
@@ -144,10 +148,10 @@ app.add_typer(evidence, name="evidence")
 
 @evidence.command("list")
 def list_evidence(settings: SettingsFile) -> None:
-    """Print a line for each object: its id, its kind, whom it is about, when it was found."""
+    """Print a line for each object: its id, its kind, whom it is about, when it was found, and what it is."""
     with _reading(settings) as store:
         for each in store.all_evidence():
-            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {date(each.found_ms)}")
+            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {date(each.found_ms)}: {each.kind.title}")
 
 
 EvidenceId = Annotated[str, typer.Argument(help="Its id, or the beginning of it, as `list` prints it.")]
@@ -158,7 +162,7 @@ def show(id_: EvidenceId, settings: SettingsFile) -> None:
     """Print one object and the signed texts in it."""
     with _reading(settings) as store:
         found = _find(store, id_)
-        typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}")
+        typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}: {found.kind.title}")
         for number, note in enumerate(export.notes(found), 1):
             met = store.met(note)
             where = "" if met is None else f", met first from {met[0]} at {date(met[1])}"
@@ -177,7 +181,7 @@ def export_evidence(
         found = _find(store, id_)
         places = [store.met(note) for note in export.notes(found)]
         out.write_bytes(export.bundle(found, [None if place is None else export.Met(*place) for place in places]))
-        typer.echo(f"{out}: {found.kind.value} against {found.origin}")
+        typer.echo(f"{out}: {found.kind.value} against {found.origin}; check it with `twinlog verify-evidence {out}`")
 
 
 findings = typer.Typer(help="What rules have found in certificates and in their use.", no_args_is_help=True)
