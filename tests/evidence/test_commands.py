@@ -62,8 +62,9 @@ async def test_a_published_identity_or_a_policy_pins_the_log(tmp_path: Path) -> 
         ["--key", "nonsense"],
         ["--identity", other],
         ["--identity", file],
+        ["--policy", file],
     )
-    for wrong in (*wrongs, ["--policy", file]):
+    for wrong in wrongs:
         with pytest.raises(SettingsError):
             twinlog("verify-evidence", file, *wrong)
     file.write_bytes(b"{}")
