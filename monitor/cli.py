@@ -22,8 +22,8 @@ from monitor import status as state_status
 from monitor.board import as_json
 from monitor.freshness import date
 from monitor.outcome import Outcome
-from monitor.rules.engine import BY_ITSELF
-from monitor.rules.table import BY_CODE
+from monitor.rules.engine import BY_ITSELF, BY_LISTS
+from monitor.rules.table import BY_CODE, SEVERITIES
 from monitor.store import Evidence, Store
 
 app = typer.Typer(
@@ -196,6 +196,11 @@ def list_findings(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 100,
 ) -> None:
     """Print a line for each finding, newest first: its number, rule, severity, how sure it is, where, what."""
+    if severity and severity not in SEVERITIES:
+        raise typer.BadParameter(f"one of {', '.join(SEVERITIES)}", param_hint="--severity")
+    if code and not (code in BY_CODE and BY_CODE[code].judged):
+        codes = ", ".join(each.code for each in BY_CODE.values() if each.judged)
+        raise typer.BadParameter(f"one of {codes}", param_hint="--code")
     with _reading(settings) as store:
         for kept in store.findings(code=code, severity=severity, limit=limit):
             each = kept.finding
@@ -227,17 +232,18 @@ def judge(
 ) -> None:
     """Judge certificates at hand, offline. Exit 1 when a rule fires, 3 for a file that cannot be read."""
     with _own_errors():
-        fired = False
-        for name, hits in root.judge_files(files, None if settings is None else config.load(settings)):
+        fired, loaded = False, None if settings is None else config.load(settings)
+        listed = loaded is not None and bool(loaded.governance or loaded.trustlists)
+        judged = ", ".join(code for code in BY_ITSELF if listed or code not in BY_LISTS)
+        for name, hits in root.judge_files(files, loaded):
             for hit in hits:
                 fired = True
                 typer.echo(f"{name}: {hit.code} {hit.severity or BY_CODE[hit.code].severity}: {hit.text}")
             if not hits:
-                typer.echo(f"{name}: nothing found by {JUDGED_ALONE}")
+                typer.echo(f"{name}: nothing found by {judged}")
+        if not listed:
+            typer.echo(f"not judged, for no trust list is known: {', '.join(BY_LISTS)} (see --settings)", err=True)
         raise typer.Exit(1 if fired else 0)
-
-
-JUDGED_ALONE = ", ".join(BY_ITSELF)
 
 
 def main() -> None:
