@@ -4,6 +4,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from log import __doc__ as package_map
 from log.api.metrics import METRICS
 from log.settings import (
@@ -16,6 +18,8 @@ from log.settings import (
     TrustListTable,
     WitnessedTable,
 )
+from monitor import settings as settings_of_monitor
+from monitor.cli import app as app_of_monitor
 from monitor.limits import Limits
 from monitor.settings import Settings
 from monitor.tables import (
@@ -154,3 +158,18 @@ def test_the_example_settings_of_the_readme_are_settings(tmp_path: Path) -> None
     (tmp_path / "twinlog.toml").write_text(block, encoding="utf-8")
     loaded = NodeSettings.load(tmp_path / "twinlog.toml")
     assert (loaded.node, loaded.logs[0].name, loaded.guards) == ("HK", "x509", ())
+
+
+def test_the_example_settings_of_the_monitors_readme_are_settings(tmp_path: Path) -> None:
+    block = MONITOR_README.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "monitor.toml").write_text(block, encoding="utf-8")
+    loaded = settings_of_monitor.load(tmp_path / "monitor.toml")
+    assert loaded.governance is not None
+    assert (loaded.near, loaded.page.open, loaded.channels[0].name) == (["HK", "GD"], True, "lines")
+
+
+def test_the_commands_of_the_monitors_readme_are_commands() -> None:
+    named = re.findall(r"^\$ twinlog-monitor ([a-z ]+?) --", MONITOR_README, re.MULTILINE)
+    assert named == ["init", "run", "status", "alerts list", "evidence list"]
+    for words in named:
+        assert CliRunner().invoke(app_of_monitor, [*words.split(), "--help"]).exit_code == 0, words
