@@ -1,6 +1,6 @@
 """The command `twinlog-monitor`. Each command is a few lines over `main`.
 
-Exit codes: `run --once` as contract.md, "Monitor's exit codes", has them; `run` 0 when it was stopped; every
+Exit codes: of `run --once` see `monitor.outcome.exit_code`; `run` 0 when it was stopped; every
 command 3 for what is wrong with our own state or settings.
 """
 
@@ -37,6 +37,11 @@ app = typer.Typer(
 alerts = typer.Typer(help="What was told, and to whom.", no_args_is_help=True)
 app.add_typer(alerts, name="alerts")
 
+ONCE = (
+    "One round, then exit: 0 all well; 1 a lie is proven; 2 not reached; 3 our own state or settings; 4 does not"
+    " verify; 5 a certificate waits for a person; 6 a promise is kept in part only."
+)
+
 SettingsFile = Annotated[
     Path, typer.Option("--settings", help="The settings, a TOML file.", exists=False, dir_okay=False)
 ]
@@ -62,7 +67,7 @@ def init(settings: SettingsFile) -> None:
 @app.command()
 def run(
     settings: SettingsFile,
-    once: Annotated[bool, typer.Option("--once", help="Do one round, then exit with what it came to.")] = False,
+    once: Annotated[bool, typer.Option("--once", help=ONCE)] = False,
 ) -> None:
     """Follow, verify, guard, feed."""
     journal.write_lines()
@@ -181,7 +186,8 @@ def export_evidence(
         found = _find(store, id_)
         places = [store.met(note) for note in export.notes(found)]
         out.write_bytes(export.bundle(found, [None if place is None else export.Met(*place) for place in places]))
-        typer.echo(f"{out}: {found.kind.value} against {found.origin}; check it with `twinlog verify-evidence {out}`")
+        typer.echo(f"{out}: {found.kind.value} against {found.origin}; to check it:")
+        typer.echo(f"twinlog verify-evidence {out} --policy FILE")
 
 
 findings = typer.Typer(help="What rules have found in certificates and in their use.", no_args_is_help=True)

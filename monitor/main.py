@@ -43,7 +43,7 @@ from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.logs import FollowedLog
 from monitor.outbox import Outbox, attempt
-from monitor.outcome import Outcome, worst
+from monitor.outcome import exit_code
 from monitor.roster import Roster, Self, idle, roster
 from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
@@ -120,6 +120,7 @@ class Monitor:
     standing: Standing
     app: FastAPI
     judging: Judging
+    store: Store
     vitals: Vitals  # of the process around it
     to_judge: Callable[[], list[Source]]
 
@@ -216,7 +217,9 @@ def assemble(
         copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
     rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
-    return Monitor(crew, rounds, standing, make_app(routers), judging, vitals, lambda: [*map(parts.source, crew.logs)])
+    return Monitor(
+        crew, rounds, standing, make_app(routers), judging, store, vitals, lambda: [*map(parts.source, crew.logs)]
+    )
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -308,13 +311,13 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
         store.close()
 
 
-async def once(settings: Settings) -> Outcome:
-    """Do one round and return what counts of it."""
+async def once(settings: Settings) -> int:
+    """Do one round, judge what it brought, and return the exit code."""
     async with opened(settings) as monitor:
-        found = worst(finding.outcome for finding in await monitor.rounds.once())
+        found = await monitor.rounds.once()
         while await monitor.judging.pass_over(monitor.to_judge()):
             pass
-        return found
+        return exit_code(found, identity=await asyncio.to_thread(monitor.store.certificate_alerts) > 0)
 
 
 async def try_channel(settings: Settings, name: str) -> str:

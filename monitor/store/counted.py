@@ -22,6 +22,16 @@ class CountedRows(Database):
         with self._reading() as database:
             return {(Class(row[0]), row[1], bool(row[2])): row[3] for row in database.execute(query)}
 
+    def certificate_alerts(self) -> int:
+        """Return how many grave alerts about certificates, or such as somebody watches for, nobody has acknowledged."""
+        query = (
+            "SELECT COUNT(*) FROM alert WHERE ended_ms IS NULL AND acknowledged_by IS NULL AND"
+            " (key GLOB 'watch *' OR (key GLOB 'rule *' AND severity IN ('critical', 'error')))"
+        )
+        with self._reading() as database:
+            (count,) = database.execute(query).fetchone()
+            return int(count)
+
     def evidence_counts(self) -> dict[Kind, int]:
         """Return how many evidence objects are kept, by kind."""
         with self._reading() as database:

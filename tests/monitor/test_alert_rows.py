@@ -90,6 +90,21 @@ def test_a_transaction_within_another_falls_with_it(store: Store) -> None:
     assert store.alerts() == []
 
 
+def test_grave_alerts_about_certificates_wait_for_a_person(store: Store) -> None:
+    watched = Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk", "watch", "watched")
+    grave, slight = (
+        Alert(f"rule {code}", Class.PROVEN, severity, "hk", code, "x")
+        for code, severity in (("P10", "critical"), ("P16", "warning"))
+    )
+    store.raise_alerts([SILENT, FORK, slight], 1)
+    assert store.certificate_alerts() == 0
+    store.raise_alerts([watched, grave], 2)
+    assert store.certificate_alerts() == 2
+    store.keep_faults([Fault(watched.key, "judging", 1, 1)], [], [], 3)
+    assert store.acknowledge(watched.key, "Ms Chan", 4)
+    assert store.certificate_alerts() == 1
+
+
 def test_thousands_of_alerts_about_certificates_bury_nothing_else(store: Store) -> None:
     rules = [Alert(f"rule P01 {n}", Class.SUSPECTED, "critical", "hk", "P01", "not listed") for n in range(30)]
     watched = Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk", "watch", "watched")
