@@ -18,6 +18,7 @@ import pytest
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import connections, keyring, main, settings
+from monitor.alert import Alert, Class
 from monitor.limits import Limits
 from monitor.outcome import Finding
 from monitor.rounds import Rounds
@@ -95,6 +96,13 @@ def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None
         assert "verified up to 300 entries" in shown[0]
         assert "cosigned by us at 300" in shown[0]
         assert "cosigned by gd.example/witness at 300" in shown[0]
+        loaded = settings.load(path)
+        store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1)
+        store.raise_alerts([Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk.example/x509", "watch", "watched")], 1)
+        store.close()
+        assert call("run", "--once", "--settings", str(path)).returncode == 5
+        assert call("alerts", "acknowledge", "watch 1 2", "--by", "Chan", "--settings", str(path)).returncode == 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 0
         world.hk_x509.fault = Fault.FLIP
         world.hk_x509.grows_by = 1
         assert call("run", "--once", "--settings", str(path)).returncode == 4

@@ -20,7 +20,7 @@ from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
 from monitor import judge
 from monitor.judge import Place
-from monitor.outcome import Outcome, worst
+from monitor.outcome import Finding, Outcome, exit_code, worst
 from monitor.rebuild import Rebuild
 from tests.support.rfc6962 import mth
 
@@ -89,6 +89,18 @@ def test_the_worst_outcome_counts() -> None:
     for i, outcome in enumerate(order):
         assert worst(reversed(order[i:])) is outcome
     assert worst([]) is Outcome.VOUCHED
+
+
+def test_exit_codes_tell_tampering_identity_operational_and_degraded_apart() -> None:
+    silent, lapsed = (Finding(Outcome.UNREACHED, "hk", code, "") for code in ("witness-silent", "not-cross-witnessed"))
+    fork, own, garbled = (
+        Finding(outcome, "hk", "x", "") for outcome in (Outcome.PROVEN, Outcome.OWN, Outcome.UNVERIFIED)
+    )
+    assert exit_code([], identity=False) == 0
+    assert exit_code([silent], identity=False) == 2
+    assert exit_code([silent, lapsed], identity=False) == 6
+    assert exit_code([silent, lapsed], identity=True) == 5
+    assert [exit_code([silent, lapsed, each], identity=True) for each in (fork, own, garbled)] == [1, 3, 4]
 
 
 # --- prefix -----------------------------------------------------------------------------------------------------
