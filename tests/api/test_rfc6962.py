@@ -43,7 +43,7 @@ from log.settings import LimitsTable, NodeSettings
 from tests.api.conftest import ask
 from tests.support import rfc6962 as oracle
 from tests.support.fake_node import FakeNode
-from tests.support.nodes import unguard
+from tests.support.nodes import monitor, unguard
 from tests.support.odd_certificates import world
 
 LASTING = "public, max-age=86400"
@@ -188,7 +188,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def _start(folder: Path) -> tuple[Node, httpx.AsyncClient]:
-    deployment = Deployment(folder, limits={"max_get_entries": CAP})
+    deployment = Deployment(folder, limits={"max_get_entries": CAP}, run_monitor=monitor)
     await deployment.create({"hk": Anchors(world().tree.roots), "gd": Anchors(())})
     site = deployment.sites["hk"]
     unguard(site)

@@ -27,13 +27,13 @@ from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
 from log.demo.deployment import free_port
-from log.demo.processes import Process
 from log.folders import make_folder
 from log.formats.note import KeyType, VKey
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 from log.storage.leveldb import LevelRecords
 from tests.support.engine import ed25519, log_signers
+from tests.support.forked import Process
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
 from tests.support.nodes import eventually
