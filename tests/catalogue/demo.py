@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,7 +26,7 @@ from monitor import settings
 from monitor.alert import Class
 from monitor.store import KeptAlert, Store
 from tests.catalogue.harness import O, P, S
-from tests.catalogue.real import CHECKOUT, program
+from tests.catalogue.real import CHECKOUT
 from tests.support.go_tools import VARIABLE, surroundings
 from tests.support.lying_log import signers_of
 
@@ -91,6 +91,21 @@ def nodes(folder: Path) -> Iterator[Nodes]:
             yield Nodes(process, Path(told["settings"]), told["urls"])
         finally:
             process.kill()
+
+
+@contextmanager
+def program(
+    words: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program inside the block; what it says is in `output`."""
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(words, cwd=CHECKOUT, stdout=file, stderr=file, env=environment) as started,
+    ):
+        try:
+            yield started
+        finally:
+            started.kill()
 
 
 def until(state: Path, holds: Any) -> Any:
