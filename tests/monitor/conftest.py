@@ -89,10 +89,10 @@ class Monitor:
     def cosigned(self, followed: LyingLog) -> list[tuple[int, bytes]]:
         """Every (size, root) of a log that bears a cosignature of ours, wherever it was handed to."""
         notes = list(followed.handed) + [raw for node in self.world.nodes for push in node.pushes for raw in push.own]
-        found = []
+        found, key = [], self.key
         for raw in notes:
             note, checkpoint = parse_signed(raw)
-            if checkpoint.origin == followed.origin and any(self.key.owns(line) for line in note.signatures):
+            if checkpoint.origin == followed.origin and any(key.owns(line) for line in note.signatures):
                 found.append((checkpoint.size, checkpoint.root))
         return found
 

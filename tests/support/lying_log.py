@@ -38,6 +38,7 @@ from log.formats.policy import Policy
 from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import HASH_SIZE, leaf_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
+from tests.support import plain
 from tests.support.grease import greased
 from tests.support.hostile import IN_PROCESS, Reply
 
@@ -483,7 +484,7 @@ class World:
     def client(self) -> httpx.AsyncClient:
         """Return a client that reaches the nodes at http://hk and http://gd, in this process, and http://out."""
         mounts = {f"http://{node.name}": httpx.ASGITransport(app=node, client=IN_PROCESS) for node in self.reachable}
-        return httpx.AsyncClient(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out, client=IN_PROCESS)})
+        return plain.client(mounts={**mounts, "http://out": httpx.ASGITransport(app=self._out, client=IN_PROCESS)})
 
     async def _out(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.outside is not None, "nobody is there"

@@ -31,7 +31,7 @@ from log.formats.family import X509, x509_parts
 from log.formats.note import Note
 from log.formats.policy import Policy
 from log.formats.sct import SCT
-from tests.support import forked
+from tests.support import forked, plain
 from tests.support.forked import Process
 
 DEADLINE_S = 90.0  # long enough for a machine that others keep busy
@@ -347,4 +347,4 @@ def stopped(process: Process) -> Iterator[None]:
 
 def client() -> httpx.AsyncClient:
     """Return a client that keeps connections to many submitters' workers apart."""
-    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))
+    return plain.client(limits=httpx.Limits(max_connections=64))
