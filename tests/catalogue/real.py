@@ -17,7 +17,7 @@ from monitor.store import KeptAlert, Store
 from tests.catalogue.harness import Case, P, Row, vouched
 from tests.monitor.conftest import Monitor
 from tests.support.forked import Program
-from tests.support.lying_log import World, served
+from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0

@@ -18,7 +18,8 @@ from monitor.rounds import Rounds
 from monitor.sources import Further, nobody
 from monitor.store import Store
 from monitor.watch import Watch
-from tests.support.lying_log import LyingLog, World
+from tests.support.lying_log import LyingLog
+from tests.support.lying_world import World
 
 
 @dataclass

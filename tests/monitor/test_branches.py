@@ -12,10 +12,10 @@ from log.formats.tile_leaf import TileLeaf
 from monitor import settings, status
 from monitor.alert import Class
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.rules.cases import world
 from tests.monitor.test_charges import Mirror
 from tests.monitor.test_egress import View, once
-from tests.monitor.test_rounds import grow, healthy
 from tests.support.lying_log import Fault, LyingLog
 
 

@@ -13,7 +13,8 @@ from monitor.store import Store
 from tests.monitor.conftest import Monitor
 from tests.support import plain
 from tests.support.hostile import IN_PROCESS
-from tests.support.lying_log import Fault, LyingLog, LyingNode
+from tests.support.lying_log import Fault, LyingLog
+from tests.support.lying_node import LyingNode
 
 GD = '[[egresses]]\nname = "gd"\nlocal_address = "192.0.2.7"\n'
 

@@ -28,7 +28,8 @@ from monitor.web.app import body
 from monitor.web.serve import bind, served
 from tests.support import plain
 from tests.support.hostile import IN_PROCESS
-from tests.support.lying_log import LyingLog, Receive, Scope, Send, World
+from tests.support.lying_log import LyingLog, Receive, Scope, Send
+from tests.support.lying_world import World
 
 
 @dataclass

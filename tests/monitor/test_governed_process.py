@@ -20,7 +20,7 @@ from tests.monitor.test_carrier import MEMBER, SUSPEND
 from tests.monitor.test_process import WAIT_S, Killer, call, running
 from tests.monitor.test_roster import join_by, vouched
 from tests.support.action_log import GovernedWorld
-from tests.support.lying_log import served
+from tests.support.lying_world import served
 
 KILLS = 6
 ACTIONS = 20

@@ -19,7 +19,8 @@ from monitor.limits import Limits
 from monitor.store import Store
 from tests.support import forked
 from tests.support.forked import Program
-from tests.support.lying_log import Fault, LyingLog, World, served
+from tests.support.lying_log import Fault, LyingLog
+from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 60  # longest for anything here, on a slow machine
