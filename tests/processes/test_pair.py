@@ -33,7 +33,7 @@ from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, unguard, world
 
 RATE = 50.0  # submissions a second
-SECONDS = 20.0
+SECONDS = 10.0  # longer than any bound of these; `python -m tests.soak --vouch` goes on for a minute
 KILLS = 6  # of the monitor; tests/monitor/test_process.py kills it twenty times between nodes in memory
 SEED = 20261122
 GUARDED_WITHIN_S = 8.0  # from the moment a restarted node listens; a guard speaks every second
