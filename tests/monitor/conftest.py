@@ -37,7 +37,12 @@ class Monitor:
     copies: Copies | None = None  # None: nothing is copied
     outside: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)  # by egress
     wall: Callable[[], int] | None = None  # our clock, where it is not the world's
-    app: FastAPI | None = None  # of the monitor that was started last
+
+    @property
+    def app(self) -> FastAPI:
+        """What the monitor that was started last serves."""
+        assert self.assembled is not None
+        return self.assembled.app
 
     @property
     def key(self) -> VKey:
@@ -58,7 +63,7 @@ class Monitor:
             further=self.further,
             copies=self.copies,
         )
-        self.assembled, self.rounds, self.app = made, made.rounds, made.app
+        self.assembled, self.rounds = made, made.rounds
         return self.rounds
 
     def stop(self) -> None:
