@@ -4,7 +4,7 @@
 process of the test before has read. Here one process for each worker of the suite reads them, runs nothing, and forks
 itself for each program that a test wants (`multiprocessing`'s fork server). What a test gets is a process as any
 other: its own id, memory, files, signals, environment and exit code. Only how the interpreter begins is not tried;
-that is tried where a program is started as a user starts it (README, "Tests").
+that is tried where a program is started as a user starts it (tests/README.md says where).
 """
 
 import asyncio
