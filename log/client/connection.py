@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection from the client's side, read by httptools: an answer comes in as few pieces as it can.
 
-A tile of entries has some 400 kB. Here it is read into a buffer that holds all of it and handed on at one go: the kernel
-copies it once, and so do we. Whatever the other end sends, no more than these are held: a head of `MAX_HEAD_BYTES`
-(fields at the end of a chunked body and informational answers count as part of it), and `HELD_BYTES` of a body, and one
-read more, before the reader takes them. Time is the caller's to bound: `exchange` does.
+A tile of entries has some 400 kB. Here it is read into a buffer that holds all of it and handed on at one go: the
+kernel copies it once, and so do we. Whatever the other end sends, no more than these are held: a head of
+`MAX_HEAD_BYTES` (fields at the end of a chunked body and informational answers count as part of it), and `HELD_BYTES`
+of a body, and one read more, before the reader takes them. Time is the caller's to bound: `exchange` does.
 
 What is no whole answer raises an `httpx.TransportError` that says why, as httpx's own connections do.
 """
