@@ -12,10 +12,10 @@ from functools import partial
 from log import bounds, heap, journal, main
 from log.api import server
 from log.api.app import Options, create_app
-from log.api.vitals import Vitals
 from log.authority import FixedMembers, Members
 from log.errors import SettingsError, StateRefused, StorageError, StoreFailed
 from log.sequencer.clock import Clock
+from log.serving.vitals import Vitals
 from log.settings import NodeSettings
 from log.sockets import listen, stays_here, url_of
 

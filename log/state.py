@@ -22,7 +22,8 @@ from log.service.tree import StoredTree
 from log.settings import NodeSettings
 from log.storage import HeadStore
 from log.storage.edge import load_edge
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex, LevelRecords
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 from log.tables import LogTable
 

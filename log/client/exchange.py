@@ -144,22 +144,23 @@ class _Body:
             raise Malformed("a Content-Encoding that was not asked for")
         self._gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if packed else None
         self._limit = limit
-        self._data = bytearray()
+        self._parts: list[bytes] = []  # joined once: of a body that came in one, no byte is copied
+        self._size = 0
 
     def add(self, chunk: bytes) -> None:
-        if self._gzip is None:
-            self._data += chunk
-        else:
+        if self._gzip is not None:
             try:
-                self._data += self._gzip.decompress(chunk, self._limit + 1 - len(self._data))
+                chunk = self._gzip.decompress(chunk, self._limit + 1 - self._size)
             except zlib.error as e:
                 raise Malformed("not gzip") from e
             if self._gzip.unused_data:
                 raise Malformed("bytes after the gzip stream")
-        if len(self._data) > self._limit:
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._limit:
             raise Malformed(f"longer than {self._limit} bytes")
 
     def finish(self) -> bytes:
         if self._gzip is not None and not self._gzip.eof:
             raise Malformed("half a gzip stream")
-        return bytes(self._data)
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

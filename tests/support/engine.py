@@ -37,7 +37,8 @@ from log.sequencer.pool import Placement
 from log.service.log import Identity, Log, ReadLimits
 from log.service.witnessed import Halt, WitnessedHead
 from log.storage import DataStore, HeadStore, Index, Swap
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex
 from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex
 from log.storage.sqlite_heads import SqliteHeads
 from tests.support.faults import Faults

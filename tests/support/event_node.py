@@ -27,13 +27,14 @@ from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
 from log.demo.deployment import free_port
-from log.demo.processes import Process
 from log.folders import make_folder
 from log.formats.note import KeyType, VKey
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 from log.storage.leveldb import LevelRecords
+from tests.support import plain
 from tests.support.engine import ed25519, log_signers
+from tests.support.forked import Process
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
 from tests.support.nodes import eventually
@@ -167,7 +168,7 @@ vkeys = {peer}
     await state.init(settings, SystemClock())
     arguments = ["serve", "--settings", str(folder / "twinlog.toml")]
     process = Process("log" if council else MODULE, arguments, folder / "node.out")
-    async with httpx.AsyncClient(timeout=90) as http:
+    async with plain.client(timeout=90) as http:
         node = EventNode(folder, port, process, http, issuer)
         node.let_in()
         try:
