@@ -7,13 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from log import heap
 from log.client import LogReader
 from log.client.bearer import read_token
 from log.errors import SettingsError, StateRefused, StorageError
@@ -111,18 +113,23 @@ def look_of(settings: Settings, signing: keyring.Keys, store: Store, governed: G
     return look
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Monitor:
     """A monitor put together: what goes round once or for ever, and what answers others."""
 
     crew: Crew
     rounds: Rounds
     standing: Standing
-    app: FastAPI
+    routers: Callable[[], list[APIRouter]]
     judging: Judging
     store: Store
     vitals: Vitals  # of the process around it
     to_judge: Callable[[], list[Source]]
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """What answers others, made when it is first asked for: `run --once` serves nobody."""
+        return make_app(self.routers())
 
 
 def assemble(
@@ -207,19 +214,20 @@ def assemble(
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
     board = Board(store, lambda: crew.logs, limits, wall)
     health, vitals = Health(settings.name, lambda: crew.watches, store, clock, limits), Vitals(wall())
-    numbers = Numbers(board, health, store, outbox.names, vitals)
-    routers = [
-        health_routes.router(health),
-        metrics_routes.router(numbers),
-        page_routes.router(board, gate),
-        feedback.router(promises, parts.pollination(logs), rates, limits),
-        gossip_routes.router(store, archive, parts.own, others, origins, limits),
-        copies_routes.router(served_copies, pinned.copy_tokens(settings)),
-    ]
+    pollination, tokens = parts.pollination(logs), pinned.copy_tokens(settings)
+
+    def routers() -> list[APIRouter]:
+        return [
+            health_routes.router(health),
+            metrics_routes.router(Numbers(board, health, store, outbox.names, vitals)),
+            page_routes.router(board, gate),
+            feedback.router(promises, pollination, rates, limits),
+            gossip_routes.router(store, archive, parts.own, others, origins, limits),
+            copies_routes.router(served_copies, tokens),
+        ]
+
     rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
-    return Monitor(
-        crew, rounds, standing, make_app(routers), judging, store, vitals, lambda: [*map(parts.source, crew.logs)]
-    )
+    return Monitor(crew, rounds, standing, routers, judging, store, vitals, lambda: [*map(parts.source, crew.logs)])
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -314,9 +322,10 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
 async def once(settings: Settings) -> int:
     """Do one round, judge what it brought, and return the exit code."""
     async with opened(settings) as monitor:
-        found = await monitor.rounds.once()
-        while await monitor.judging.pass_over(monitor.to_judge()):
-            pass
+        with heap.settled():
+            found = await monitor.rounds.once()
+            while await monitor.judging.pass_over(monitor.to_judge()):
+                pass
         return exit_code(found, identity=await asyncio.to_thread(monitor.store.certificate_alerts) > 0)
 
 
@@ -342,7 +351,7 @@ async def run(settings: Settings) -> None:
             "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
         )
         try:
-            with monitor.vitals.watched():
+            with heap.settled(), monitor.vitals.watched():
                 await work
         except asyncio.CancelledError:
             logger.info("the monitor stops", extra={"fields": {"event": "stopped"}})

@@ -8,16 +8,8 @@ from typer.testing import CliRunner
 
 from log import __doc__ as package_map
 from log.api.metrics import METRICS
-from log.settings import (
-    GuardTable,
-    LimitsTable,
-    LogTable,
-    NodeSettings,
-    Table,
-    TokenTable,
-    TrustListTable,
-    WitnessedTable,
-)
+from log.settings import NodeSettings
+from log.tables import GuardTable, LimitsTable, LogTable, Table, TokenTable, TrustListTable, WitnessedTable
 from monitor import settings as settings_of_monitor
 from monitor.cli import app as app_of_monitor
 from monitor.limits import Limits
@@ -77,7 +69,7 @@ def test_documented_defaults_are_the_defaults() -> None:
 def test_every_setting_is_read_where_the_node_is_put_together() -> None:
     put_together = "".join(
         (CHECKOUT / "log" / name).read_text(encoding="utf-8")
-        for name in ("main.py", "bounds.py", "files.py", "state.py", "cli/node.py")
+        for name in ("main.py", "workshop.py", "process.py", "bounds.py", "files.py", "state.py", "cli/node.py")
     )
     read = set(re.findall(r"(?<=limits\.|ttings\.|loaded\.)[a-z0-9_]+", put_together))
     assert set(NodeSettings.model_fields) | set(LimitsTable.model_fields) <= read

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -36,6 +36,19 @@ SIDES = ("hk", "gd")
 FAMILIES = ("x509", "governance")
 PLATFORMS = {"hk": "hk/iam-smart", "gd": "gd/yue-qi-qian"}  # who logs events, where there is a log for them
 MONITOR = "monitor.twinlog.example/demo"
+
+
+def _monitor(command: str, settings: Path) -> str:
+    """Run a command of the monitor; return what it prints. `StateRefused` when it fails."""
+    done = subprocess.run(  # noqa: S603 - our own package, our own paths
+        [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StateRefused(f"twinlog-monitor {command}: {done.stderr.strip()}")
+    return done.stdout
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,7 @@ class Deployment:
         FAMILIES  # of each node's logs; with "events", which takes a genesis, platforms are members
     )
     page: bool = False  # whether the monitor shows its page on this machine, alerts and findings to everybody
+    run_monitor: Callable[[str, Path], str] = _monitor  # runs a command of the monitor with these settings
     sites: dict[str, NodeSite] = field(init=False)
     page_url: str = field(init=False)  # "" without a page
 
@@ -135,7 +149,7 @@ class Deployment:
             side: state.public_keys(NodeSettings.load(site.settings), SystemClock())
             for side, site in self.sites.items()
         }
-        printed = self._monitor_keys()
+        printed = self._init_monitor()
         cosigner, push = printed["cosigner"], printed["push"]
         signers: dict[str, str] = {}
         if not self.governed:
@@ -158,7 +172,6 @@ class Deployment:
             self._write_settings(site, public, (cosigner, push), signers)
             await state.init(NodeSettings.load(site.settings), SystemClock())
         self._write_monitor(public)
-        _monitor("init", self.monitor_settings)
 
     def _write_settings(
         self,
@@ -244,11 +257,11 @@ class Deployment:
         (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [signer])).encode())
         return signer.vkey.encode()
 
-    def _monitor_keys(self) -> dict[str, str]:
-        """Make the monitor's keys; return each by its use: `cosigner`, `push`, and `mldsa` where there is one."""
+    def _init_monitor(self) -> dict[str, str]:
+        """Make the monitor's state and keys; return each by its use: `cosigner`, `push`, `mldsa` where there is one."""
         self.monitor_settings.parent.mkdir()
         self._write_monitor({})
-        printed = _monitor("keygen", self.monitor_settings).splitlines()
+        printed = self.run_monitor("init", self.monitor_settings).splitlines()
         return dict(line.split(" ", 1) for line in printed)
 
     def _write_monitor(self, public: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
@@ -327,15 +340,3 @@ def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterabl
             seen.add(digest)
             name = listed_as(der)
             yield Issuer(name, der, name, now_ms, None, None, "", observed, "", "", weak_hash)
-
-
-def _monitor(command: str, settings: Path) -> str:
-    done = subprocess.run(  # noqa: S603 - our own package, our own paths
-        [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise StateRefused(f"twinlog-monitor {command}: {done.stderr.strip()}")
-    return done.stdout

@@ -10,12 +10,12 @@ from random import Random
 import certifi
 
 from log.client import pem
-from log.demo.ca import HK_SUITES, Suite, Tree, distinguished
+from log.demo.ca import HK_SUITES, RSA_SUITES, Suite, Tree, distinguished
 from log.demo.deployment import Anchors, Recognised
 from log.demo.papers import Paper, papers
 
-CERTIFICATES = 35  # of each suite
-PRECERTS = 15  # of each suite
+CERTIFICATES, PRECERTS = 35, 15  # of each suite
+RSA_CERTIFICATES, RSA_PRECERTS = 7, 3  # of suites whose keys take a hundred times as long to make
 
 TYPES: dict[Suite, str] = {  # by branch: the type under which both lists have what it issues
     "rsa2048": "Hongkong Post e-Cert (Organisational)",
@@ -64,8 +64,9 @@ def gather(seed: int) -> Material:
     chains: dict[str, list[Sequence[bytes]]] = {"hk": [], "gd": []}
     for suite in tree.suites:
         side = "hk" if suite in HK_SUITES else "gd"
-        chains[side] += [tree.issue(suite, n).submitted for n in range(CERTIFICATES)]
-        chains[side] += [tree.precert(suite, n).submitted for n in range(CERTIFICATES, CERTIFICATES + PRECERTS)]
+        finals, precerts = (RSA_CERTIFICATES, RSA_PRECERTS) if suite in RSA_SUITES else (CERTIFICATES, PRECERTS)
+        chains[side] += [tree.issue(suite, n).submitted for n in range(finals)]
+        chains[side] += [tree.precert(suite, n).submitted for n in range(finals, finals + precerts)]
     first = CERTIFICATES + PRECERTS
     person = tree.signer("p256", first, distinguished(("C", "HK"), ("CN", "CHAN Tai Man (synthetic)")))
     organisation = {

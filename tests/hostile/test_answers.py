@@ -17,9 +17,10 @@ from log.demo.ca import MassIssuer
 from log.errors import LogError, Malformed, Refused, Unreachable
 from log.formats.family import X509
 from monitor.peer import Peer
+from tests.support import plain
 from tests.support.hostile import packed_zeros
 
-DEADLINE_S = 1.0
+DEADLINE_S = 0.3  # several drips
 BOUND_S = 30.0  # in which a reader must have given up, on any machine
 LIMIT = 64 << 10
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -98,7 +99,7 @@ each_reader = pytest.mark.parametrize("read", READS.values(), ids=READS)
 
 async def refused(read: Read, answer: Answer, deadline_s: float = BOUND_S) -> tuple[LogError, Liar]:
     """Read; return the error that must come in time, however the client was configured."""
-    async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client, lying(answer) as (url, liar):
+    async with plain.client(trust_env=False, follow_redirects=True) as client, lying(answer) as (url, liar):
         async with asyncio.timeout(BOUND_S):
             with pytest.raises((Malformed, Unreachable, Refused)) as caught:
                 await read(url, client, deadline_s)
@@ -193,7 +194,7 @@ async def test_a_redirect_is_not_followed(read: Read, status: int) -> None:
             await writing.drain()
 
         if read is _peer:  # every status is an answer to it
-            async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client, lying(answer) as (here, _):
+            async with plain.client(trust_env=False, follow_redirects=True) as client, lying(answer) as (here, _):
                 assert (await Peer(client, BOUND_S, LIMIT).get(here)).status == status
         else:
             await refused(read, answer)

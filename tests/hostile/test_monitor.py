@@ -9,7 +9,7 @@ import pytest
 
 from monitor import main, settings
 from tests.hostile.test_answers import BOMB, OK, Answer, Pour, lying
-from tests.support.lying_log import World
+from tests.support.lying_world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 120

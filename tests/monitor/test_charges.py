@@ -14,7 +14,7 @@ from log.merkle.hashing import HASH_SIZE, leaf_hash
 from monitor.outcome import Outcome
 from monitor.store import Evidence
 from tests.monitor.conftest import Monitor
-from tests.monitor.test_rounds import grow, healthy
+from tests.monitor.honest import grow, healthy
 from tests.support.lying_log import Fault, LyingLog
 
 

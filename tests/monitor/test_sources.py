@@ -10,8 +10,8 @@ from monitor import keyring, pinned, settings
 from monitor.outcome import Outcome
 from monitor.store import AGREED
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.test_charges import evidence
-from tests.monitor.test_rounds import grow, healthy
 from tests.support.lying_log import Fault, LyingLog, Receive, Scope, Send
 
 

@@ -15,7 +15,7 @@ from monitor import main, pinned, settings
 from monitor.cli import app
 from tests.monitor.conftest import Monitor
 from tests.monitor.rules.cases import NOW_MS, signed, usual, world
-from tests.support.lying_log import World
+from tests.support.lying_world import World
 from tests.support.memory_log import ED25519
 from tests.support.odd_certificates import SHA1
 
