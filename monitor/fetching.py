@@ -41,8 +41,8 @@ class Fetcher:
 
         At the sizes of `milestones` roots are kept; of the leaf `sought` the inclusion path is made on the way.
         """
-        family, every = self._log.family, self._limits.late_entries  # a head that comes later needs no more of them
-        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self._log.leaf_time_ms, every, sought)
+        every = self._limits.late_entries  # a head that comes later needs no more of them
+        rebuild = Rebuild(frontier, head.size, milestones, self._log.family, every, sought)
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, frontier.size, copy)
         grown = rebuild.finish()

@@ -64,11 +64,13 @@ def router(board: Board, gate: Gate) -> APIRouter:
             "asked": asked,
             "css": Markup(_CSS),  # noqa: S704 - our own file
             "logs": board.logs(),
+            "others": board.others(),
             "now_ms": board.now_ms,
             "query": urlencode({"code": asked.code, "severity": asked.severity}),
         }
         if inside:
             shown |= {
+                "alert_count": board.alert_count(),
                 "alerts": board.alerts(),
                 "counts": board.counts(),
                 "page": board.findings(asked),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from log.api.app import Options, create_app
 from log.formats.family import X509
 from log.service.rfc6962 import RangeLimits, aligned_end
-from log.settings import LimitsTable
+from log.tables import LimitsTable
 from tests.api.conftest import ask
 from tests.api.rfc6962_reader import hashes, leaf_hash
 from tests.support import rfc6962 as oracle

@@ -399,3 +399,10 @@ async def test_gzip_is_not_asked_for_where_it_spares_no_network(url: str, here: 
         for packed in (True, False):
             await HttpLog("http://log.example", X509, client, Limits(packed=packed)).checkpoint()
     assert asked == ["gzip, identity", "identity"]
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "holders of a bearer token"), (403, "answers 403: checkpoint")])
+async def test_whoever_lacks_a_token_is_told_that_one_is_needed(status: int, advice: str) -> None:
+    async with reader(lambda _: body(status, b"")) as found:
+        with pytest.raises(Malformed, match=advice):
+            await found.checkpoint()

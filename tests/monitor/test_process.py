@@ -1,6 +1,7 @@
 """The monitor as a process: commands, exit codes, signals, and `kill -9` at any moment."""
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -15,7 +16,10 @@ import pytest
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import connections, keyring, main, settings
+from monitor.alert import Alert, Class
 from monitor.limits import Limits
+from monitor.outcome import Finding
+from monitor.rounds import Rounds
 from monitor.store import Store
 from tests.support import forked
 from tests.support.forked import Program
@@ -88,6 +92,13 @@ def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None
         assert "verified up to 300 entries" in shown[0]
         assert "cosigned by us at 300" in shown[0]
         assert "cosigned by gd.example/witness at 300" in shown[0]
+        loaded = settings.load(path)
+        store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1)
+        store.raise_alerts([Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk.example/x509", "watch", "watched")], 1)
+        store.close()
+        assert call("run", "--once", "--settings", str(path)).returncode == 5
+        assert call("alerts", "acknowledge", "watch 1 2", "--by", "Chan", "--settings", str(path)).returncode == 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 0
         world.hk_x509.fault = Fault.FLIP
         world.hk_x509.grows_by = 1
         assert call("run", "--once", "--settings", str(path)).returncode == 4
@@ -281,3 +292,20 @@ def test_a_channel_can_be_tried(tmp_path: Path, world: World) -> None:
     assert [each["code"] for each in told(file)] == ["test"]
     assert call("alerts", "test", "dead", "--settings", str(path)).returncode == 2
     assert "no channel is called" in call("alerts", "test", "other", "--settings", str(path)).stderr
+
+
+async def test_what_a_monitor_is_made_of_is_not_looked_through_for_garbage(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+
+    async def once(self: Rounds) -> list[Finding]:
+        frozen.append(gc.get_freeze_count())
+        return []
+
+    monkeypatch.setattr(Rounds, "once", once)
+    path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"})
+    assert call("init", "--settings", str(path)).returncode == 0
+    await main.once(settings.load(path))
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0

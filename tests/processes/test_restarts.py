@@ -94,6 +94,7 @@ async def test_a_trust_list_never_goes_back(tmp_path: Path) -> None:
         await put_list(w, "hk", 2, (root, other))
         code, words = await w.ends()
         assert (code, "version 2 was in use with digest" in words) == (2, True), words
+        assert "--version 3" in words
         assert rows(w.heads_file())["trustlist/hk"].startswith(b"2 ")
 
         for side in ("hk", "gd"):

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from log import main, state
+from log import process, state
 from log.authority import FixedMembers, Membership
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
@@ -226,7 +226,7 @@ def run(settings: Path) -> int:
     _kill_at(os.environ.get(KILL, ""))
     loaded = NodeSettings.load(settings)
     clock, members = FileClock(settings.parent / NAME), FileMembers(settings.parent / "members.json")
-    return uvloop.run(main.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True), members))
+    return uvloop.run(process.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True), members))
 
 
 if __name__ == "__main__":

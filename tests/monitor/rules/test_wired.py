@@ -39,7 +39,8 @@ def test_files_at_hand_are_judged(tmp_path: Path) -> None:
     result = RUN.invoke(app, ["judge", bad, issuer])
     assert result.exit_code == 1
     assert "bad.der: P16 medium: a serial that is zero or negative" in result.output
-    assert "issuer.pem: nothing found by P01" in result.output
+    assert "issuer.pem: nothing found by P04, P09, P10, P11, P13, P16, P19\n" in result.output
+    assert "not judged, for no trust list is known: P01, P02, J01, J03" in result.output
     assert RUN.invoke(app, ["judge", issuer]).exit_code == 0
     assert RUN.invoke(app, ["judge", str(tmp_path / "none")]).exit_code == 3
 
@@ -63,6 +64,8 @@ async def test_lists_of_the_settings_count(path: Path) -> None:
     root.write_bytes(world().unlisted.certificate)
     found = dict(main.judge_files([unlisted, root], loaded))
     assert sorted(hit.code for hit in found["unlisted.der"]) == ["J01", "P01"]
+    judged = RUN.invoke(app, ["judge", str(root), "--settings", str(path)]).output
+    assert judged.startswith("root.der: nothing found by P01, P02, P04")
     (folder / "trustlist.note").write_bytes(note.replace(b"\n3\n", b"\n4\n"))
     with pytest.raises(SettingsError, match="trust list of hk"):
         pinned.trust_lists(loaded)
