@@ -17,7 +17,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import chdir
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, cast
@@ -29,11 +33,20 @@ LOADED = [
     *("log.cli.node", "log.cli.audit", "log.cli.client", "log.cli.governance", "log.cli.restore", "log.cli.trust"),
     *("monitor.cli", "tests.support.members", "tests.support.nodes"),
 ]
+CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 120.0  # for a command to end, on a busy machine
 
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(LOADED)
 _one_at_a_time = threading.Lock()  # whoever starts a process of `multiprocessing` looks after all the others
+
+
+@cache
+def _loaded() -> ForkServerContext:
+    """Start the process that loads all, from this checkout wherever a test stands; return what forks it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LOADED)
+    with chdir(CHECKOUT):
+        forkserver.ensure_running()
+    return context
 
 
 class Program:
@@ -41,10 +54,10 @@ class Program:
 
     def __init__(self, words: list[str], stdout: Path, stderr: Path | None = None) -> None:
         outputs = str(stdout), str(stderr or stdout)
-        self._process = _server.Process(
-            target=_run, args=(words, Path.cwd(), dict(os.environ), outputs), daemon=True, name=words[0]
-        )
         with _one_at_a_time:
+            self._process = _loaded().Process(
+                target=_run, args=(words, Path.cwd(), dict(os.environ), outputs), daemon=True, name=words[0]
+            )
             self._process.start()
 
     def __enter__(self) -> Self:
