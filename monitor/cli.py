@@ -134,15 +134,16 @@ def test_channel(
 @alerts.command()
 def acknowledge(
     settings: SettingsFile,
-    key: Annotated[str, typer.Argument(help="The alert's key, as `alerts list` prints it.")],
-    by: Annotated[str, typer.Option("--by", help="Who has seen it.")],
+    keys: Annotated[list[str], typer.Argument(help="The alerts' keys, as `alerts list` prints them, each in quotes.")],
+    by: Annotated[str, typer.Option("--by", help="Who has seen them.")],
 ) -> None:
-    """Record who has seen an alert. One that is proven ends by this, once it is found no longer."""
+    """Record who has seen alerts. One that is proven ends by this, once it is found no longer."""
     with _own_errors():
         store = Store.beside(config.load(settings).state)
         try:
-            if not store.acknowledge(key, by, root.now_ms()):
-                raise NotFound(f"no alert with the key {key} lasts")
+            unknown = [key for key in keys if not store.acknowledge(key, by, root.now_ms())]
+            if unknown:
+                raise NotFound(f"no alert with the key {', '.join(map(repr, unknown))} lasts: see `alerts list`")
         finally:
             store.close()
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from log.client import LogReader, prover
-from log.errors import BadProof, BadSignature, LogError, Malformed, Redirected, StorageError, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
@@ -29,7 +29,9 @@ from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import BUSY, COPY, COPY_BEHIND, DISK, GARBLED, REDIRECT, STALE, Finding, Outcome
+from monitor.outcome import COPY, COPY_BEHIND, DISK, GARBLED, STALE, Finding, Outcome
+from monitor.owed import Owed
+from monitor.patience import Patience
 from monitor.rebuild import Grown, Latest
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
@@ -45,15 +47,6 @@ class Step:
     head: Head | None = None  # verified, served just now, nothing unsettled; None when not so
     old: int = 0  # `proof` leads from this size to the head's
     proof: tuple[bytes, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """Entries that others have given, and not the log itself."""
-
-    frontier: Frontier  # behind which they come
-    head: Head  # up to which they go
-    finding: Finding
 
 
 def unfit(raw: bytes, code: str) -> str:
@@ -87,15 +80,13 @@ class Follower:
         self._copy = copy
         self._fetcher = Fetcher(followed, limits, clock)
         self._further = further
-        self._busy: Finding | None = None  # what a log is told of that asked to be left alone
-        self._rest_until_s = 0.0  # on the monotonic clock
-        self._owed: Owed | None = None
-        self._ask_again_s = 0.0  # on the monotonic clock: when what is owed is asked for
+        self._patience = Patience(followed.origin, limits, clock)
+        self._owed = Owed(followed, reader, self._fetcher, charges, limits, clock)
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
         step = await self._copied()
-        owed = await self._still_owed()
+        owed = await self._owed.still(may_ask=self.resting() is None)
         return step if owed is None else replace(step, findings=(*step.findings, owed))
 
     async def _copied(self) -> Step:
@@ -187,9 +178,7 @@ class Follower:
                 continue
             step = await self._rebuilt(reader, head, held, grown, waiting, frontier)
             if said is not None:
-                since = frontier if self._owed is None else self._owed.frontier
-                self._owed = Owed(since, head, await self._withheld(head, held, said))
-                self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
+                await self._owed.add(frontier, head, said)
             return step
         if said is None:
             raise AssertionError("the log itself is among those who are asked")
@@ -197,32 +186,6 @@ class Follower:
             return Step((self.refused(said, "entries"),))
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
         return await self._refuse(head, held, why)
-
-    async def _still_owed(self) -> Finding | None:
-        """Say what was had from others, until the log gives it too: it is asked for it every `survey_s`."""
-        owed = self._owed
-        if owed is None:
-            return None
-        if self._clock.monotonic_s() >= self._ask_again_s and self.resting() is None:
-            self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
-            try:
-                await self._fetcher.lead(self._reader, owed.head, owed.frontier, ())
-                self._owed = None
-            except StorageError:
-                raise
-            except LogError:
-                return owed.finding
-        return None if self._owed is None else owed.finding
-
-    async def _withheld(self, head: Head, held: Head | None, said: LogError) -> Finding:
-        """Say that others have the entries, and not the log itself; what it serves instead is kept as E8."""
-        text = f"entries up to its size {head.size} are had from others, not from the log: {said}"
-        if isinstance(said, Unreachable):
-            return self._found(Outcome.UNREACHED, "entries", text)
-        begin = 0 if held is None else held.size
-        kept = await self._charges.unreproducible(self.log, self._reader, head, begin)
-        found = self._found(Outcome.UNVERIFIED, "data", text)
-        return found if kept is None else replace(found, evidence=kept.hex())
 
     async def _rebuilt(
         self,
@@ -327,23 +290,11 @@ class Follower:
 
     def resting(self) -> Finding | None:
         """Say that the log is left alone for a while, as it has asked; None when it may be asked."""
-        return self._busy if self._clock.monotonic_s() < self._rest_until_s else None
+        return self._patience.resting()
 
     def refused(self, error: LogError, code: str = "silent") -> Finding:
-        """Say why nothing of use came from the log; `code` is that of no answer at all.
-
-        One that says it is busy is left alone as long as it asks for and `retry_after_s` allows.
-        """
-        if isinstance(error, Redirected):
-            return self._found(Outcome.UNVERIFIED, REDIRECT, str(error))
-        if not isinstance(error, Unreachable):
-            return self._found(Outcome.UNVERIFIED, GARBLED, f"no checkpoint: {error}")
-        if not error.retry_after_s:
-            return self._found(Outcome.UNREACHED, code, str(error))
-        rest_s = min(float(error.retry_after_s), self._limits.retry_after_s)
-        self._rest_until_s = self._clock.monotonic_s() + rest_s
-        self._busy = self._found(Outcome.UNREACHED, BUSY, f"{error}; it is left alone for {rest_s:.0f} s")
-        return self._busy
+        """Say why nothing of use came from the log; `code` is that of no answer at all."""
+        return self._patience.refused(error, code)
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
         return Step((self._found(outcome, code, text),))

@@ -1,9 +1,9 @@
 """One HTTP/1.1 connection from the client's side, read by httptools: an answer comes in as few pieces as it can.
 
-A tile of entries has some 400 kB. Here it is read as the kernel gives it and handed on at one go, so that its price is
-what the kernel takes to copy it. Whatever the other end sends, no more than these are held: a head of `MAX_HEAD_BYTES`
-(fields at the end of a chunked body and informational answers count as part of it), and `HELD_BYTES` of a body, and one
-read more, before the reader takes them. Time is the caller's to bound: `exchange` does.
+A tile of entries has some 400 kB. Here it is read into a buffer that holds all of it and handed on at one go: the
+kernel copies it once, and so do we. Whatever the other end sends, no more than these are held: a head of
+`MAX_HEAD_BYTES` (fields at the end of a chunked body and informational answers count as part of it), and `HELD_BYTES`
+of a body, and one read more, before the reader takes them. Time is the caller's to bound: `exchange` does.
 
 What is no whole answer raises an `httpx.TransportError` that says why, as httpx's own connections do.
 """
@@ -16,17 +16,20 @@ import httptools
 import httpx
 
 MAX_HEAD_BYTES = 100 << 10  # status line and fields of an answer
-HELD_BYTES = 512 << 10  # of a body that nobody has taken yet, before no more is read: a tile of certificates
+READ_BYTES = 512 << 10  # read at a time: a tile of certificates
+HELD_BYTES = 512 << 10  # of a body that nobody has taken yet, before no more is read
 
 _VERSIONS = ("1.0", "1.1")
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One exchange at a time: `ask`, `head`, then `part` until it is empty. The events are what asyncio calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffer: memoryview) -> None:
+        """`buffer` is what reads go into; nothing stays there, so that connections of one loop share it."""
+        self._buffer = buffer
         self.closed = False
         self.failed: httpx.TransportError | None = None  # why there will be no whole answer
         self.complete = False  # the whole answer came
@@ -109,14 +112,17 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class is none without saying so
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as asyncio has it
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         self._moved = False
         try:
-            self._parser.feed_data(data)
+            self._parser.feed_data(self._buffer[:nbytes])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as e:
             self._fail(httpx.RemoteProtocolError(f"not HTTP/1.1: {e}"))
             return
-        self._stuck = 0 if self._moved else self._stuck + len(data)
+        self._stuck = 0 if self._moved else self._stuck + nbytes
         if max(self._head_bytes, self._stuck) > MAX_HEAD_BYTES:
             self._fail(httpx.RemoteProtocolError(f"a head of more than {MAX_HEAD_BYTES} bytes"))
         elif self._held >= HELD_BYTES and not self.complete and not self._paused and self._transport is not None:

@@ -16,7 +16,7 @@ from typing import cast
 
 import httpx
 
-from log.client.connection import Connection
+from log.client.connection import READ_BYTES, Connection
 
 KEPT_S = 5.0  # a connection that nobody uses is kept so long: less than servers keep theirs
 DIAL_S = 0.25  # the next address of a name is tried beside those before it after this time (RFC 8305)
@@ -36,6 +36,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._most = connections
         self._local = local_address
         self._turn = asyncio.Semaphore(connections)
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._busy: set[Connection] = set()
         self._free: list[tuple[Place, Connection, float]] = []  # since when, on the monotonic clock; oldest first
         self._tls: ssl.SSLContext | None = None
@@ -87,7 +88,9 @@ class Transport(httpx.AsyncBaseTransport):
             name = host if secure is not None else None
             loop = asyncio.get_running_loop()
             try:
-                _, connection = await loop.create_connection(Connection, sock=reached, ssl=secure, server_hostname=name)
+                _, connection = await loop.create_connection(
+                    partial(Connection, self._buffer), sock=reached, ssl=secure, server_hostname=name
+                )
             except BaseException:
                 reached.close()
                 raise

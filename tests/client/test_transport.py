@@ -3,13 +3,14 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
 
 from log.client import connection, transport
 from log.client.exchange import GZIP, Answer, exchange
@@ -368,7 +369,7 @@ async def test_nobody_there_is_an_error_that_says_so() -> None:
                 await ask(made, f"http://127.0.0.1:{bound.getsockname()[1]}")
             with pytest.raises(Unreachable, match="ConnectError"):
                 await ask(made, f"http://{'a' * 64}.example")
-            with pytest.raises(Unreachable, match="UnsupportedProtocol"):
+            with pytest.raises(Unreachable, match="begins with"):
                 await ask(made, "ftp://127.0.0.1")
 
 
@@ -417,3 +418,31 @@ def test_addresses_of_both_kinds_take_turns() -> None:
         (four, ("127.0.0.1", 1)),
     ]
     assert transport._in_turn(given) == [given[0], given[2], given[1]]
+
+
+# --- the loop on which a monitor runs ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        test_an_answer_that_comes_byte_by_byte_is_the_same,
+        test_a_body_that_is_sent_arrives_whole,
+        test_no_more_of_a_body_is_read_than_is_asked_for,
+        test_bytes_behind_an_answer_are_the_end_of_its_connection,
+        test_bytes_that_nobody_asked_for_are_not_the_next_answer,
+        test_a_connection_serves_one_request_after_another,
+        test_no_more_are_open_than_there_are_places_and_all_come_to_their_turn,
+        test_a_free_one_gives_way_to_another_place,
+        test_who_gives_up_leaves_the_place_to_others,
+        test_an_answer_that_is_not_wanted_is_not_read_to_its_end,
+        test_nobody_there_is_an_error_that_says_so,
+        test_it_goes_out_from_the_address_that_is_set,
+    ],
+)
+def test_uvloop_gives_the_same(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
+    uvloop.run(scenario())
+
+
+def test_uvloop_checks_the_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uvloop.run(test_tls_is_checked_against_the_name(tmp_path, monkeypatch))

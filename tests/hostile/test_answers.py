@@ -122,7 +122,7 @@ class Pour:
             self.sent += len(self._part)
 
 
-BOMB = packed_zeros(1024)
+BOMB_MIB = 1024
 ENDLESS = {
     "a length of a terabyte": (OK + b"Content-Length: 1000000000000\r\n\r\n", bytes(1 << 16)),
     "no length": (OK + b"\r\n", bytes(1 << 16)),
@@ -145,8 +145,8 @@ async def test_an_answer_without_end_is_left(read: Read, head: bytes, part: byte
 @each_reader
 async def test_a_bomb_is_not_unpacked(read: Read) -> None:
     async def answer(writing: asyncio.StreamWriter) -> None:
-        head = b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB)
-        writing.write(OK + head + BOMB)
+        bomb = packed_zeros(BOMB_MIB)
+        writing.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
         await writing.drain()
 
     error, _ = await refused(read, answer)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner, Result
 from log.errors import StoreLocked
 from monitor import freshness, keyring
 from monitor import settings as config
+from monitor.alert import Alert, Class
 from monitor.cli import app
 from monitor.limits import Limits
 from monitor.store import Store
@@ -76,3 +77,16 @@ def test_ages_are_said_in_units_that_people_count_in() -> None:
     ahead = freshness.head("hk", NOW_MS + 40 * 86_400_000, NOW_MS, limits)
     assert ahead is not None
     assert ahead.text.startswith("serves a head that was signed 40 days in the future, at 2027-02-")
+
+
+def test_several_alerts_are_acknowledged_at_once_and_those_that_are_none_are_named(settings: Path) -> None:
+    assert said(settings, "init").exit_code == 0
+    witness = keyring.load(config.load(settings)).witness.vkey.encode()
+    store = Store.open(settings.parent / "state", witness, 10)
+    alerts = [Alert(f"rule P16 {n}", Class.PROVEN, "warning", "hk", "P16", "a serial of 1 bit") for n in range(3)]
+    store.raise_alerts(alerts, NOW_MS)
+    found = said(settings, "alerts", "acknowledge", "rule P16 0", "rule P16 2", "rule P16 9", "--by", "Chan")
+    assert found.exit_code == 3
+    assert "no alert with the key 'rule P16 9' lasts" in found.output
+    assert [kept.alert.key for kept in store.gravest(10)] == ["rule P16 1"]
+    store.close()
