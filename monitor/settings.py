@@ -112,6 +112,7 @@ from monitor.tables import (
 
 PREFIX = "TWINLOG_MONITOR_"
 _NESTED = "__"
+_PLAINLY = {"extra_forbidden": "no such setting", "missing": "has no default, and is not set"}  # by pydantic's word
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
@@ -193,7 +194,10 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings(**table)
     except ValidationError as e:
-        problems = [f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in e.errors(include_input=False)]
+        problems = [
+            f"{'.'.join(map(str, error['loc']))}: {_PLAINLY.get(error['type'], error['msg'])}"
+            for error in e.errors(include_input=False)
+        ]
         raise SettingsError(f"settings {path.name}: {'; '.join(problems)}") from e
     except UnreadableVariable as e:  # a table or list that is not JSON
         raise SettingsError(f"environment: {e}") from e

@@ -3,6 +3,7 @@
 During a partition that is all that a relying party has to go by: one side's word of today, or both sides' of before.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -12,7 +13,8 @@ def who(
 ) -> str:
     """Say which side signed a head and which vouch for it, each with its time; times in ms."""
     signed = f"the head of size {size} is signed by {origin}{_at(signed_ms)}"
-    names = ", ".join(f"{name}{_at(ms)}" for name, ms in witnesses)
+    lines = Counter(f"{name}{_at(ms)}" for name, ms in witnesses)  # a witness may sign with Ed25519 and ML-DSA at once
+    names = ", ".join(line if keys == 1 else f"{line} with {keys} keys" for line, keys in lines.items())
     vouched = f"vouched for by {names}" if names else "vouched for by no witness"
     absent = ", ".join(missing)
     return f"{signed}, {vouched}" + (f", not by {absent}" if absent else "")

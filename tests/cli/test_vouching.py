@@ -55,6 +55,11 @@ async def test_before_and_during_a_partition_the_head_itself_says_who_vouches_si
     assert say(alone).endswith("vouched for by no witness, not by gd.example/witness, mon.example/witness")
 
 
+def test_a_witness_that_signs_with_two_keys_is_named_once() -> None:
+    said = vouching.who("o", 1, None, (("w", BEFORE_MS), ("w", BEFORE_MS), ("w", NOW_MS)), ())
+    assert said.endswith("by w at 2027-01-15T08:00:00+00:00 with 2 keys, w at 2027-01-15T09:00:00+00:00")
+
+
 @pytest.mark.parametrize("signed_ms", [None, 0])
 def test_a_head_without_a_time_is_said_without_one(signed_ms: int | None) -> None:
     assert vouching.who("o", 1, signed_ms, (), ()) == "the head of size 1 is signed by o, vouched for by no witness"

@@ -86,7 +86,7 @@ def test_a_variable_that_is_no_table_is_an_error(path: Path, monkeypatch: pytest
     [
         ('near = ["hk", "gd"]', 'near = ["hk", "sz"]', "sz"),
         ("[limits]", "[limits]\nrequest_s = 0", "request_s"),
-        ("[limits]", "[limits]\nrequests = 1", "requests"),
+        ("[limits]", "[limits]\nrequests = 1", "limits.requests: no such setting"),
         ("[limits]", "[limit]", "limit"),
         ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "gd"\n', "url"),
         ('name = "gd"\nurl = "http://gd"\n', 'name = "gd"\nurl = "http://gd"\nguards = true\n', "guards"),
@@ -96,7 +96,7 @@ def test_a_variable_that_is_no_table_is_an_error(path: Path, monkeypatch: pytest
         ("hk-governance.policy", "gone.policy", "gone.policy"),
         ('name = "monitor.example/m"', "name = 1", "name"),
         ('[[nodes]]\nname = "gd"', '[[nodes]]\nname = "hk"', "stands there twice"),
-        ("[limits]", '[governance]\ngenesis = "g"\n[limits]', "governance.sha256"),
+        ("[limits]", '[governance]\ngenesis = "g"\n[limits]', "governance.sha256: has no default"),
         ("[limits]", '[governance]\ngenesis = "g"\nsha256 = "x"\n[limits]', "governance.sha256"),
     ],
 )
