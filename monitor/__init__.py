@@ -20,6 +20,7 @@ In reading order:
     belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
     fetching     entries of a log, up to a signed head
+    halfway      the way to a head that is longer than one look
     follower     one log: fetch, verify, rebuild, record
     hash_tiles   what a log serves of its tree, held against ours
     branches     the other branch of a fork: certificates that stand there alone

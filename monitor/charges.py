@@ -135,7 +135,7 @@ class Charges:
         if known is not None:
             return known
         try:
-            place, data = await _spoiled(followed, reader, head, begin)
+            place, data = await _spoiled(followed, reader, head, begin, begin + self._limits.look_entries)
         except Unreachable:
             return None
         return await self._keep_served(followed, head, place, data, f"{note_digest(head)} {place}")
@@ -186,15 +186,17 @@ def _apart(kept: Sequence[tuple[Vouched, str]]) -> Iterator[tuple[Vouched, Vouch
             yield one, two
 
 
-async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int) -> tuple[str, bytes]:
+async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int, stop: int) -> tuple[str, bytes]:
     """Return the first place from leaf `begin` on, and the bytes there, that do not lead to a signed root.
+
+    Further than leaf `stop` no look has read.
 
     Which of an entry and its hash is wrong, the way from the hash to the root tells. Where the entries agree with all
     their hashes, it is the hashes of the first tile that are shown.
     """
     family, size = followed.family, head.size
     shown: tuple[str, bytes] | None = None
-    for n in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH)):
+    for n in range(begin // TILE_WIDTH, -(-min(size, stop) // TILE_WIDTH)):
         start, end = n * TILE_WIDTH, min(size, (n + 1) * TILE_WIDTH)
         entries, level0 = (f"tile/{kind}/{numbered(n, end - start)}" for kind in (family.tile, 0))
         rows: list[bytes] = []

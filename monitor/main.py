@@ -209,7 +209,7 @@ def assemble(
         gossip_routes.router(store, archive, parts.own, others, origins, limits),
         copies_routes.router(served_copies, pinned.copy_tokens(settings)),
     ]
-    rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
+    rounds, standing = Rounds(crew, limits, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
     return Monitor(crew, rounds, standing, make_app(routers), judging, lambda: [*map(parts.source, crew.logs)])
 
 

@@ -7,7 +7,7 @@ new, so that a witness that stands where we stood is fed without asking the log 
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from log.errors import BadProof
 from log.merkle import proof
@@ -35,6 +35,16 @@ class Grown:
     latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
     times: Mapping[int, tuple[int, int]]  # (time in ms, index) of the same, and of those at every so many sizes
     inclusion: tuple[bytes, ...] = ()  # RFC 6962 inclusion proof of the leaf that was sought
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A place on the way to a tree: what entries have led to so far, and what of it is needed at the end."""
+
+    frontier: Frontier
+    last: Latest | None = None  # of the leaves since the tree that was verified last, where told
+    roots: Mapping[int, bytes] = field(default_factory=dict)  # as `Grown` has them, since the stage before
+    times: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +102,19 @@ class Rebuild:
         time_of: Callable[[bytes], int] | None = None,
         every: int | None = None,
         sought: int | None = None,
+        last: Latest | None = None,
     ) -> None:
         """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none.
 
         `times` are noted at each multiple of `every` too, and the inclusion proof of the leaf `sought`, which is not
-        below the frontier. `size` is what somebody says: only what is fed costs.
+        below the frontier. `size` is what somebody says: only what is fed costs. `last` is the latest leaf below the
+        frontier that counts.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
         self._unpack = unpack
         self._time_of = time_of
-        self._last: Latest | None = None
+        self._last = last
         self._latest: dict[int, Latest] = {}
         self._times: dict[int, tuple[int, int]] = {}
         self._every = every
@@ -180,6 +192,10 @@ class Rebuild:
         again.extend(leaves)
         if again.hashes != self._frontier.hashes:
             raise BadProof(f"entries from {start} on are not those that were verified")
+
+    def stage(self) -> Stage:
+        """Return how far it has come."""
+        return Stage(self._frontier, self._last, self._roots, self._times)
 
     def finish(self) -> Grown:
         """Return the tree; only when nothing is missing."""

@@ -115,7 +115,12 @@ class Standing:
             findings = await watch.look()
             return findings if watch.vouch is before else findings + await watch.hand_back()
 
-        await every(watch.poll_s, lambda: self._report(Errand.LOOK.of(watch), look()), stop)
+        async def look_on() -> None:
+            await self._report(Errand.LOOK.of(watch), look())
+            while watch.more and not stop.is_set():
+                await self._report(Errand.LOOK.of(watch), look())
+
+        await every(watch.poll_s, look_on, stop)
 
     async def _survey_loop(self, watch: Watch, stop: Stop) -> None:
         await pause(self._limits.survey_s, stop)  # `look` does the first one

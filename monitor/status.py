@@ -80,12 +80,16 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
     verified = store.verified(followed.origin)
     counts = store.counts(followed.origin)
     if verified is None:
-        return f"{followed.origin}: nothing verified yet, {counts.observations} signed heads seen."
+        way = store.halfway(followed.origin)
+        read = "" if way is None else f", read up to {way.size:,} of {way.goal:,} entries"
+        return f"{followed.origin}: nothing verified yet{read}, {counts.observations} signed heads seen."
     head = verified.head
     signed = f", signed {date(head.time_ms)}" if head.time_ms is not None else ""
     parts = [f"verified up to {head.size:,} entries at {date(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
+    if (way := store.halfway(followed.origin)) is not None and way.begun == head.size:
+        parts.append(f"read on to {way.size:,} of {way.goal:,} entries")
     if followed.family in (X509, EVENTS):
         parts.append(f"judged up to {store.judged(followed.origin).size:,}")
     row = store.witness(followed.origin)

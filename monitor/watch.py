@@ -69,6 +69,7 @@ class Watch:
         self.feeders = tuple(feeder_of(witness) for witness in followed.witnesses)
         self.surveyed = False  # whether the log and its witnesses were asked since the start
         self.vouch: Vouch | None = None  # what is to be fed now
+        self.more = False  # whether the last look stopped on the way to a head that is further than one look goes
         self.looked_s: float | None = None  # when a look ended last, whatever it found (monotonic); None: none has
         self.changed = asyncio.Condition()
         self._feeder_of = feeder_of
@@ -189,6 +190,7 @@ class Watch:
         if self._belated is not None:
             await self._belated.settle(self.log)
         step = await self._follower.follow()
+        self.more = step.more
         findings += step.findings
         if self._belated is not None:
             findings += await self._belated.look(self.log)

@@ -13,6 +13,9 @@
     charge        about what else than two heads evidence was made
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
+    halfway       per log: where the last look stopped on the way to a head that is further than one look goes
+    passed_root   per log: the roots of our tree at signed sizes that were passed on that way
+    passed_leaf   per log: the latest leaves there, as `latest_leaf` has them once that head is verified
     latest_leaf   per log, at some sizes: the latest leaf below
     unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
@@ -42,6 +45,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     schema        the tables
     database      the file: made once, held by one process, written in one way
     leaf_times    how late leaves are, and which heads wait to be held against them
+    halfway       a way that is longer than one look
     heads         what logs have signed, and what became of it
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
@@ -65,14 +69,15 @@ from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
 from monitor.store.gossip import GossipRows
+from monitor.store.halfway import Halfway
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Apart, Counts, Evidence, Unsettled, Verified
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 from monitor.store.promises import Promise, PromiseRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert",
-    "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
+    "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Halfway", "Holding", "KeptAction",
+    "KeptAlert", "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from log.formats.note import KeyType
 from monitor.alert import Alert
 from monitor.observation import GENESIS, Observation
 from monitor.store.alerts import AlertRows
-from monitor.store.leaf_times import LeafTimeRows
+from monitor.store.halfway import HalfwayRows
 
 OPEN, CONVICTED, AGREED, REFUTED = "open", "convicted", "agreed", "refuted"
 
@@ -86,7 +86,7 @@ class Counts:
     open: int  # trees that no data have settled
 
 
-class HeadRows(LeafTimeRows, AlertRows):
+class HeadRows(HalfwayRows, AlertRows):
     """The rows about heads of logs."""
 
     def check_chain(self, rows: int) -> None:
@@ -277,6 +277,7 @@ class HeadRows(LeafTimeRows, AlertRows):
             old = database.execute("SELECT size FROM verified WHERE origin = ?", (head.origin,)).fetchone()
             if row is None or (old is not None and old[0] > head.size):
                 raise AssertionError("only an observed head that is no smaller can be the verified one")
+            self._arrive(database, head.origin, 0 if old is None else old[0], head.size)
             database.execute(
                 "INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?, ?)",
                 (head.origin, head.size, frontier, row[0], now_ms),

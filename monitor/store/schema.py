@@ -209,4 +209,17 @@ MIGRATIONS = (
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE reread (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
     """,
+    """
+    CREATE TABLE halfway (
+        origin TEXT PRIMARY KEY, begun INTEGER NOT NULL, size INTEGER NOT NULL, frontier BLOB NOT NULL,
+        goal INTEGER NOT NULL, kept_ms INTEGER NOT NULL, idx INTEGER, time_ms INTEGER, leaf BLOB
+    ) STRICT;
+    CREATE TABLE passed_root (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE passed_leaf (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, idx INTEGER NOT NULL,
+        PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
