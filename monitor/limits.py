@@ -79,6 +79,7 @@ class Limits:
     senders: int = 10_000  # addresses whose rate is remembered
     judge_s: float = 1.0  # how often we look whether there are entries to judge
     judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
+    judge_batch_bytes: int = 16 << 20  # issuer certificates of one batch: one that has more ends earlier
     judge_issuers: int = 4_096  # issuer certificates remembered while judging
     judge_issuer_bytes: int = 16 << 20  # and bytes of all of these together
     use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,9 +252,12 @@ async def test_what_a_stop_belongs_to_goes_with_the_tree_that_was_verified(bound
     await grow(followed, 2_000)
     await stops(bounded, followed)
     followed.remembered, followed.fault = smaller, Fault.OLD_HEAD
+    kept = halfway(bounded, followed)
+    assert kept is not None
     await bounded.once()
     assert halfway(bounded, followed) is None
     assert bounded.store is not None
+    bounded.store.keep_halfway(followed.origin, replace(kept, frontier=bytes(len(kept.frontier))), {}, {})
     verified = bounded.store.verified(followed.origin)
     assert verified is not None
     assert verified.head.size == 330
