@@ -203,6 +203,8 @@ class Judging:
                     hits = [*hits, *self._engine.judge_indexed(each.case, index)]
                     index.add(each.case)
                     index.settle(each.case.fingerprint)
+                else:
+                    index.add_unreadable(source.origin, each.case.fold)
                 alerts += self._new(index, [self._engine.finding(hit, each.case) for hit in hits], now_ms)
                 alerts += [match.alert() for match in each.matches]
             if self._trouble:

@@ -6,6 +6,7 @@ First what governance says, then every node is guarded before any is fed, and la
 import asyncio
 from collections.abc import Awaitable
 
+from monitor.coda import Coda
 from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.errands import OWN, ROSTER, Errand, exchanging, feeding, guarding, seeing, telling
@@ -49,7 +50,8 @@ class Rounds:
         found += await _all(*((seeing(egress), egress.look(crew.logs)) for egress in crew.egresses))
         found += [(Errand.LOOK.of(watch), finding) for watch in crew.watches for finding in watch.verdict()]
         found += await _all(*((Errand.AUDIT.of(watch), watch.audit_again()) for watch in crew.watches))
-        found += await _all(*((Errand.BRANCHES.of(watch), crew.read_branches(watch)) for watch in crew.watches))
+        forkable: list[Watch | Coda] = [*crew.watches, *crew.codas.values()]
+        found += await _all(*((Errand.BRANCHES.of(part), crew.read_branches(part)) for part in forkable))
         found += await _all(*((Errand.FRESH.of(watch), watch.fresh()) for watch in crew.watches))
         found += await _all(*((Errand.CARRY.of(carrier), carrier.push()) for carrier in crew.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is

@@ -120,7 +120,7 @@ class Parts:
 
     def coda(self, followed: FollowedLog) -> Coda:
         """Return what asks a closed log whether it signs on."""
-        return Coda(followed, self._reader(followed), self._ledger)
+        return Coda(followed, self._reader(followed), self._ledger, self._charges, self._belated)
 
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""

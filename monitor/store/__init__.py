@@ -31,6 +31,7 @@
     outbox        which channel was told, or not yet
     judged        per log: how far its entries were judged
     issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
+    unreadable    per log: what in it cannot be read as a certificate, by its SHA-256
     first_use     per certificate that an event names: the first one
     finding       what rules have found, once for each rule and certificate; `finding_tally` counts them by code
     branch        per refuted head: how far its tree was read, when nobody gave it last (`tried_ms`: 0 while it is

@@ -4,7 +4,8 @@ What is shown of a log is counted when it is written, by triggers: whoever looks
 been followed, and no path that writes can forget to count. `disordered` says that a log has signed a smaller tree later
 than a larger one: as long as it has not, each head stands between its two neighbours in size and in time, and whether
 one more does is seen from these two alone. A head in `unread` is `settled` there when its tree is: what nobody's data
-settle, however much that is, costs a look nothing.
+settle, however much that is, costs a look nothing. What was found unreadable before `unreadable` was kept is taken to
+stand in every log that was judged by then.
 """
 
 MIGRATIONS = (
@@ -221,5 +222,12 @@ MIGRATIONS = (
         origin TEXT NOT NULL, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, idx INTEGER NOT NULL,
         PRIMARY KEY (origin, size)
     ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE unreadable (
+        origin TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (origin, digest)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO unreadable SELECT judged.origin, finding.about FROM judged, finding
+        WHERE finding.code = 'UNPARSABLE' AND json_extract(finding.evidence, '$.begins') IS NOT NULL;
     """,
 )
