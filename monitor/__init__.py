@@ -19,6 +19,7 @@ In reading order:
     charges      evidence about a leaf, a witness, or what was served
     belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
+    vouched      witnesses' lines on heads: verified, kept
     fetching     entries of a log, up to a signed head
     halfway      the way to a head that is longer than one look
     follower     one log: fetch, verify, rebuild, record

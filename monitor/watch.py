@@ -18,7 +18,7 @@ from monitor import freshness
 from monitor.belated import Belated
 from monitor.charges import Charges
 from monitor.clock import Clock
-from monitor.feeder import Feeder, Prover, hand_back, keep_lines
+from monitor.feeder import Feeder, Prover, hand_back
 from monitor.follower import Follower, unfit
 from monitor.hash_tiles import HashTiles
 from monitor.ledger import Ledger
@@ -29,6 +29,7 @@ from monitor.own_witness import HELD_BACK, OwnWitness
 from monitor.peer import Peer
 from monitor.shelf import Shelf
 from monitor.store import Store, Vouched
+from monitor.vouched import keep_lines
 
 logger = logging.getLogger("monitor")
 

@@ -19,7 +19,7 @@
     latest_leaf   per log, at some sizes: the latest leaf below
     unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
-    last_brought  per log: the last one beyond what is kept of a day
+    spare         beyond what is kept of a day: per tree the earliest and the latest head that they brought
     tally         per log: how much is known of it, counted as it is written
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
@@ -51,6 +51,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
     gossip        other monitors
+    spare         heads for which others stand
     promises      SCTs
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
@@ -74,6 +75,7 @@ from monitor.store.halfway import Halfway
 from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Apart, Counts, Evidence, Unsettled, Verified
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
 from monitor.store.promises import Promise, PromiseRows
+from monitor.store.spare import SpareRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
@@ -82,7 +84,9 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Store(GossipRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, BranchRows, JudgedRows):
+class Store(
+    GossipRows, SpareRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, BranchRows, JudgedRows
+):
     """The open state."""
 
     @classmethod

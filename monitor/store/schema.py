@@ -230,4 +230,12 @@ MIGRATIONS = (
     INSERT INTO unreadable SELECT judged.origin, finding.about FROM judged, finding
         WHERE finding.code = 'UNPARSABLE' AND json_extract(finding.evidence, '$.begins') IS NOT NULL;
     """,
+    """
+    DROP TABLE last_brought;
+    CREATE TABLE spare (
+        origin TEXT NOT NULL, type INTEGER NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, last INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL, note BLOB NOT NULL, received_ms INTEGER NOT NULL,
+        PRIMARY KEY (origin, type, size, root, last)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
