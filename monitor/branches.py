@@ -50,7 +50,7 @@ class Branches:
 
     async def look(self, followed: FollowedLog) -> list[outcome.Finding]:
         """Read on, at most `branch_entries` of a branch and `branch_heads` branches; say what has new marks."""
-        if followed.family is not X509:
+        if followed.family is not X509 or followed.unread:
             return []
         findings = await asyncio.to_thread(self._mark, followed.origin)
         limits = self._limits

@@ -213,13 +213,13 @@ async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: 
     for n in range(begin // TILE_WIDTH, -(-min(size, stop) // TILE_WIDTH)):
         start, end = n * TILE_WIDTH, min(size, (n + 1) * TILE_WIDTH)
         entries, level0 = (f"tile/{kind}/{numbered(n, end - start)}" for kind in (family.tile, 0))
-        rows: list[bytes] = []
+        rows, leaves = list[bytes](), list[bytes]()
         try:
-            rows = await reader.entries(start, end, size)
+            rows = [] if followed.unread else await reader.entries(start, end, size)
             leaves = [leaf_hash(family.leaf_input(row)) for row in rows]
         except (Malformed, NotFound):
             return entries, b"".join(rows)
-        if len(leaves) != end - start:
+        if len(leaves) != end - start and not followed.unread:
             return entries, b"".join(rows)
         try:
             hashes = await reader.hashes(0, start, end, size)

@@ -1,7 +1,7 @@
 """The entries of a log, from a tree that is known up to a signed head: read, hashed and copied side by side.
 
 While a chunk is hashed, the next one comes in and the last one is copied. Nothing here decides what is true of a log:
-entries lead to the root of the head, or they do not.
+entries lead to the root of the head, or they do not. Where entries are not for us, it is their hashes that do.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from log.client import LogReader
 from log.errors import BadProof, Malformed
 from log.evidence.heads import Head
 from log.merkle.frontier import Frontier
+from log.merkle.hashing import split_hashes
 from log.merkle.tiles import TILE_WIDTH
 from monitor.clock import Clock
 from monitor.copy.mirror import Mirror
@@ -25,6 +26,7 @@ class Fetcher:
     def __init__(self, followed: FollowedLog, limits: Limits, clock: Clock) -> None:
         self.went_on_s: float | None = None  # when entries were taken in last (monotonic)
         self._log = followed
+        self._unpack = None if followed.unread else followed.family.unpack
         self._limits = limits
         self._clock = clock
 
@@ -41,8 +43,8 @@ class Fetcher:
 
         At the sizes of `milestones` roots are kept; of the leaf `sought` the inclusion path is made on the way.
         """
-        family, every = self._log.family, self._limits.late_entries  # a head that comes later needs no more of them
-        rebuild = Rebuild(frontier, head.size, milestones, family.unpack, self._log.leaf_time_ms, every, sought)
+        every = self._limits.late_entries  # a head that comes later needs no more of them
+        rebuild = Rebuild(frontier, head.size, milestones, self._unpack, self._log.leaf_time_ms, every, sought)
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, frontier.size, head.size, copy)
         return _finished(rebuild, head)
@@ -51,9 +53,9 @@ class Fetcher:
         self, reader: LogReader, head: Head, begin: Stage, milestones: Sequence[int], copy: Mirror | None = None
     ) -> Grown | Stage:
         """Go on from a stage; return the next one where it is further to `head` than `look_entries`."""
-        family, every, start = self._log.family, self._limits.late_entries, begin.frontier.size
+        every, start = self._limits.late_entries, begin.frontier.size
         rebuild = Rebuild(
-            begin.frontier, head.size, milestones, family.unpack, self._log.leaf_time_ms, every, last=begin.last
+            begin.frontier, head.size, milestones, self._unpack, self._log.leaf_time_ms, every, last=begin.last
         )
         end = (start + max(TILE_WIDTH, self._limits.look_entries)) // TILE_WIDTH * TILE_WIDTH
         if rebuild.missing:
@@ -88,10 +90,13 @@ class Fetcher:
             reading.cancel()
             await asyncio.gather(reading, *([] if copying is None else [copying]), return_exceptions=True)
 
-    async def _chunk(self, reader: LogReader, at: int, size: int, tree: int) -> list[bytes]:
-        """Return the rows from a tile's beginning on, as many as a chunk has."""
+    async def _chunk(self, reader: LogReader, at: int, size: int, tree: int) -> Sequence[bytes]:
+        """Return the rows from a tile's beginning on, as many as a chunk has; leaf hashes where no entry is for us."""
         end = min(size, at // TILE_WIDTH * TILE_WIDTH + self._limits.chunk_entries)
-        rows = await reader.entries(at, end, tree)
+        if self._log.unread:
+            rows: Sequence[bytes] = split_hashes(await reader.hashes(0, at, end, tree))
+        else:
+            rows = await reader.entries(at, end, tree)
         if len(rows) != end - at:
             raise Malformed(f"{len(rows)} entries where {end - at} must be, from {at} on")
         return rows

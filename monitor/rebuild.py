@@ -98,17 +98,17 @@ class Rebuild:
         frontier: Frontier,
         size: int,
         milestones: Iterable[int],
-        unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]],
+        unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]] | None,
         time_of: Callable[[bytes], int] | None = None,
         every: int | None = None,
         sought: int | None = None,
         last: Latest | None = None,
     ) -> None:
-        """`unpack` is the family's; `time_of` returns the time in ms of a leaf: None where leaves tell none.
+        """`unpack` is the family's; None where rows are leaf hashes, and no entry is seen.
 
-        `times` are noted at each multiple of `every` too, and the inclusion proof of the leaf `sought`, which is not
-        below the frontier. `size` is what somebody says: only what is fed costs. `last` is the latest leaf below the
-        frontier that counts.
+        `time_of` returns the time in ms of a leaf: None where leaves tell none. `times` are noted at each multiple of
+        `every` too, and the inclusion proof of the leaf `sought`, which is not below the frontier. `size` is what
+        somebody says: only what is fed costs. `last` is the latest leaf below the frontier that counts.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
@@ -138,8 +138,12 @@ class Rebuild:
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
         sha256 = hashlib.sha256
-        inputs, chains = self._unpack(rows)
-        every = leaves = [sha256(b"\x00" + each).digest() for each in inputs]
+        if self._unpack is None:
+            inputs, chains, every = list[bytes](), set[bytes](), list(rows)
+        else:
+            inputs, chains = self._unpack(rows)
+            every = [sha256(b"\x00" + each).digest() for each in inputs]
+        leaves = every
         known = self._frontier.size - start
         if known:
             self._hold(start, leaves[:known])

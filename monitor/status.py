@@ -90,7 +90,7 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
     if (way := store.halfway(followed.origin)) is not None and way.begun == head.size:
         parts.append(f"read on to {way.size:,} of {way.goal:,} entries")
-    if followed.family in (X509, EVENTS):
+    if followed.family in (X509, EVENTS) and not followed.unread:
         parts.append(f"judged up to {store.judged(followed.origin).size:,}")
     row = store.witness(followed.origin)
     parts.append("not cosigned by us" if row is None else f"cosigned by us at {row[0]:,}")
@@ -104,6 +104,8 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
         if vouched is not None and now_ms - vouched.time_s * 1000 > limits.degraded_s * 1000:
             parts[-1] = f"not cross-witnessed by {witness.vkey.name} since {date(vouched.time_s * 1000)}"
             parts[-1] += f" (size {vouched.size:,})"
+    if followed.unread:
+        parts.append("entries not seen here: by its hash tiles alone")
     if followed.closed:
         parts.append("closed")
     if counts.open:
