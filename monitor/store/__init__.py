@@ -46,8 +46,11 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     schema        the tables
     database      the file: made once, held by one process, written in one way
     leaf_times    how late leaves are, and which heads wait to be held against them
+    observations  signed heads, raw, as they came
+    heads         the distinct trees among them, and what became of each
     halfway       a way that is longer than one look
-    heads         what logs have signed, and what became of it
+    verified      how far a log was rebuilt
+    evidence      what anybody is convicted of
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
     gossip        other monitors
@@ -70,12 +73,15 @@ from monitor.store.charges import ChargeRows
 from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.database import FOLD_WRITES
+from monitor.store.evidence import Evidence
 from monitor.store.gossip import GossipRows
 from monitor.store.halfway import Halfway
-from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Apart, Counts, Evidence, Unsettled, Verified
+from monitor.store.heads import AGREED, CONVICTED, REFUTED, Apart, Counts, Unsettled
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
+from monitor.store.observations import OPEN
 from monitor.store.promises import Promise, PromiseRows
 from monitor.store.spare import SpareRows
+from monitor.store.verified import Verified, VerifiedRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
@@ -85,7 +91,16 @@ __all__ = [
 
 
 class Store(
-    GossipRows, SpareRows, PromiseRows, ChargeRows, CosignatureRows, ActionRows, ClockRows, BranchRows, JudgedRows
+    GossipRows,
+    VerifiedRows,
+    SpareRows,
+    PromiseRows,
+    ChargeRows,
+    CosignatureRows,
+    ActionRows,
+    ClockRows,
+    BranchRows,
+    JudgedRows,
 ):
     """The open state."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from monitor.alert import Alert
 from monitor.rules.engine import Finding
 from monitor.rules.table import OTHER_BRANCH
-from monitor.store.heads import HeadRows
+from monitor.store.evidence import EvidenceRows
 from monitor.store.judged import Looked
 
 # The state is asked twice: by the first the few heads of the index `head_apart` are looked through, and no others.
@@ -45,7 +45,7 @@ class BranchEntry:
     issuer: bytes  # SHA-256 of the issuer's certificate, b"" where nobody knows
 
 
-class BranchRows(HeadRows):
+class BranchRows(EvidenceRows):
     """The rows about other branches."""
 
     def branches_to_read(self, origin: str, limit: int) -> list[Branch]:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from log.evidence.heads import Kind
 from monitor.alert import Alert
-from monitor.store.heads import Evidence, HeadRows
+from monitor.store.evidence import Evidence, EvidenceRows
 
 
-class ChargeRows(HeadRows):
+class ChargeRows(EvidenceRows):
     """The rows that say of what evidence was made already."""
 
     def charge(self, evidence: Evidence, about: str, limit: int, alerts: Sequence[Alert] = ()) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from log.evidence.heads import Kind
 from monitor.observation import Observation
 from monitor.store.database import Database
-from monitor.store.heads import Evidence
+from monitor.store.evidence import Evidence
 
 _COLUMNS = "seq, origin, source, received_ms, raw, previous, hash"
 

@@ -1,7 +1,7 @@
 """How far the way to a signed head was gone that is longer than one look, and what was passed on it.
 
 Nothing here is verified yet. It belongs to the tree that was verified last (`begun`): when a head behind it is
-verified, what was passed counts; when another one is, all of it is gone (`HeadRows.advance`).
+verified, what was passed counts; when another one is, all of it is gone (`VerifiedRows.advance`).
 """
 
 import sqlite3
