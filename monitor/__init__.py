@@ -29,6 +29,9 @@ In reading order:
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed
     coda         a closed log, asked whether it signs on
+    survey       what the log, and whoever has our own line, knows of what was cosigned
+    ages         how old a head is, and since when a witness is silent
+    missed       what a witness missed, audited again
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
     egress       the same logs seen another way
