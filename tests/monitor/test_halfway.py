@@ -15,6 +15,7 @@ from log.merkle.hashing import leaf_hash, node_hash
 from log.merkle.tiles import TILE_WIDTH, Edge, parse_numbered
 from monitor import status
 from monitor.limits import Limits
+from monitor.loops import Stop
 from monitor.outcome import BEHIND, Finding, Outcome
 from monitor.store import AGREED, CONVICTED, REFUTED, Halfway
 from tests.monitor.conftest import Monitor
@@ -308,3 +309,30 @@ async def test_late_heads_are_held_against_leaves_that_were_passed(late: Late) -
     known = late.store.latest_leaf(late.x509.origin, 1_024)
     assert known is not None
     assert (known.size, known.index) == (1_024, 400)
+
+
+async def test_a_monitor_that_stands_does_not_wait_between_two_stretches(bounded: Monitor) -> None:
+    """However seldom the log is polled; and its loop ends between two of them when it is to."""
+    followed = bounded.world.hk_x509
+    await grow(followed, 2_000)
+    bounded.stop()
+    bounded.start()
+    assert bounded.assembled is not None
+    watch, stop, looks = bounded.watch(followed), Stop(), list[bool]()
+    watch.poll_s = 86_400
+    look = watch.look
+
+    async def looked() -> list[Finding]:
+        findings = await look()
+        looks.append(watch.more)
+        if len(looks) == 2 or not watch.more:
+            stop.set()
+        return findings
+
+    watch.look = looked  # type: ignore[method-assign]
+    await bounded.assembled.standing._look_loop(watch, stop)
+    assert looks == [True, True]
+    stop.clear()
+    await bounded.assembled.standing._look_loop(watch, stop)
+    assert looks == [True, True, True, False]
+    assert max(bounded.cosigned(followed)) == (2_300, followed.root_at(2_300))
