@@ -22,6 +22,7 @@ def admission_limits(settings: NodeSettings) -> AdmissionLimits:
         max_rate_sources=limits.max_rate_sources,
         submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
         submitted_bytes=limits.pool_bytes,
+        issuer_abreast=limits.issuer_abreast,
     )
 
 

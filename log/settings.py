@@ -191,6 +191,7 @@ class LimitsTable(Table):
     max_client_rate_per_s: Positive = 10_000
     max_issuer_rate_per_s: Positive = 10_000
     max_member_rate_per_s: Positive = 10_000
+    issuer_abreast: Positive = 32
     rate_burst_s: Positive = 1
     max_rate_sources: Positive = 8192
     checkers: Positive = 1

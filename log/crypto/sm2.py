@@ -1,7 +1,8 @@
 """SM2 signatures with SM3 (GB/T 32918.2, GM/T 0009) by the system's libcrypto; only this file knows ctypes.
 
-`cryptography` has SM3 but no SM2, so libcrypto.so.3 (OpenSSL 3) does the curve arithmetic. Two things it
-would take are refused here, because one key and one signature must have one spelling:
+`cryptography` has SM3 but no SM2, so libcrypto.so.3 (OpenSSL 3) does the curve arithmetic. For a key that has signed
+often `log.crypto.sm2_multiples` says first which signatures hold; whatever it does not say yes to, libcrypto decides.
+Two things that libcrypto would take are refused here, because one key and one signature must have one spelling:
 
 - a key is taken only as the named-curve SubjectPublicKeyInfo with an uncompressed point; libcrypto would also
   read explicit curve parameters, by which whoever writes the certificate chooses the curve;
@@ -13,15 +14,19 @@ is raised.
 """
 
 import ctypes
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from log.errors import BadSignature, Malformed, SuiteUnavailable
+
+if TYPE_CHECKING:
+    from log.crypto.sm2_multiples import OftenUsedKey
 
 # The signer's distinguishing identifier in certificates (GM/T 0009 section 10).
 CERTIFICATE_ID = b"1234567812345678"
@@ -31,6 +36,9 @@ SPKI_PREFIX = bytes.fromhex("3059301306072a8648ce3d020106082a811ccf5501822d03420
 SPKI_SIZE = len(SPKI_PREFIX) + 64
 
 CACHED_KEYS = 256  # parsed keys, about 2 kB each; an issuer's key is parsed once, not for each certificate
+
+OFTEN = 128  # signatures of a key that libcrypto found good, after which its multiples are remembered if there is room
+OFTEN_USED_KEYS = 12  # whose multiples are remembered at a time, 2.6 MB each
 
 SIGNATURE_SIZE = 72  # bytes of the longest signature: a SEQUENCE of two INTEGERs of 33 bytes
 
@@ -82,6 +90,9 @@ class Sm2Key:
         self._libcrypto = _libcrypto()
         self._key = self._libcrypto.load(spki)
         weakref.finalize(self, self._libcrypto.call.EVP_PKEY_free, self._key).atexit = False
+        self._point = spki[len(SPKI_PREFIX) :]
+        self._verified = 0  # signatures, by libcrypto
+        self._often_used: OftenUsedKey | None = None  # once it is
 
     @classmethod
     def from_spki(cls, spki: bytes) -> "Sm2Key":
@@ -91,12 +102,25 @@ class Sm2Key:
     def verify(self, message: bytes, signature: bytes) -> None:
         """Check a DER signature, made with the identifier of certificates; raise `BadSignature`."""
         try:
-            canonical = encode_dss_signature(*decode_dss_signature(signature))
+            r, s = decode_dss_signature(signature)
+            canonical = encode_dss_signature(r, s)
         except ValueError as e:
             raise BadSignature("the SM2 signature is not a pair of integers") from e
         if canonical != signature:
             raise BadSignature("the SM2 signature is not in DER")
+        if self._often_used is not None and self._often_used.holds(message, r, s):
+            return
         self._libcrypto.verify(self._key, message, signature)
+        self._verified += 1
+        if self._verified % OFTEN == 0 and self._often_used is None and _places.acquire(blocking=False):
+            weakref.finalize(self, _places.release).atexit = False
+            # Not read before it is wanted: who verifies now and then needs `cryptography` alone.
+            from log.crypto.sm2_multiples import OftenUsedKey  # noqa: PLC0415
+
+            self._often_used = OftenUsedKey(self._point, CERTIFICATE_ID)
+
+
+_places = threading.BoundedSemaphore(OFTEN_USED_KEYS)  # of keys that are used often
 
 
 @lru_cache(CACHED_KEYS)

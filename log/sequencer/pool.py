@@ -6,11 +6,13 @@ loop touches a pool.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from log.errors import LogError, Unavailable
 from log.sequencer.plan import Submission
+
+ANSWERED_AT_ONCE = 16  # submissions of a batch, before whatever else the event loop has to do
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,21 @@ class Pool:
         self._bytes -= batch_bytes
         return batch
 
-    def answer(self, batch: Iterable[Waiting], first_index: int, timestamp_ms: int) -> None:
-        """Tell everyone who waits for this batch where their entry stands."""
-        for index, waiting in enumerate(batch, first_index):
+    def answer(self, batch: Sequence[Waiting], first_index: int, timestamp_ms: int) -> None:
+        """Tell everyone who waits for this batch where their entry stands.
+
+        A few now, the others in the next rounds of the event loop: a batch that is answered as one holds up the
+        steps of the next commit and everyone else.
+        """
+        for index, waiting in enumerate(batch[:ANSWERED_AT_ONCE], first_index):
             self._taken.pop(waiting.submission.key, None)
             placement = Placement(index, timestamp_ms)
             for future in waiting.futures:
                 if not future.done():
                     future.set_result(placement)
+        if rest := batch[ANSWERED_AT_ONCE:]:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self.answer, rest, first_index + ANSWERED_AT_ONCE, timestamp_ms)
 
     def refuse(self, batch: Iterable[Waiting], error: LogError) -> None:
         """Tell everyone who waits for this batch why it did not become history."""

@@ -9,10 +9,13 @@ again what the log holds already, which anyone can read there: such a token is g
 what can only be its submission (`log.checking.claims`) is refused before the check, until tokens return.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from log.errors import RateLimited
+from log.fair.abreast import Abreast
 from log.fair.rates import Rate, Rates
 from log.fair.shares import Shares
 
@@ -28,6 +31,7 @@ class AdmissionLimits:
     max_rate_sources: int = 8192  # clients, and issuers, and members, whose rate is remembered
     submissions: int = 4096  # between their arrival and their answer
     submitted_bytes: int = 64 << 20  # of their entries and certificates
+    issuer_abreast: int = 32  # submissions of one issuer at one client under way while others submit too
 
 
 class Admission:
@@ -42,6 +46,7 @@ class Admission:
         self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)
         self._places = Shares(limits.submissions)
         self._bytes = Shares(limits.submitted_bytes)
+        self._abreast: Abreast[tuple[str, bytes], asyncio.Future[None]] = Abreast(limits.issuer_abreast, now_ms)
 
     def check_claim(self, issuers: Sequence[bytes]) -> None:
         """Raise `RateLimited` when the submission is of one of these issuers and none of them has a token."""
@@ -67,3 +72,30 @@ class Admission:
         """Give back what `enter` held."""
         self._bytes.leave(client, size, issuer)
         self._places.leave(client, count, issuer)
+
+    @asynccontextmanager
+    async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[None]:
+        """Be under way as one of `issuer_abreast`; wait for that before."""
+        source = client, issuer
+        if not self._abreast.enter(source):
+            place = asyncio.get_running_loop().create_future()
+            self._abreast.wait(source, place)
+            try:
+                await place
+            except asyncio.CancelledError:
+                if not place.cancelled():  # it was given to one who goes away
+                    self._go_on(source)
+                raise
+        try:
+            yield
+        finally:
+            self._go_on(source)
+
+    def _go_on(self, source: tuple[str, bytes]) -> None:
+        """Give the place of one that was under way to those that wait."""
+        self._abreast.leave(source)
+        while (place := self._abreast.following(source)) is not None:
+            if place.cancelled():
+                self._abreast.leave(source)
+            else:
+                place.set_result(None)

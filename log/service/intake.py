@@ -5,11 +5,12 @@ A chain passes these in order, the cheap ones first:
     1. the log takes entries at all (410)
     2. its client's rate
     3. the rate of the issuer that it claims, and the log's rate
-    4. its share of what is in progress, which bounds the next three
-    5. the check of its chain, in turn; the issuer is known from here on
-    6. whether governance has frozen an issuer above it: then only what is logged since long is answered
-    7. the issuer's rate
-    8. the commit, or the place that it has since long
+    4. its share of what is in progress, which bounds the next five
+    5. while others submit too: until few enough of its issuer are under way
+    6. the check of its chain, in turn; the issuer is known from here on
+    7. whether governance has frozen an issuer above it: then only what is logged since long is answered
+    8. the issuer's rate
+    9. the commit, or the place that it has since long
 """
 
 from collections.abc import Callable, Sequence
@@ -84,8 +85,9 @@ class CertificateIntake:
         weight = _weight(chain)
         self._admission.enter(client, issuer, weight)  # 4
         try:
-            checked = await self._checks.check(self._log.name, chain, precert, client, issuer)  # 5
-            placement = await self._place(checked)
+            async with self._admission.abreast(client, issuer):  # 5
+                checked = await self._checks.check(self._log.name, chain, precert, client, issuer)  # 6
+                placement = await self._place(checked)
         finally:
             self._admission.leave(client, issuer, weight)
         leaf = X509.place(checked.parts, placement.index, placement.timestamp_ms).leaf
@@ -94,15 +96,15 @@ class CertificateIntake:
     async def _place(self, checked: Checked) -> Placement:
         """Return the entry's place. Its issuer pays for a new one, and for none that was published before."""
         size = self._log.size
-        if (frozen := self._frozen()) and not frozen.isdisjoint(digest for digest, _ in checked.certificates):  # 6
+        if (frozen := self._frozen()) and not frozen.isdisjoint(digest for digest, _ in checked.certificates):  # 7
             placed = await self._log.placed(checked.parts)
             if placed is None:
                 raise Refused("an issuer of this certificate is frozen by governance", "frozen-issuer")
             return placed
         issuers = self._admission.issuers
-        issuers.take(checked.issuer)  # 7
+        issuers.take(checked.issuer)  # 8
         try:
-            placement = await self._log.submit(checked.parts, checked.certificates)  # 8
+            placement = await self._log.submit(checked.parts, checked.certificates)  # 9
         except BaseException:
             issuers.give_back(checked.issuer)
             raise

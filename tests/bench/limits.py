@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from log.crypto.sm2 import Sm2Key, Sm2PrivateKey
+from log.crypto import sm2
+from log.crypto.sm2 import Sm2PrivateKey
 from log.demo.ca import Suite
 from tests.bench.stats import median
 
@@ -33,7 +34,8 @@ def verifier(suite: Suite) -> Callable[[], object]:
     message = bytes(MESSAGE_BYTES)
     if suite == "sm2":
         secret = Sm2PrivateKey.generate()
-        return partial(Sm2Key(secret.spki()).verify, message, secret.sign(message))
+        libcrypto = sm2._libcrypto()
+        return partial(libcrypto.verify, libcrypto.load(secret.spki()), message, secret.sign(message))
     if suite == "rsa2048":
         rsa_key = rsa.generate_private_key(65537, 2048)
         signature = rsa_key.sign(message, padding.PKCS1v15(), SHA256())

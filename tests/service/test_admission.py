@@ -9,7 +9,7 @@ from log.certs import certificate
 from log.checking.pool import Checked, Pool, PoolLimits
 from log.demo.ca import MassIssuer
 from log.errors import Closed, Malformed, RateLimited, Refused, Unavailable
-from log.service.admission import AdmissionLimits
+from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake
 from tests.service.test_intake import ISSUER, OTHER, RULES, Desk
 from tests.support.engine import Engine, MemoryPlace, until
@@ -211,3 +211,43 @@ async def test_a_closed_log_says_so_to_all_also_for_what_it_holds(desk: Desk) ->
         with pytest.raises(Closed):
             await intake.add_chain(ISSUER.chain(n), precert=False)
     assert desk.engine.size == 1
+
+
+async def test_beside_another_issuer_few_of_a_storm_are_under_way(desk: Desk) -> None:
+    desk.admission = AdmissionLimits(issuer_abreast=2)
+    intake, checks = desk.intake(), watched(desk)
+    await add(intake, ISSUER.chain(0))  # from here on its claim is known
+    await add(intake, OTHER.chain(0))
+    checks.held, checks.checks = asyncio.Event(), 0
+    storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 8)]
+    await until(lambda: checks.checks == 2)
+    other = asyncio.create_task(add(intake, OTHER.chain(1)))
+    await until(lambda: checks.checks == 3)  # the other one's is not behind them
+    gone = storm.pop()
+    gone.cancel()
+    checks.held.set()
+    indexes = await asyncio.gather(*storm, other)
+    assert len(set(indexes)) == len(storm) + 1
+    assert gone.cancelled() or await asyncio.gather(gone, return_exceptions=True)
+    assert checks.checks == len(storm) + 1  # of one that went away nothing is checked
+
+
+async def test_a_place_given_to_one_who_goes_away_is_given_on() -> None:
+    admission = Admission(AdmissionLimits(issuer_abreast=1), lambda: 0)
+    order: list[int] = []
+
+    async def pass_by(n: int) -> None:
+        async with admission.abreast("client", b"issuer"):
+            order.append(n)
+
+    async with admission.abreast("client", b"other"):
+        pass
+    async with admission.abreast("client", b"issuer"):
+        tasks = [asyncio.create_task(pass_by(n)) for n in range(3)]
+        await asyncio.sleep(0)
+        assert order == []
+        tasks[1].cancel()
+    tasks[0].cancel()  # in the round in which it was given the place
+    _, forgotten = await asyncio.wait(tasks, timeout=10)
+    assert not forgotten
+    assert order == [2]

@@ -1,0 +1,62 @@
+"""Abreast: so many of one source are under way at once, as long as it is not alone; the others wait.
+
+Shares bound what somebody holds, turns say who is next at one place. Neither keeps a machine from being busy with
+what it let in: everything of a storm that is under way makes everything else slower. Who is alone disturbs nobody,
+and is not held up.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+TOGETHER_MS = 1000  # a source is not alone for so long after another one came
+
+Source = TypeVar("Source", bound=Hashable)
+Item = TypeVar("Item")
+
+
+class Abreast(Generic[Source, Item]):
+    """What is under way of each source, and what waits. `now_ms` never goes back."""
+
+    def __init__(self, limit: int, now_ms: Callable[[], int]) -> None:
+        """At most `limit` are under way of a source that is not alone."""
+        self._limit = limit
+        self._now_ms = now_ms
+        self._under_way: Counter[Source] = Counter()
+        self._waiting: dict[Source, deque[Item]] = {}
+        self._came: list[tuple[Source, int]] = []  # the newest source and the newest other one, each with its time
+
+    def enter(self, source: Source) -> bool:
+        """Count one as under way and return True, or return False: then it has to `wait`."""
+        self._came = [(source, self._now_ms()), *(came for came in self._came if came[0] != source)][:2]
+        if source in self._waiting or not self._has_room(source):
+            return False
+        self._under_way[source] += 1
+        return True
+
+    def wait(self, source: Source, item: Item) -> None:
+        """Keep an item until `following` gives it back."""
+        self._waiting.setdefault(source, deque()).append(item)
+
+    def leave(self, source: Source) -> None:
+        """One is no longer under way. Then ask for those that are `following`."""
+        self._under_way[source] -= 1
+        if not self._under_way[source]:
+            del self._under_way[source]
+
+    def following(self, source: Source) -> Item | None:
+        """Count the item that waits longest as under way and return it; None when none waits, or none may pass."""
+        waiting = self._waiting.get(source)
+        if waiting is None or not self._has_room(source):
+            return None
+        item = waiting.popleft()
+        if not waiting:
+            del self._waiting[source]
+        self._under_way[source] += 1
+        return item
+
+    def _has_room(self, source: Source) -> bool:
+        if self._under_way[source] < self._limit:
+            return True
+        now_ms = self._now_ms()
+        return all(other == source or now_ms - came_ms >= TOGETHER_MS for other, came_ms in self._came)

@@ -1,0 +1,127 @@
+"""Abreast: who is alone is not held up, who is not has so many under way, and nothing that waits is forgotten."""
+
+from random import Random
+
+from log.fair.abreast import TOGETHER_MS, Abreast
+
+
+class Time:
+    now_ms = 0
+
+
+def storm(abreast: Abreast[str, int], source: str, count: int) -> int:
+    """Let so many come; return how many are under way at once."""
+    under_way = 0
+    for n in range(count):
+        if abreast.enter(source):
+            under_way += 1
+        else:
+            abreast.wait(source, n)
+    return under_way
+
+
+def followers(abreast: Abreast[str, int], source: str) -> list[int]:
+    found = []
+    while (item := abreast.following(source)) is not None:
+        found.append(item)
+    return found
+
+
+def test_who_is_alone_is_not_held_up() -> None:
+    assert storm(Abreast(4, lambda: 0), "a", 1000) == 1000
+
+
+def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their_order() -> None:
+    abreast: Abreast[str, int] = Abreast(4, lambda: 0)
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 10) == 4
+    assert followers(abreast, "a") == []
+    for n in range(4, 10):
+        abreast.leave("a")
+        assert followers(abreast, "a") == [n]
+    abreast.leave("a")
+    assert followers(abreast, "a") == []
+    assert abreast.enter("a")
+
+
+def test_nobody_passes_those_that_wait() -> None:
+    abreast: Abreast[str, int] = Abreast(1, lambda: 0)
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 2) == 1
+    abreast.leave("a")
+    assert not abreast.enter("a")  # before the one that waits was asked for
+    assert followers(abreast, "a") == [1]
+
+
+def test_what_was_let_in_alone_stays_and_has_to_go_down_before_more_come() -> None:
+    abreast: Abreast[str, int] = Abreast(4, lambda: 0)
+    assert storm(abreast, "a", 10) == 10
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 1) == 0
+    for _ in range(6):
+        abreast.leave("a")
+        assert followers(abreast, "a") == []
+    abreast.leave("a")
+    assert followers(abreast, "a") == [0]
+
+
+def test_a_second_after_the_other_one_it_is_alone_again() -> None:
+    time = Time()
+    abreast: Abreast[str, int] = Abreast(2, lambda: time.now_ms)
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 6) == 2
+    time.now_ms = TOGETHER_MS - 1
+    abreast.leave("a")
+    assert followers(abreast, "a") == [2]
+    time.now_ms = TOGETHER_MS
+    abreast.leave("a")
+    assert followers(abreast, "a") == [3, 4, 5]
+    assert storm(abreast, "a", 100) == 100
+
+
+def test_the_other_one_is_remembered_however_often_the_storm_comes() -> None:
+    abreast: Abreast[str, int] = Abreast(2, lambda: 0)
+    assert abreast.enter("c")
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 50) == 2
+    assert abreast.enter("b")
+    assert storm(abreast, "a", 50) == 0
+
+
+def test_whatever_happens_each_item_passes_once_and_in_order() -> None:
+    random = Random(7)
+    time = Time()
+    for _ in range(50):
+        limit = random.randint(1, 5)
+        abreast: Abreast[str, int] = Abreast(limit, lambda: time.now_ms)
+        came = dict.fromkeys("abc", 0)
+        passed: dict[str, list[int]] = {source: [] for source in came}
+        under_way = dict.fromkeys("abc", 0)
+
+        def take(source: str, item: int, passed: dict[str, list[int]], under_way: dict[str, int]) -> None:
+            passed[source].append(item)
+            under_way[source] += 1
+
+        def leave(
+            source: str, abreast: Abreast[str, int], passed: dict[str, list[int]], under_way: dict[str, int]
+        ) -> None:
+            abreast.leave(source)
+            under_way[source] -= 1
+            for item in followers(abreast, source):
+                take(source, item, passed, under_way)
+
+        for _ in range(300):
+            time.now_ms += random.choice((0, 0, 1, 400))
+            source = random.choice("aaaabc")
+            if random.random() < 0.6:
+                if abreast.enter(source):
+                    take(source, came[source], passed, under_way)
+                else:
+                    abreast.wait(source, came[source])
+                came[source] += 1
+            elif under_way[source]:
+                leave(source, abreast, passed, under_way)
+        for source in came:
+            while under_way[source]:
+                leave(source, abreast, passed, under_way)
+            assert passed[source] == list(range(came[source]))
