@@ -20,6 +20,7 @@ from tests.monitor.conftest import Monitor
 from tests.monitor.test_branches import certificate, fill, judge, marks
 from tests.monitor.test_carrier import frozen, healthy, monitors
 from tests.monitor.test_charges import Mirror
+from tests.monitor.test_unread import FORBIDDEN
 from tests.support.action_log import GovernedWorld, log_added, node_added
 from tests.support.authorities import Chainer
 from tests.support.lying_log import Fault, LyingLog, LyingNode, signers_of
@@ -223,6 +224,18 @@ async def test_a_fork_of_a_closed_log_is_proven_and_read_for_certificates_of_its
     assert monitor.store is not None
     assert Kind.CROSS_SIZE in {each.kind for each in monitor.store.evidence(followed.origin)}
     assert marks(monitor) == [(16, fork.size, fork.root_at(fork.size))]
+
+
+async def test_a_log_whose_entries_are_not_for_us_is_one_by_governance_too(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    """Its keys come from there, and what we may not read from our settings; the origin may be named before the log."""
+    followed = world.hk_x509
+    monitor.path.write_text(f'unread = ["{followed.origin}", "later.example/x509"]\n{monitor.path.read_text()}')
+    followed.reply = lambda path: FORBIDDEN if path.startswith("tile/data/") else None
+    await healthy(monitor)
+    assert [watch.log.origin for watch in monitor.crew.watches if watch.log.unread] == [followed.origin]
+    assert max(monitor.cosigned(followed)) == (followed.size, followed.root_at(followed.size))
 
 
 async def test_the_keys_of_a_log_are_those_of_governance(monitor: Monitor, world: GovernedWorld) -> None:
