@@ -24,12 +24,16 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     service      one log as method calls: reads, cosignatures, certificates and events in
     node         several logs, the witness, the guard, halts, governance
     api          HTTP: one table of hot routes, FastAPI for the rest
-    settings     the TOML file
+    tables       the tables of the TOML file
+    settings     the whole of it
     journal      what a node says while it runs: JSON or text, bounded, without secrets
     state        a node's keys and stores: made once, opened again
     bounds       what the settings allow, as each layer has it
     files        what the settings name, read and verified: trust lists, genesis, policies
+    admitting    by which rules each log of certificates admits
+    workshop     the logs of a node, made one by one
     main         where all objects are put together, and nothing else puts any
+    process      one node as a process: it listens, serves, and ends with an exit code
     demo         a synthetic CA tree; two nodes and a monitor on one machine
     cli          `twinlog`
 

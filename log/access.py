@@ -163,7 +163,8 @@ def decide(principal: Principal, action: Action, resource: Resource, now_ms: int
         return Decision(True, restricted, "")
     if not applied.roles:
         return Decision(False, restricted, f"nobody may {action} {resource.kind}")
-    text = f"to {action} {resource.kind} takes a credential as {' or '.join(sorted(applied.roles))}"
+    credential = "a bearer token or a signed request" if action is Action.READ else "a signed request"
+    text = f"to {action} this ({resource.kind}) takes {credential}, as {' or '.join(sorted(applied.roles))}"
     if applied.home:
         text += " of this node's own side"
     if expired:

@@ -12,8 +12,9 @@ from log.formats.note import VKey
 from log.formats.policy import Policy
 from log.governance import fold
 from log.node import trustlists
-from log.settings import GovernanceTable, LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import HeadStore
+from log.tables import GovernanceTable, LogTable
 
 
 async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:

@@ -172,6 +172,6 @@ def kept(form: str, level: str, per_minute: int, stream: TextIO = sys.stderr) ->
 def task_failed(_loop: object, context: dict[str, Any]) -> None:
     """Log what a task or a callback raised and nobody awaited: the event loop's own line would quote its values."""
     error = context.get("exception")
-    logging.getLogger("twinlog.main").error(
+    logging.getLogger("twinlog.process").error(
         "%s", context.get("message", "a task failed"), exc_info=error if isinstance(error, BaseException) else None
     )

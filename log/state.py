@@ -19,11 +19,13 @@ from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer, Identity
 from log.sequencer.head import Published, decode_head, store_name
 from log.service.tree import StoredTree
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import HeadStore
 from log.storage.edge import load_edge
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex, LevelRecords
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from log.tables import LogTable
 
 
 def keygen(settings: NodeSettings, clock: Clock) -> None:
@@ -187,11 +189,12 @@ def witnessed(settings: NodeSettings) -> dict[str, tuple[VKey, ...]]:
     for entry in settings.witnessed:
         if entry.origin in found:
             raise SettingsError(f"witnessed: {entry.origin} stands there twice")
+        where = f"witnessed {entry.origin}"
+        found[entry.origin] = tuple(_parsed(where, vkey) for vkey in entry.vkeys)
         try:
-            found[entry.origin] = tuple(map(VKey.parse, entry.vkeys))
             check_witnessable(entry.origin, found[entry.origin])
         except Malformed as error:
-            raise SettingsError(f"witnessed {entry.origin}: {error}") from error
+            raise SettingsError(f"{where}: {error}") from error
     return found
 
 
@@ -211,11 +214,15 @@ def guards(settings: NodeSettings) -> tuple[GuardKey, ...]:
     )
 
 
-def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
+def _parsed(where: str, text: str) -> VKey:
     try:
-        vkey = VKey.parse(text)
+        return VKey.parse(text)
     except Malformed as error:
-        raise SettingsError(f"{where}: {error}") from error
+        raise SettingsError(f"{where}: {error}: {text!r}") from error
+
+
+def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
+    vkey = _parsed(where, text)
     if vkey.type is not key_type:
         raise SettingsError(f"{where}: a key of type {vkey.type:#04x} where {key_type:#04x} belongs")
     return vkey

@@ -21,6 +21,8 @@ In reading order:
     ledger       taking in a signed head: keep it, compare it, reconcile it
     vouched      witnesses' lines on heads: verified, kept
     fetching     entries of a log, up to a signed head
+    owed         such as others have given, and not the log itself
+    patience     a log that gives no answer of use, or is busy
     halfway      the way to a head that is longer than one look
     follower     one log: fetch, verify, rebuild, record
     hash_tiles   what a log serves of its tree, held against ours

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from log.evidence.heads import Kind
 from monitor.judging import JUDGED
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
@@ -42,6 +43,11 @@ class LogRow:
     apart: Sequence[Apart]  # what it has signed on another branch than the one that we follow
     closed: bool
     unread: bool  # its entries are not for us
+
+    @property
+    def proven(self) -> bool:
+        """Whether there is proof of a lie among the evidence."""
+        return any(each.kind.proven for each in self.evidence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +91,17 @@ class Board:
         """Return how each log stands."""
         return [self._row(followed) for followed in self._logs()]
 
+    def others(self) -> list[Evidence]:
+        """Return the evidence against witnesses and authorities, who are no logs."""
+        return [*self._store.evidence_of(Kind.COSIGNED_BOTH), *self._store.evidence_of(Kind.SAME_SEQ)]
+
     def alerts(self) -> list[KeptAlert]:
-        """Return the alerts that last, newest first."""
-        return self._store.alerts(lasting=True, limit=self._limits.page_rows)
+        """Return the gravest alerts that last."""
+        return self._store.gravest(self._limits.page_rows)
+
+    def alert_count(self) -> int:
+        """Return how many alerts last."""
+        return sum(self._store.alert_counts().values())
 
     def findings(self, asked: Asked) -> Page:
         """Return a page of findings."""

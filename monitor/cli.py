@@ -1,6 +1,6 @@
 """The command `twinlog-monitor`. Each command is a few lines over `main`.
 
-Exit codes: `run --once` as contract.md, "Monitor's exit codes", has them; `run` 0 when it was stopped; every
+Exit codes: of `run --once` see `monitor.outcome.exit_code`; `run` 0 when it was stopped; every
 command 3 for what is wrong with our own state or settings.
 """
 
@@ -22,8 +22,8 @@ from monitor import status as state_status
 from monitor.board import as_json
 from monitor.freshness import date
 from monitor.outcome import Outcome
-from monitor.rules.engine import BY_ITSELF
-from monitor.rules.table import BY_CODE
+from monitor.rules.engine import BY_ITSELF, BY_LISTS
+from monitor.rules.table import BY_CODE, SEVERITIES
 from monitor.store import Evidence, Store
 
 app = typer.Typer(
@@ -36,6 +36,11 @@ app = typer.Typer(
 
 alerts = typer.Typer(help="What was told, and to whom.", no_args_is_help=True)
 app.add_typer(alerts, name="alerts")
+
+ONCE = (
+    "One round, then exit: 0 all well; 1 a lie is proven; 2 not reached; 3 our own state or settings; 4 does not"
+    " verify; 5 a certificate waits for a person; 6 a promise is kept in part only."
+)
 
 SettingsFile = Annotated[
     Path, typer.Option("--settings", help="The settings, a TOML file.", exists=False, dir_okay=False)
@@ -62,7 +67,7 @@ def init(settings: SettingsFile) -> None:
 @app.command()
 def run(
     settings: SettingsFile,
-    once: Annotated[bool, typer.Option("--once", help="Do one round, then exit with what it came to.")] = False,
+    once: Annotated[bool, typer.Option("--once", help=ONCE)] = False,
 ) -> None:
     """Follow, verify, guard, feed."""
     journal.write_lines()
@@ -98,14 +103,18 @@ def status(settings: SettingsFile) -> None:
 @alerts.command("list")
 def list_alerts(
     settings: SettingsFile,
-    every: Annotated[bool, typer.Option("--all", help="Those that are over too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Those that are over too, newest first.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 1_000,
 ) -> None:
-    """Print the alerts that last, newest first. Also beside a running monitor."""
+    """Print the alerts that last, the gravest first. Also beside a running monitor."""
     with _own_errors():
         store = Store.read(config.load(settings).state)
         try:
-            for kept in store.alerts(lasting=not every):
+            for kept in store.alerts(limit=limit) if every else store.gravest(limit):
                 typer.echo(state_status.alert(kept))
+            lasting = sum(store.alert_counts().values())
+            if not every and lasting > limit:
+                typer.echo(f"{lasting - limit:,} further alerts last: --limit shows more of them", err=True)
         finally:
             store.close()
 
@@ -125,15 +134,16 @@ def test_channel(
 @alerts.command()
 def acknowledge(
     settings: SettingsFile,
-    key: Annotated[str, typer.Argument(help="The alert's key, as `alerts list` prints it.")],
-    by: Annotated[str, typer.Option("--by", help="Who has seen it.")],
+    keys: Annotated[list[str], typer.Argument(help="The alerts' keys, as `alerts list` prints them, each in quotes.")],
+    by: Annotated[str, typer.Option("--by", help="Who has seen them.")],
 ) -> None:
-    """Record who has seen an alert. One that is proven ends by this, once it is found no longer."""
+    """Record who has seen alerts. One that is proven ends by this, once it is found no longer."""
     with _own_errors():
         store = Store.beside(config.load(settings).state)
         try:
-            if not store.acknowledge(key, by, root.now_ms()):
-                raise NotFound(f"no alert with the key {key} lasts")
+            unknown = [key for key in keys if not store.acknowledge(key, by, root.now_ms())]
+            if unknown:
+                raise NotFound(f"no alert with the key {', '.join(map(repr, unknown))} lasts: see `alerts list`")
         finally:
             store.close()
 
@@ -144,10 +154,10 @@ app.add_typer(evidence, name="evidence")
 
 @evidence.command("list")
 def list_evidence(settings: SettingsFile) -> None:
-    """Print a line for each object: its id, its kind, whom it is about, when it was found."""
+    """Print a line for each object: its id, its kind, whom it is about, when it was found, and what it is."""
     with _reading(settings) as store:
         for each in store.all_evidence():
-            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {date(each.found_ms)}")
+            typer.echo(f"{each.id.hex()} {each.kind.value} {each.origin} {date(each.found_ms)}: {each.kind.title}")
 
 
 EvidenceId = Annotated[str, typer.Argument(help="Its id, or the beginning of it, as `list` prints it.")]
@@ -158,7 +168,7 @@ def show(id_: EvidenceId, settings: SettingsFile) -> None:
     """Print one object and the signed texts in it."""
     with _reading(settings) as store:
         found = _find(store, id_)
-        typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}")
+        typer.echo(f"evidence {found.id.hex()}: {found.kind.value} against {found.origin}: {found.kind.title}")
         for number, note in enumerate(export.notes(found), 1):
             met = store.met(note)
             where = "" if met is None else f", met first from {met[0]} at {date(met[1])}"
@@ -177,7 +187,8 @@ def export_evidence(
         found = _find(store, id_)
         places = [store.met(note) for note in export.notes(found)]
         out.write_bytes(export.bundle(found, [None if place is None else export.Met(*place) for place in places]))
-        typer.echo(f"{out}: {found.kind.value} against {found.origin}")
+        typer.echo(f"{out}: {found.kind.value} against {found.origin}; to check it:")
+        typer.echo(f"twinlog verify-evidence {out} --policy FILE")
 
 
 findings = typer.Typer(help="What rules have found in certificates and in their use.", no_args_is_help=True)
@@ -192,6 +203,11 @@ def list_findings(
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 100,
 ) -> None:
     """Print a line for each finding, newest first: its number, rule, severity, how sure it is, where, what."""
+    if severity and severity not in SEVERITIES:
+        raise typer.BadParameter(f"one of {', '.join(SEVERITIES)}", param_hint="--severity")
+    if code and not (code in BY_CODE and BY_CODE[code].judged):
+        codes = ", ".join(each.code for each in BY_CODE.values() if each.judged)
+        raise typer.BadParameter(f"one of {codes}", param_hint="--code")
     with _reading(settings) as store:
         for kept in store.findings(code=code, severity=severity, limit=limit):
             each = kept.finding
@@ -223,17 +239,18 @@ def judge(
 ) -> None:
     """Judge certificates at hand, offline. Exit 1 when a rule fires, 3 for a file that cannot be read."""
     with _own_errors():
-        fired = False
-        for name, hits in root.judge_files(files, None if settings is None else config.load(settings)):
+        fired, loaded = False, None if settings is None else config.load(settings)
+        listed = loaded is not None and bool(loaded.governance or loaded.trustlists)
+        judged = ", ".join(code for code in BY_ITSELF if listed or code not in BY_LISTS)
+        for name, hits in root.judge_files(files, loaded):
             for hit in hits:
                 fired = True
                 typer.echo(f"{name}: {hit.code} {hit.severity or BY_CODE[hit.code].severity}: {hit.text}")
             if not hits:
-                typer.echo(f"{name}: nothing found by {JUDGED_ALONE}")
+                typer.echo(f"{name}: nothing found by {judged}")
+        if not listed:
+            typer.echo(f"not judged, for no trust list is known: {', '.join(BY_LISTS)} (see --settings)", err=True)
         raise typer.Exit(1 if fired else 0)
-
-
-JUDGED_ALONE = ", ".join(BY_ITSELF)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from log.client.bearer import BearerTokens
+from log.client.transport import Transport
 from log.errors import SettingsError
 from log.sockets import Tls
 from monitor.egress import Way
@@ -23,13 +24,18 @@ def http_client(limits: Limits, tokens: Mapping[str, str] | None = None, way: Wa
 
     The route to a peer is what the settings say, not what the environment says of proxies. `tokens` are by URL.
     """
-    bounds = httpx.Limits(max_connections=limits.connections)
+    transport: httpx.AsyncBaseTransport
+    if way.proxy:
+        bounds = httpx.Limits(max_connections=limits.connections)
+        transport = httpx.AsyncHTTPTransport(
+            limits=bounds, trust_env=False, proxy=way.proxy, local_address=way.local_address or None
+        )
+    else:
+        transport = Transport(limits.connections, way.local_address)
     return httpx.AsyncClient(
         auth=BearerTokens(tokens) if tokens else None,
         timeout=limits.request_s,
-        transport=httpx.AsyncHTTPTransport(
-            limits=bounds, trust_env=False, proxy=way.proxy or None, local_address=way.local_address or None
-        ),
+        transport=transport,
         trust_env=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
     )

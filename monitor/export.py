@@ -31,7 +31,7 @@ class Met:
 
 
 VERIFY = """\
-This is evidence of kind {kind} against {subject}.
+This is evidence of kind {kind} against {subject}: {title}.
 
 Check it without trusting whoever gave it to you. You need a verifier key of the accused from a source that you trust,
 such as the statement of identity that the log publishes, governance, or an earlier proof in your own files. Never take
@@ -42,7 +42,7 @@ the key from this folder.
 
 or with Twinlog:
 
-    twinlog verify-evidence evidence.json --identity <identity file> | --key '<verifier key>' | --genesis <SHA-256>
+    twinlog verify-evidence evidence.json --identity FILE | --policy FILE | --key '<verifier key>' | --genesis <SHA-256>
 
 `verify.py` is short, so that you can read it. Evidence of kind E8 is suspected and not proven by anybody's signature;
 kind E9 needs the genesis of governance, and `twinlog`. What stands in context.json is proven by nothing.
@@ -70,7 +70,9 @@ def bundle(evidence: Evidence, met: Sequence[Met | None]) -> bytes:
         "evidence.json": evidence.object,
         **{f"notes/{number}.txt": note for number, note in enumerate(notes(evidence), 1)},
         "context.json": json.dumps(context, indent=1).encode() + b"\n",
-        "VERIFY.txt": VERIFY.format(kind=evidence.kind.value, subject=evidence.origin).encode(),
+        "VERIFY.txt": VERIFY.format(
+            kind=evidence.kind.value, subject=evidence.origin, title=evidence.kind.title
+        ).encode(),
         "verify.py": Path(standalone.__file__).read_bytes(),
     }
     made = io.BytesIO()

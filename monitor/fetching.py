@@ -26,7 +26,7 @@ class Fetcher:
     def __init__(self, followed: FollowedLog, limits: Limits, clock: Clock) -> None:
         self.went_on_s: float | None = None  # when entries were taken in last (monotonic)
         self._log = followed
-        self._unpack = None if followed.unread else followed.family.unpack
+        self._family = None if followed.unread else followed.family
         self._limits = limits
         self._clock = clock
 
@@ -44,7 +44,7 @@ class Fetcher:
         At the sizes of `milestones` roots are kept; of the leaf `sought` the inclusion path is made on the way.
         """
         every = self._limits.late_entries  # a head that comes later needs no more of them
-        rebuild = Rebuild(frontier, head.size, milestones, self._unpack, self._log.leaf_time_ms, every, sought)
+        rebuild = Rebuild(frontier, head.size, milestones, self._family, every, sought)
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, frontier.size, head.size, copy)
         return _finished(rebuild, head)
@@ -54,9 +54,7 @@ class Fetcher:
     ) -> Grown | Stage:
         """Go on from a stage; return the next one where it is further to `head` than `look_entries`."""
         every, start = self._limits.late_entries, begin.frontier.size
-        rebuild = Rebuild(
-            begin.frontier, head.size, milestones, self._unpack, self._log.leaf_time_ms, every, last=begin.last
-        )
+        rebuild = Rebuild(begin.frontier, head.size, milestones, self._family, every, last=begin.last)
         end = (start + max(TILE_WIDTH, self._limits.look_entries)) // TILE_WIDTH * TILE_WIDTH
         if rebuild.missing:
             await self._feed(rebuild, reader, head.size, start, min(end, head.size), copy)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from log.client import LogReader, prover
-from log.errors import BadProof, BadSignature, LogError, Malformed, Redirected, StorageError, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
@@ -30,7 +30,9 @@ from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.outcome import BUSY, COPY, COPY_BEHIND, DISK, GARBLED, REDIRECT, STALE, Finding, Outcome
+from monitor.outcome import COPY, COPY_BEHIND, DISK, GARBLED, STALE, Finding, Outcome
+from monitor.owed import Owed
+from monitor.patience import Patience
 from monitor.rebuild import Grown, Latest, Stage
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
@@ -47,16 +49,6 @@ class Step:
     old: int = 0  # `proof` leads from this size to the head's
     proof: tuple[bytes, ...] = ()
     more: bool = False  # whether it stopped on the way to a head that is further than one look goes
-
-
-@dataclass(frozen=True, slots=True)
-class Owed:
-    """Entries that others have given, and not the log itself."""
-
-    frontier: Frontier  # behind which they come
-    head: Head  # up to which they go
-    finding: Finding
-    given: Stage  # how far it has given them by now
 
 
 def unfit(raw: bytes, code: str) -> str:
@@ -91,15 +83,13 @@ class Follower:
         self._fetcher = Fetcher(followed, limits, clock)
         self._further = further
         self._stages = Stages(followed, store, limits, clock.now_ms, further)
-        self._busy: Finding | None = None  # what a log is told of that asked to be left alone
-        self._rest_until_s = 0.0  # on the monotonic clock
-        self._owed: Owed | None = None
-        self._ask_again_s = 0.0  # on the monotonic clock: when what is owed is asked for
+        self._patience = Patience(followed.origin, limits, clock)
+        self._owed = Owed(followed, reader, self._fetcher, charges, limits, clock)
 
     async def follow(self) -> Step:
         """Look once. Never raises for what a log does; `StorageError` for our own state."""
         step = await self._copied()
-        owed = await self._still_owed()
+        owed = await self._owed.still(may_ask=self.resting() is None)
         return step if owed is None else replace(step, findings=(*step.findings, owed))
 
     async def _copied(self) -> Step:
@@ -195,10 +185,7 @@ class Follower:
             if isinstance(grown, Grown):
                 step = await self._rebuilt(reader, head, grown, waiting, frontier, begin.frontier)
             if said is not None:
-                since = frontier if self._owed is None else self._owed.frontier
-                told = await self._withheld(head, begin.frontier.size, said)
-                self._owed = Owed(since, head, told, Stage(since))
-                self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
+                await self._owed.add(frontier, begin.frontier.size, head, said)
             return step
         if said is None:
             raise AssertionError("the log itself is among those who are asked")
@@ -208,35 +195,6 @@ class Follower:
             await self._stages.doubt(self._reader, begin, frontier, head)
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
         return await self._refuse(head, held, why, begin.frontier.size)
-
-    async def _still_owed(self) -> Finding | None:
-        """Say what was had from others, until the log gives it too: it is asked for it every `survey_s`."""
-        owed = self._owed
-        if owed is None:
-            return None
-        if self._clock.monotonic_s() >= self._ask_again_s and self.resting() is None:
-            self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
-            try:
-                given = await self._fetcher.stretch(self._reader, owed.head, owed.given, ())
-            except StorageError:
-                raise
-            except LogError:
-                self._owed = replace(owed, given=Stage(owed.frontier))
-                return owed.finding
-            if isinstance(given, Grown):
-                self._owed = None
-                return None
-            self._owed, self._ask_again_s = replace(owed, given=given), 0.0  # the next look goes on
-        return owed.finding
-
-    async def _withheld(self, head: Head, begin: int, said: LogError) -> Finding:
-        """Say that others have the entries, and not the log itself; what it serves instead is kept as E8."""
-        text = f"entries up to its size {head.size} are had from others, not from the log: {said}"
-        if isinstance(said, Unreachable):
-            return self._found(Outcome.UNREACHED, "entries", text)
-        kept = await self._charges.unreproducible(self.log, self._reader, head, begin)
-        found = self._found(Outcome.UNVERIFIED, "data", text)
-        return found if kept is None else replace(found, evidence=kept.hex())
 
     async def _rebuilt(
         self,
@@ -341,23 +299,11 @@ class Follower:
 
     def resting(self) -> Finding | None:
         """Say that the log is left alone for a while, as it has asked; None when it may be asked."""
-        return self._busy if self._clock.monotonic_s() < self._rest_until_s else None
+        return self._patience.resting()
 
     def refused(self, error: LogError, code: str = "silent") -> Finding:
-        """Say why nothing of use came from the log; `code` is that of no answer at all.
-
-        One that says it is busy is left alone as long as it asks for and `retry_after_s` allows.
-        """
-        if isinstance(error, Redirected):
-            return self._found(Outcome.UNVERIFIED, REDIRECT, str(error))
-        if not isinstance(error, Unreachable):
-            return self._found(Outcome.UNVERIFIED, GARBLED, f"no checkpoint: {error}")
-        if not error.retry_after_s:
-            return self._found(Outcome.UNREACHED, code, str(error))
-        rest_s = min(float(error.retry_after_s), self._limits.retry_after_s)
-        self._rest_until_s = self._clock.monotonic_s() + rest_s
-        self._busy = self._found(Outcome.UNREACHED, BUSY, f"{error}; it is left alone for {rest_s:.0f} s")
-        return self._busy
+        """Say why nothing of use came from the log; `code` is that of no answer at all."""
+        return self._patience.refused(error, code)
 
     def _stop(self, outcome: Outcome, code: str, text: str) -> Step:
         return Step((self._found(outcome, code, text),))

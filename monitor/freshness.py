@@ -27,10 +27,10 @@ def is_future(signed_ms: int, now_ms: int, limits: Limits) -> bool:
 def head(origin: str, signed_ms: int, now_ms: int, limits: Limits) -> Finding | None:
     """Judge the signed time of the head that a log serves; None when it is fresh."""
     if is_future(signed_ms, now_ms, limits):
-        text = f"serves a head that was signed {(signed_ms - now_ms) // 1000} s in the future"
+        text = f"serves a head that was signed {span((signed_ms - now_ms) / 1000)} in the future, at {date(signed_ms)}"
         return Finding(Outcome.UNVERIFIED, origin, FUTURE_HEAD, text)
     age_s = (now_ms - signed_ms) / 1000
-    text = f"serves a head that was signed {age_s:.0f} s ago, at {date(signed_ms)}"
+    text = f"serves a head that was signed {span(age_s)} ago, at {date(signed_ms)}"
     if age_s > limits.head_alarm_s:
         return Finding(Outcome.UNREACHED, origin, HEAD_OLD, text)
     if age_s > limits.head_warn_s:
@@ -45,7 +45,7 @@ def witness(origin: str, name: str, cosigned_ms: int, now_ms: int, limits: Limit
         text = f"not cross-witnessed by {name} since {date(cosigned_ms)}"
         return Finding(Outcome.UNREACHED, origin, NOT_CROSS_WITNESSED, text, name)
     if silent_s > limits.lag_s:
-        text = f"witness {name} lags: its last cosignature is {silent_s:.0f} s old"
+        text = f"witness {name} lags: its last cosignature is {span(silent_s)} old"
         return Finding(Outcome.UNREACHED, origin, WITNESS_LAGS, text, name)
     return None
 
@@ -55,6 +55,14 @@ def followed(origin: str, since_ms: int, why: str, now_ms: int, limits: Limits) 
     if now_ms - since_ms <= limits.degraded_s * 1000:
         return None
     return Finding(Outcome.UNREACHED, origin, NOT_FOLLOWED, f"not followed since {date(since_ms)}: {why}")
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people: seconds up to two minutes, else in the largest unit of which it has two."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def date(time_ms: int) -> str:

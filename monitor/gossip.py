@@ -139,7 +139,10 @@ class Gossip:
         self.knows_more = held is None or held[1] != link
         if not self.knows_more:
             return []
-        text = f"monitor {self.other.name} has read our observation {seq}, which our state does not hold: restored?"
+        text = (
+            f"monitor {self.other.name} has read our observation {seq}, which our state does not hold: was it restored"
+            " from a copy? We sign nothing until the newest state is back"
+        )
         return [Finding(Outcome.OWN, "state", RESTORED, text, self.other.name)]
 
     async def _read(self) -> list[Finding]:

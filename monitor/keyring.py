@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from log.crypto import keys
 from log.crypto.mldsa import mldsa_available
 from log.crypto.notes import NoteSigner
+from log.errors import SettingsError
 from monitor.settings import Settings
 
 
@@ -24,6 +25,8 @@ class Keys:
 
 def load(settings: Settings) -> Keys:
     """Return the monitor's keys; raise `SettingsError`."""
+    if not (settings.keys / "witness.pem").exists():
+        raise SettingsError(f"no keys in {settings.keys}: `twinlog-monitor init` makes keys and state, once")
     witness, *second = keys.load_witness_keys(settings.keys, settings.name)
     found = Keys(witness, keys.load_guard_key(settings.keys, settings.name), *second)
     keys.require_distinct([*found.cosigners, found.guard])

@@ -7,13 +7,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from uuid import uuid4
 
 import httpx
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from log import heap
 from log.client import LogReader
 from log.client.bearer import read_token
 from log.errors import SettingsError, StateRefused, StorageError
@@ -21,6 +23,7 @@ from log.evidence.check import Pinned
 from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
+from log.serving.vitals import Vitals
 from monitor import hand, keyring, pinned
 from monitor.alert import Alert, Class, Route
 from monitor.board import Board
@@ -42,7 +45,7 @@ from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.logs import FollowedLog, unread
 from monitor.outbox import Outbox, attempt
-from monitor.outcome import Outcome, worst
+from monitor.outcome import exit_code
 from monitor.roster import Roster, Self, idle, roster
 from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
@@ -59,10 +62,12 @@ from monitor.web import copies as copies_routes
 from monitor.web import feedback
 from monitor.web import gossip as gossip_routes
 from monitor.web import health as health_routes
+from monitor.web import metrics as metrics_routes
 from monitor.web import page as page_routes
 from monitor.web.app import make_app
 from monitor.web.copies import Served
 from monitor.web.gate import Gate
+from monitor.web.metrics import Numbers
 from monitor.workshop import Parts
 
 logger = logging.getLogger("monitor")
@@ -109,16 +114,23 @@ def look_of(settings: Settings, signing: keyring.Keys, store: Store, governed: G
     return look
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Monitor:
     """A monitor put together: what goes round once or for ever, and what answers others."""
 
     crew: Crew
     rounds: Rounds
     standing: Standing
-    app: FastAPI
+    routers: Callable[[], list[APIRouter]]
     judging: Judging
+    store: Store
+    vitals: Vitals  # of the process around it
     to_judge: Callable[[], list[Source]]
+
+    @cached_property
+    def app(self) -> FastAPI:
+        """What answers others, made when it is first asked for: `run --once` serves nobody."""
+        return make_app(self.routers())
 
 
 def assemble(
@@ -203,16 +215,21 @@ def assemble(
     judging = Judging(store, engine, lists, pinned.Watching(settings), limits, wall)
     gate = Gate(map(bytes.fromhex, settings.page.tokens), open_=settings.page.open)
     board = Board(store, lambda: crew.logs, limits, wall)
-    health = Health(settings.name, lambda: crew.watches, store, clock, limits)
-    routers = [
-        health_routes.router(health),
-        page_routes.router(board, gate),
-        feedback.router(promises, parts.pollination(logs), rates, limits),
-        gossip_routes.router(store, archive, parts.own, others, origins, limits),
-        copies_routes.router(served_copies, pinned.copy_tokens(settings)),
-    ]
+    health, vitals = Health(settings.name, lambda: crew.watches, store, clock, limits), Vitals(wall())
+    pollination, tokens = parts.pollination(logs), pinned.copy_tokens(settings)
+
+    def routers() -> list[APIRouter]:
+        return [
+            health_routes.router(health),
+            metrics_routes.router(Numbers(board, health, store, outbox.names, vitals)),
+            page_routes.router(board, gate),
+            feedback.router(promises, pollination, rates, limits),
+            gossip_routes.router(store, archive, parts.own, others, origins, limits),
+            copies_routes.router(served_copies, tokens),
+        ]
+
     rounds, standing = Rounds(crew, limits, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
-    return Monitor(crew, rounds, standing, make_app(routers), judging, lambda: [*map(parts.source, crew.logs)])
+    return Monitor(crew, rounds, standing, routers, judging, store, vitals, lambda: [*map(parts.source, crew.logs)])
 
 
 def lists_of(settings: Settings, governed: Governed | None) -> Lists:
@@ -304,13 +321,14 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
         store.close()
 
 
-async def once(settings: Settings) -> Outcome:
-    """Do one round and return what counts of it."""
+async def once(settings: Settings) -> int:
+    """Do one round, judge what it brought, and return the exit code."""
     async with opened(settings) as monitor:
-        found = worst(finding.outcome for finding in await monitor.rounds.once())
-        while await monitor.judging.pass_over(monitor.to_judge()):
-            pass
-        return found
+        with heap.settled():
+            found = await monitor.rounds.once()
+            while await monitor.judging.pass_over(monitor.to_judge()):
+                pass
+        return exit_code(found, identity=await asyncio.to_thread(monitor.store.certificate_alerts) > 0)
 
 
 async def try_channel(settings: Settings, name: str) -> str:
@@ -335,7 +353,8 @@ async def run(settings: Settings) -> None:
             "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
         )
         try:
-            await work
+            with heap.settled(), monitor.vitals.watched():
+                await work
         except asyncio.CancelledError:
             logger.info("the monitor stops", extra={"fields": {"event": "stopped"}})
         except BaseExceptionGroup as group:

@@ -14,7 +14,7 @@ from monitor.limits import Limits
 
 
 class Outcome(IntEnum):
-    """The value is the exit code of `run --once`."""
+    """The value is an exit code of `run --once`; see `exit_code`."""
 
     VOUCHED = 0  # verified, cosigned, and the policy is met
     PROVEN = 1  # a contradiction under the log's own signatures: evidence is kept
@@ -49,6 +49,22 @@ class Finding:
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Return the outcome that counts: 1 before 3 before 4 before 2; VOUCHED for none at all."""
     return min(outcomes, key=_WORST_FIRST.index, default=Outcome.VOUCHED)
+
+
+IDENTITY = 5  # all else is well, and a certificate that is watched for, or is as it must not be, waits for a person
+DEGRADED = 6  # what is not well is a promise to relying parties, and lasts
+
+
+def exit_code(findings: Iterable[Finding], *, identity: bool) -> int:
+    """Return the exit code of a round: 1, 3 and 4 before `IDENTITY`, that before `DEGRADED`, then 2, then 0."""
+    found = list(findings)
+    counts = worst(finding.outcome for finding in found)
+    if counts in {Outcome.PROVEN, Outcome.OWN, Outcome.UNVERIFIED}:
+        return counts
+    if identity:
+        return IDENTITY
+    degraded = any(class_of(finding.outcome, finding.code) is Class.DEGRADED for finding in found)
+    return DEGRADED if degraded else counts
 
 
 # --- classes -------------------------------------------------------------------------------------------------

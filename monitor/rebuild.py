@@ -5,11 +5,11 @@ wait for a verdict, the latest leaf below each of them, and the hashes of the co
 new, so that a witness that stands where we stood is fed without asking the log for a single tile.
 """
 
-import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from log.errors import BadProof
+from log.formats.family import Family
 from log.merkle import proof
 from log.merkle.frontier import Frontier
 from log.merkle.proof import Span
@@ -98,22 +98,20 @@ class Rebuild:
         frontier: Frontier,
         size: int,
         milestones: Iterable[int],
-        unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]] | None,
-        time_of: Callable[[bytes], int] | None = None,
+        family: Family | None,
         every: int | None = None,
         sought: int | None = None,
         last: Latest | None = None,
     ) -> None:
-        """`unpack` is the family's; None where rows are leaf hashes, and no entry is seen.
+        """Rows are those of `family`; None where they are leaf hashes, and no entry is seen.
 
-        `time_of` returns the time in ms of a leaf: None where leaves tell none. `times` are noted at each multiple of
-        `every` too, and the inclusion proof of the leaf `sought`, which is not below the frontier. `size` is what
-        somebody says: only what is fed costs. `last` is the latest leaf below the frontier that counts.
+        `times` are noted at each multiple of `every` too, and the inclusion proof of the leaf `sought`, which is not
+        below the frontier. `size` is what somebody says: only what is fed costs. `last` is the latest leaf below the
+        frontier that counts.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
-        self._unpack = unpack
-        self._time_of = time_of
+        self._family = family
         self._last = last
         self._latest: dict[int, Latest] = {}
         self._times: dict[int, tuple[int, int]] = {}
@@ -137,31 +135,28 @@ class Rebuild:
         """
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
-        sha256 = hashlib.sha256
-        if self._unpack is None:
-            inputs, chains, every = list[bytes](), set[bytes](), list(rows)
-        else:
-            inputs, chains = self._unpack(rows)
-            every = [sha256(b"\x00" + each).digest() for each in inputs]
-        leaves = every
+        every, times, chains = (rows, (), set[bytes]()) if self._family is None else self._family.unpack(rows)
         known = self._frontier.size - start
         if known:
-            self._hold(start, leaves[:known])
-            leaves, inputs = leaves[known:], inputs[known:]
+            self._hold(start, every[:known])
+        self._take(rows[known:], every[known:], times[known:])
+        return Fed(every, chains)
+
+    def _take(self, rows: Sequence[bytes], leaves: Sequence[bytes], times: Sequence[int]) -> None:
+        """Grow, and note on the way what is to be noted."""
         for passing in filter(None, (self._plan, self._beside)):
             passing.feed(leaves)
         while (stop := self._next_stop()) <= self._frontier.size + len(leaves):
             count = stop - self._frontier.size
-            self._note(inputs[:count])
+            self._note(rows[:count], times[:count])
             self._frontier.extend(leaves[:count])
-            leaves, inputs = leaves[count:], inputs[count:]
+            rows, leaves, times = rows[count:], leaves[count:], times[count:]
             asked = bool(self._stops) and self._stops[-1] == stop
             if asked:
                 self._roots[self._stops.pop()] = self._frontier.root()
             self._keep_last(stop, asked=asked)
-        self._note(inputs)
+        self._note(rows, times)
         self._frontier.extend(leaves)
-        return Fed(every, chains)
 
     def _next_stop(self) -> int:
         """Return the next size at which something is noted."""
@@ -177,15 +172,14 @@ class Rebuild:
         if asked:
             self._latest[size] = self._last
 
-    def _note(self, inputs: Sequence[bytes]) -> None:
-        """Keep the latest of these leaves, which follow the frontier."""
-        if self._time_of is None or not inputs:
+    def _note(self, rows: Sequence[bytes], times: Sequence[int]) -> None:
+        """Keep the latest of the leaves of these rows, which follow the frontier."""
+        if not times or self._family is None:
             return
-        times = list(map(self._time_of, inputs))
         latest = max(times)
         if self._last is None or latest > self._last.time_ms:
             at = times.index(latest)
-            self._last = Latest(self._frontier.size + at, latest, inputs[at])
+            self._last = Latest(self._frontier.size + at, latest, self._family.leaf_input(rows[at]))
 
     def _hold(self, start: int, leaves: Sequence[bytes]) -> None:
         """Grow the frontier's last part again. `start` is a multiple of a power of two above what follows it."""

@@ -188,7 +188,9 @@ def load(path: Path) -> Settings:
     """Read the file and the variables, or raise `SettingsError`, which names the key."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+    except OSError as e:
+        raise SettingsError(f"cannot read the settings {path}: {e.strerror}") from e
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise SettingsError(f"cannot read the settings {path.name}: {e}") from e
     _check_variables()
     try:

@@ -10,7 +10,9 @@ from monitor.freshness import date
 from monitor.governed import Governed
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
-from monitor.store import WAITING, KeptAlert, Store
+from monitor.store import WAITING, Evidence, KeptAlert, Store
+
+SHOWN = 20  # alerts: the others are counted
 
 
 def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms: int) -> Iterator[str]:
@@ -18,10 +20,7 @@ def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms:
     for followed in logs:
         yield _sentence(store, followed, limits, now_ms)
         for evidence in store.evidence(followed.origin):
-            yield (
-                f"{followed.origin}: {_word(evidence.kind)} {evidence.kind.value} at {date(evidence.found_ms)},"
-                f" evidence {evidence.id.hex()}."
-            )
+            yield _against(evidence)
         for each in store.apart(followed.origin, limits.page_rows):
             how = "refuted" if each.refuted else "not settled"
             yield (
@@ -29,11 +28,16 @@ def sentences(store: Store, logs: Iterable[FollowedLog], limits: Limits, now_ms:
                 f" from {printable(each.source)} at {date(each.since_ms)}."
             )
     for evidence in store.evidence_of(Kind.COSIGNED_BOTH):
-        yield f"{evidence.origin}: PROVEN E7 at {date(evidence.found_ms)}, evidence {evidence.id.hex()}."
+        yield _against(evidence)
 
 
-def _word(kind: Kind) -> str:
-    return "SUSPECTED" if kind is Kind.UNREPRODUCIBLE else "PROVEN"
+def _against(evidence: Evidence) -> str:
+    kind = evidence.kind
+    word = "PROVEN" if kind.proven else "SUSPECTED"
+    return (
+        f"{evidence.origin}: {word} {kind.value} at {date(evidence.found_ms)}, {kind.title},"
+        f" evidence {evidence.id.hex()}."
+    )
 
 
 def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) -> Iterator[str]:
@@ -49,13 +53,16 @@ def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) ->
                 f" {held.carried} of them were carried there by us."
             )
     for evidence in store.evidence_of(Kind.SAME_SEQ):
-        yield f"{evidence.origin}: PROVEN E9 at {date(evidence.found_ms)}, evidence {evidence.id.hex()}."
+        yield _against(evidence)
 
 
 def alerts(store: Store, channels: Sequence[str]) -> Iterator[str]:
-    """Describe the alerts that last, and what channels were not told though it was tried."""
-    for kept in store.alerts(lasting=True):
+    """Describe the gravest alerts that last, how many more there are, and what channels were not told though tried."""
+    counts = store.alert_counts()
+    for kept in store.gravest(SHOWN):
         yield alert(kept)
+    if (further := sum(counts.values()) - SHOWN) > 0:
+        yield f"{further:,} further alerts: `twinlog-monitor alerts list` prints them too."
     waiting: Counter[tuple[str, str]] = Counter()
     for delivery in store.undelivered(channels):
         waiting[delivery.channel, delivery.state] += 1

@@ -16,7 +16,6 @@ from pathlib import Path
 import httpx
 
 from log.certs import certificate
-from log.demo.processes import Process
 from log.formats.family import X509
 from log.formats.sct import SCT
 from log.merkle.hashing import leaf_hash
@@ -25,6 +24,7 @@ from log.storage.leveldb import LevelData
 from monitor import settings
 from monitor.rules.case import fold_of
 from monitor.store import Store
+from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, unguard, world
 
 AT_ONCE = 4  # submitters

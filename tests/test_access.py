@@ -92,6 +92,13 @@ def test_the_whole_table(action: Action, kind: Kind, bodies: Bodies, side: str) 
         assert decision.restricted == (set(TABLE[action, kind, bodies].values()) != {"yes"})
 
 
+def test_a_refusal_says_by_what_one_would_be_let_in() -> None:
+    read = ask(Role.ANONYMOUS, Action.READ, Kind.RECORD).reason
+    assert read == "to read this (record) takes a bearer token or a signed request, as operator or regulator"
+    write = ask(Role.ANONYMOUS, Action.WRITE, Kind.EVENT).reason
+    assert write == "to write this (event) takes a signed request, as ca or platform of this node's own side"
+
+
 def test_members_have_the_roles_that_governance_gives() -> None:
     assert ROLES == MEMBERS
 

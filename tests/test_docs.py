@@ -4,18 +4,14 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from log import __doc__ as package_map
 from log.api.metrics import METRICS
-from log.settings import (
-    GuardTable,
-    LimitsTable,
-    LogTable,
-    NodeSettings,
-    Table,
-    TokenTable,
-    TrustListTable,
-    WitnessedTable,
-)
+from log.settings import NodeSettings
+from log.tables import GuardTable, LimitsTable, LogTable, Table, TokenTable, TrustListTable, WitnessedTable
+from monitor import settings as settings_of_monitor
+from monitor.cli import app as app_of_monitor
 from monitor.limits import Limits
 from monitor.settings import Settings
 from monitor.tables import (
@@ -34,6 +30,7 @@ from monitor.tables import (
 )
 from monitor.tables import LogTable as LogTableOfMonitor
 from monitor.tables import TokenTable as TokenTableOfMonitor
+from monitor.web.metrics import METRICS as METRICS_OF_MONITOR
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -72,7 +69,7 @@ def test_documented_defaults_are_the_defaults() -> None:
 def test_every_setting_is_read_where_the_node_is_put_together() -> None:
     put_together = "".join(
         (CHECKOUT / "log" / name).read_text(encoding="utf-8")
-        for name in ("main.py", "bounds.py", "files.py", "state.py", "cli/node.py")
+        for name in ("main.py", "workshop.py", "process.py", "bounds.py", "files.py", "state.py", "cli/node.py")
     )
     read = set(re.findall(r"(?<=limits\.|ttings\.|loaded\.)[a-z0-9_]+", put_together))
     assert set(NodeSettings.model_fields) | set(LimitsTable.model_fields) <= read
@@ -93,9 +90,10 @@ def test_every_key_of_a_table_is_named_where_the_table_is() -> None:
 
 
 def test_every_metric_is_documented_and_no_other() -> None:
-    documented = set(_rows("Health and metrics"))
-    assert documented == set(METRICS)
-    assert all(re.fullmatch(r"twinlog_[a-z0-9_]+", name) for name in documented)
+    for document, metrics in ((LOG_README, METRICS), (MONITOR_README, METRICS_OF_MONITOR)):
+        documented = set(_rows("Health and metrics", document))
+        assert documented == set(metrics)
+        assert all(re.fullmatch(r"twinlog_[a-z0-9_]+_(total|seconds|bytes)", name) for name in documented)
 
 
 def test_the_two_lines_of_the_readme_stand_as_the_contract_has_them() -> None:
@@ -152,3 +150,18 @@ def test_the_example_settings_of_the_readme_are_settings(tmp_path: Path) -> None
     (tmp_path / "twinlog.toml").write_text(block, encoding="utf-8")
     loaded = NodeSettings.load(tmp_path / "twinlog.toml")
     assert (loaded.node, loaded.logs[0].name, loaded.guards) == ("HK", "x509", ())
+
+
+def test_the_example_settings_of_the_monitors_readme_are_settings(tmp_path: Path) -> None:
+    block = MONITOR_README.partition("```toml\n")[2].partition("```")[0]
+    (tmp_path / "monitor.toml").write_text(block, encoding="utf-8")
+    loaded = settings_of_monitor.load(tmp_path / "monitor.toml")
+    assert loaded.governance is not None
+    assert (loaded.near, loaded.page.open, loaded.channels[0].name) == (["HK", "GD"], True, "lines")
+
+
+def test_the_commands_of_the_monitors_readme_are_commands() -> None:
+    named = re.findall(r"^\$ twinlog-monitor ([a-z ]+?) --", MONITOR_README, re.MULTILINE)
+    assert named == ["init", "run", "status", "alerts list", "evidence list"]
+    for words in named:
+        assert CliRunner().invoke(app_of_monitor, [*words.split(), "--help"]).exit_code == 0, words

@@ -46,9 +46,9 @@ from log.api.route import (
     Site,
 )
 from log.api.served import ServedNode
-from log.api.vitals import Vitals
 from log.sequencer.clock import Clock, SystemClock
 from log.serving.clients import Clients
+from log.serving.vitals import Vitals
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

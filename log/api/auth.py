@@ -6,7 +6,7 @@ anonymous: what is open to all stays open to them. A signature that does not ver
 a signature counts for a write, so that every write has a submission record.
 
 Guards have neither. Their push is signed, and only the node can tell by whom: it is let in as a guard's, and
-`Node.hear_guard` denies whoever is none.
+`log.node.pushes` denies whoever is none.
 """
 
 import hmac

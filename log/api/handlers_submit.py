@@ -94,4 +94,11 @@ def _wrapped_chain(body: bytes) -> Sequence[bytes]:
         request = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as e:
         raise Malformed('the body is not JSON of the form {"chain": ["<base64>", …]}') from e
-    return [b64decode(text.translate(_LINE_ENDS)) for text in request.chain]
+    return [_certificate(number, text) for number, text in enumerate(request.chain)]
+
+
+def _certificate(number: int, text: str) -> bytes:
+    try:
+        return b64decode(text.translate(_LINE_ENDS))
+    except Malformed as e:
+        raise Malformed(f"certificate {number}: {e}") from e

@@ -8,11 +8,12 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-from log.api.exposition import METRICS, Sheet
+from log.api.exposition import METRICS
 from log.api.limits import Bodies, Lane, Places
 from log.api.metrics_node import put_log, put_node
 from log.api.served import ServedNode
-from log.api.vitals import Vitals
+from log.serving.sheet import Sheet
+from log.serving.vitals import Vitals
 from log.tally import SECONDS, Spread
 
 __all__ = ["METRICS", "NO_ROUTE", "Meter", "Metrics"]
@@ -69,7 +70,7 @@ class Metrics:
     async def exposition(self) -> bytes:
         """Return everything in the Prometheus text format."""
         reading = await self._node.reading()
-        sheet = Sheet()
+        sheet = Sheet(METRICS)
         self._put_http(sheet)
         for name, hosted in self._node.logs.items():
             put_log(sheet, hosted.status(), hosted.reading(), reading)

@@ -2,10 +2,10 @@
 
 import platform
 
-from log.api.exposition import Sheet
 from log.api.served import LogStatus
 from log.node.reading import NodeReading
 from log.service.reading import LogReading
+from log.serving.sheet import Sheet
 
 
 def put_log(sheet: Sheet, status: LogStatus, log: LogReading, node: NodeReading) -> None:

@@ -1,7 +1,7 @@
 """`twinlog`: a node's operator, a submitter, a relying party and an auditor at a terminal.
 
 Exit codes: 0 done; 1 what was checked is wrong, or something was refused; 2 settings or arguments; of `serve` see
-`log.main`, of `submit` `log.cli.submit`. A command is ten lines over the layers below it.
+`log.process`, of `submit` `log.cli.submit`. A command is ten lines over the layers below it.
 """
 
 import sys

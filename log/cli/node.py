@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from log import journal, main, state
+from log import journal, process, state
 from log.node.halts import Halts
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
@@ -49,7 +49,7 @@ def serve(settings: Settings = Path("twinlog.toml")) -> None:
     """Run a node until SIGTERM or Ctrl-C. Exit codes: 0 stopped, 2 settings, 3 state refuses, 4 store failed."""
     loaded = NodeSettings.load(settings)
     with journal.kept(loaded.log_format, loaded.log_level, loaded.limits.log_repeats_per_minute):
-        code = uvloop.run(main.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
+        code = uvloop.run(process.serve(loaded, SystemClock(), lambda url: print(f"listening on {url}", flush=True)))
     _let_go_of_output()
     raise typer.Exit(code)
 

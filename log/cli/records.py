@@ -12,8 +12,9 @@ from log.errors import SettingsError
 from log.formats.family import EVENTS
 from log.formats.fields import encode_date, member_id
 from log.formats.note import VKey
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import RecordStore
+from log.tables import LogTable
 
 PAGE = 1000  # names read at once
 

@@ -35,9 +35,10 @@ from log.merkle.frontier import Frontier
 from log.node.restore import rebuild, why_closed
 from log.sequencer.head import Head, Published, decode_head, store_name
 from log.service.tree import StoredTree
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage.edge import held_rows, load_edge
 from log.storage.leveldb import LevelData
+from log.tables import LogTable
 
 NOTE_BYTES = 1 << 20
 DEADLINE_S = 30.0

@@ -27,7 +27,9 @@ Folder = Annotated[Path, typer.Argument(help="Folder with trustlist.json and tru
 def make(
     folder: Folder,
     issuers: Annotated[list[Path], typer.Argument(help="Certificates of issuers, or folders of them.")],
-    version: Annotated[int, typer.Option(help="One more than the list in use.")] = 1,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="More than the list in use; by default one more than in the folder.")
+    ] = None,
     observed: Annotated[bool, typer.Option("--observed", help="Listed to be logged, not to be recognised.")] = False,
     weak_hash: Annotated[bool, typer.Option("--weak-hash", help="Admit SHA-1 signatures under these issuers.")] = False,
 ) -> None:
@@ -51,7 +53,10 @@ def make(
         for number, der in enumerate(dict.fromkeys(d for file in pem.files(issuers) for d in pem.read(file)), 1)
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "trustlist.json").write_bytes(TrustList(version, now_ms, tuple(rows), ()).encode())
+    path = folder / "trustlist.json"
+    if version is None:
+        version = TrustList.parse(path.read_bytes()).version + 1 if path.exists() else 1
+    path.write_bytes(TrustList(version, now_ms, tuple(rows), ()).encode())
     print(f"{folder}/trustlist.json: version {version}, {len(rows)} issuers; sign it next")
 
 

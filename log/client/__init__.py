@@ -1,5 +1,6 @@
 """The other end of a log: reading, proving, verifying and auditing it, over HTTP or in the same process.
 
+    exchange    one request and its answer, bounded; `transport` and `connection` carry it where whole logs are read
     http        a log's reads over HTTP
     prover      proofs and roots, made from the hash tiles
     audit       a whole log rebuilt from its entries

@@ -91,9 +91,16 @@ async def exchange(
     except TimeoutError as e:
         raise Unreachable(f"no whole answer within {deadline_s} s: {what}") from e
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
+        raise _unanswered(e, what) from e
     except Malformed as e:
         raise Malformed(f"{e}: {what}") from e
+
+
+def _unanswered(error: httpx.HTTPError | httpx.InvalidURL, what: str) -> Unreachable:
+    """Return what to say of a request without an answer; some cannot be sent at all."""
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
+        return Unreachable(f"a URL begins with https:// or http://, and a host follows: {what}")
+    return Unreachable(f"no answer, {type(error).__name__}: {what}")
 
 
 def exchange_blocking(
@@ -123,7 +130,7 @@ def exchange_blocking(
                     raise Unreachable(f"no whole answer within {deadline_s} s: {what}")
             return Answer(answer.status_code, unpacked.finish(), answer.headers)
     except (httpx.HTTPError, httpx.InvalidURL) as e:
-        raise Unreachable(f"no answer, {type(e).__name__}: {what}") from e
+        raise _unanswered(e, what) from e
     except Malformed as e:
         raise Malformed(f"{e}: {what}") from e
 
@@ -137,22 +144,23 @@ class _Body:
             raise Malformed("a Content-Encoding that was not asked for")
         self._gzip = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if packed else None
         self._limit = limit
-        self._data = bytearray()
+        self._parts: list[bytes] = []  # joined once: of a body that came in one, no byte is copied
+        self._size = 0
 
     def add(self, chunk: bytes) -> None:
-        if self._gzip is None:
-            self._data += chunk
-        else:
+        if self._gzip is not None:
             try:
-                self._data += self._gzip.decompress(chunk, self._limit + 1 - len(self._data))
+                chunk = self._gzip.decompress(chunk, self._limit + 1 - self._size)
             except zlib.error as e:
                 raise Malformed("not gzip") from e
             if self._gzip.unused_data:
                 raise Malformed("bytes after the gzip stream")
-        if len(self._data) > self._limit:
+        self._parts.append(chunk)
+        self._size += len(chunk)
+        if self._size > self._limit:
             raise Malformed(f"longer than {self._limit} bytes")
 
     def finish(self) -> bytes:
         if self._gzip is not None and not self._gzip.eof:
             raise Malformed("half a gzip stream")
-        return bytes(self._data)
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)

@@ -123,7 +123,8 @@ class HttpLog:
             raise Unreachable(f"the log answers {answer.status} now: {path}", answer.retry_after_s)
         if httpx.codes.is_redirect(answer.status):
             raise Redirected(f"the log answers {answer.status}, which nobody follows: {path}")
-        raise Malformed(f"the log answers {answer.status}: {path}")
+        asked = ", which it shows to holders of a bearer token" if answer.status == httpx.codes.UNAUTHORIZED else ""
+        raise Malformed(f"the log answers {answer.status}: {path}{asked}")
 
 
 def is_on_this_machine(url: str) -> bool:

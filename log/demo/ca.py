@@ -28,6 +28,7 @@ from log.crypto.sm2 import Sm2PrivateKey, sm2_available
 Suite = Literal["rsa2048", "p256", "ed25519", "p384", "rsapss", "sm2"]
 SUITES: tuple[Suite, ...] = ("rsa2048", "p256", "ed25519", "p384", "rsapss", "sm2")
 HK_SUITES: tuple[Suite, ...] = ("rsa2048", "p256", "ed25519")  # the branches whose names follow Hong Kong's CAs
+RSA_SUITES: tuple[Suite, ...] = ("rsa2048", "rsapss")
 
 # The certificate policy of mutual recognition, version 1.1 of 2018.
 MUTUAL_RECOGNITION = "2.16.344.8.2.2008.810.2.2018.1.1"
@@ -89,7 +90,7 @@ class Key:
         if suite == "ed25519":
             ed_key = ed25519.Ed25519PrivateKey.generate()
             return cls(suite, _spki(ed_key), ed_key.sign)
-        if suite in ("rsa2048", "rsapss"):
+        if suite in RSA_SUITES:
             rsa_key = rsa.generate_private_key(65537, 2048)
             if suite == "rsa2048":
                 return cls(suite, _spki(rsa_key), lambda m: rsa_key.sign(m, padding.PKCS1v15(), hashes.SHA256()))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,12 +17,13 @@ from typing import Any
 
 from log import state
 from log.certs.trustlist import TrustList
-from log.certs.trustlist_rows import Issuer
+from log.certs.trustlist_rows import CertType, Issuer, begins_ms
 from log.crypto import keys
 from log.crypto.keys import Kind
 from log.crypto.member_keys import MemberKey
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council, Row
+from log.demo.ca import MUTUAL_RECOGNITION
 from log.errors import StateRefused
 from log.formats.action import JOINT
 from log.formats.family import EVENTS
@@ -37,6 +38,29 @@ PLATFORMS = {"hk": "hk/iam-smart", "gd": "gd/yue-qi-qian"}  # who logs events, w
 MONITOR = "monitor.twinlog.example/demo"
 
 
+def _monitor(command: str, settings: Path) -> str:
+    """Run a command of the monitor; return what it prints. `StateRefused` when it fails."""
+    done = subprocess.run(  # noqa: S603 - our own package, our own paths
+        [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StateRefused(f"twinlog-monitor {command}: {done.stderr.strip()}")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """A CA whose certificates for organisations are mutually recognised: both lists have it."""
+
+    issuer: bytes  # the issuing CA, DER
+    root: bytes  # above it, DER
+    type_name: str
+    jurisdiction: str  # `HK`, `CN-GD`
+
+
 @dataclass(frozen=True, slots=True)
 class Anchors:
     """What one side's trust list names; DER."""
@@ -44,6 +68,7 @@ class Anchors:
     listed: tuple[bytes, ...]
     weak_hash: tuple[bytes, ...] = ()  # listed, and SHA-1 under them is admitted
     observed: tuple[bytes, ...] = ()
+    recognised: tuple[Recognised, ...] = ()  # of either side
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +113,14 @@ class Deployment:
     families: Sequence[str] = (
         FAMILIES  # of each node's logs; with "events", which takes a genesis, platforms are members
     )
+    page: bool = False  # whether the monitor shows its page on this machine, alerts and findings to everybody
+    run_monitor: Callable[[str, Path], str] = _monitor  # runs a command of the monitor with these settings
     sites: dict[str, NodeSite] = field(init=False)
+    page_url: str = field(init=False)  # "" without a page
 
     def __post_init__(self) -> None:
         self.sites = {side: NodeSite(side, self.folder / side, free_port()) for side in SIDES}
+        self.page_url = f"http://127.0.0.1:{free_port()}" if self.page else ""
 
     @property
     def council(self) -> Council:
@@ -120,7 +149,7 @@ class Deployment:
             side: state.public_keys(NodeSettings.load(site.settings), SystemClock())
             for side, site in self.sites.items()
         }
-        printed = self._monitor_keys()
+        printed = self._init_monitor()
         cosigner, push = printed["cosigner"], printed["push"]
         signers: dict[str, str] = {}
         if not self.governed:
@@ -143,7 +172,6 @@ class Deployment:
             self._write_settings(site, public, (cosigner, push), signers)
             await state.init(NodeSettings.load(site.settings), SystemClock())
         self._write_monitor(public)
-        _monitor("init", self.monitor_settings)
 
     def _write_settings(
         self,
@@ -229,11 +257,11 @@ class Deployment:
         (folder / "trustlist.note").write_bytes((await sign_note(listed.note_text(), 0, [signer])).encode())
         return signer.vkey.encode()
 
-    def _monitor_keys(self) -> dict[str, str]:
-        """Make the monitor's keys; return each by its use: `cosigner`, `push`, and `mldsa` where there is one."""
+    def _init_monitor(self) -> dict[str, str]:
+        """Make the monitor's state and keys; return each by its use: `cosigner`, `push`, `mldsa` where there is one."""
         self.monitor_settings.parent.mkdir()
         self._write_monitor({})
-        printed = _monitor("keygen", self.monitor_settings).splitlines()
+        printed = self.run_monitor("init", self.monitor_settings).splitlines()
         return dict(line.split(" ", 1) for line in printed)
 
     def _write_monitor(self, public: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
@@ -250,6 +278,8 @@ class Deployment:
                 lines.append(f"policy = {json.dumps(str(site.policy(family).resolve()))}")
         if public and self.governed:
             lines += self._governance()
+        if self.page:
+            lines += ["[serve]", f'listen = "{self.page_url.removeprefix("http://")}"', "[page]", "open = true"]
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -283,7 +313,17 @@ def _trust_list(anchors: Anchors, now_ms: int) -> TrustList:
     marked = [(der, False, False) for der in anchors.listed]
     marked += [(der, False, True) for der in anchors.weak_hash]
     marked += [(der, True, False) for der in anchors.observed]
-    return TrustList(1, now_ms, tuple(_issuers(marked, now_ms)), ())
+    issuers: dict[bytes, Issuer] = {}
+    types = []
+    for each in anchors.recognised:
+        began_ms = begins_ms(each.issuer)
+        root, issuer = listed_as(each.root), listed_as(each.issuer)
+        issuers[each.root] = Issuer(root, each.root, root, began_ms, None, None, "", False, "", "", False)
+        issuers[each.issuer] = Issuer(issuer, each.issuer, root, began_ms, None, None, "", False, "", "", False)
+        policies = (MUTUAL_RECOGNITION,)
+        types.append(CertType("organisation", issuer, each.type_name, policies, each.jurisdiction, began_ms, None))
+    rest = (row for row in _issuers(marked, now_ms) if row.certificate not in issuers)
+    return TrustList(1, now_ms, (*issuers.values(), *rest), tuple(types))
 
 
 def listed_as(certificate: bytes) -> str:
@@ -300,15 +340,3 @@ def _issuers(marked: Iterable[tuple[bytes, bool, bool]], now_ms: int) -> Iterabl
             seen.add(digest)
             name = listed_as(der)
             yield Issuer(name, der, name, now_ms, None, None, "", observed, "", "", weak_hash)
-
-
-def _monitor(command: str, settings: Path) -> str:
-    done = subprocess.run(  # noqa: S603 - our own package, our own paths
-        [sys.executable, "-m", "monitor", command, "--settings", str(settings)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise StateRefused(f"twinlog-monitor {command}: {done.stderr.strip()}")
-    return done.stdout

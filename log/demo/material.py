@@ -10,12 +10,21 @@ from random import Random
 import certifi
 
 from log.client import pem
-from log.demo.ca import HK_SUITES, Tree, distinguished
-from log.demo.deployment import Anchors
+from log.demo.ca import HK_SUITES, RSA_SUITES, Suite, Tree, distinguished
+from log.demo.deployment import Anchors, Recognised
 from log.demo.papers import Paper, papers
 
-CERTIFICATES = 35  # of each suite
-PRECERTS = 15  # of each suite
+CERTIFICATES, PRECERTS = 35, 15  # of each suite
+RSA_CERTIFICATES, RSA_PRECERTS = 7, 3  # of suites whose keys take a hundred times as long to make
+
+TYPES: dict[Suite, str] = {  # by branch: the type under which both lists have what it issues
+    "rsa2048": "Hongkong Post e-Cert (Organisational)",
+    "p256": "Digi-Sign ID-Cert",
+    "ed25519": "Hongkong Post e-Cert (Organisational)",
+    "p384": "GDCA organisation certificate",
+    "rsapss": "SZCA organisation certificate",
+    "sm2": "NETCA organisation certificate",
+}
 
 # Real files of the shared data folder: alone, as roots, or as chains with their issuers.
 HK_ROOTS = ("hkpost-root-ca-2000", "hkpost-root-ca-1", "hkpost-root-ca-2", "hkpost-root-ca-3")
@@ -55,8 +64,9 @@ def gather(seed: int) -> Material:
     chains: dict[str, list[Sequence[bytes]]] = {"hk": [], "gd": []}
     for suite in tree.suites:
         side = "hk" if suite in HK_SUITES else "gd"
-        chains[side] += [tree.issue(suite, n).submitted for n in range(CERTIFICATES)]
-        chains[side] += [tree.precert(suite, n).submitted for n in range(CERTIFICATES, CERTIFICATES + PRECERTS)]
+        finals, precerts = (RSA_CERTIFICATES, RSA_PRECERTS) if suite in RSA_SUITES else (CERTIFICATES, PRECERTS)
+        chains[side] += [tree.issue(suite, n).submitted for n in range(finals)]
+        chains[side] += [tree.precert(suite, n).submitted for n in range(finals, finals + precerts)]
     first = CERTIFICATES + PRECERTS
     person = tree.signer("p256", first, distinguished(("C", "HK"), ("CN", "CHAN Tai Man (synthetic)")))
     organisation = {
@@ -86,9 +96,13 @@ def gather(seed: int) -> Material:
         listed["gd"] += [real[name] for name in GD_ROOTS]
         weak.append(real[WEAK_ROOT])
     observed = tuple(mozilla)
+    recognised = tuple(
+        Recognised(ca.certificate, ca.issuers[-1], TYPES[suite], "HK" if suite in HK_SUITES else "CN-GD")
+        for suite, ca in tree.branches.items()
+    )
     anchors = {
-        "hk": Anchors(tuple(listed["hk"]), observed=observed),
-        "gd": Anchors(tuple(listed["gd"]), tuple(weak), observed),
+        "hk": Anchors(tuple(listed["hk"]), observed=observed, recognised=recognised),
+        "gd": Anchors(tuple(listed["gd"]), tuple(weak), observed, recognised),
     }
     left_out = "" if folder is not None else "real certificates of Hong Kong and Guangdong CAs (no shared data folder)"
     return Material(chains, anchors, papers(person, organisation["hk"], organisation["gd"]), left_out)

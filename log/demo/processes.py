@@ -6,6 +6,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 from log.errors import Unreachable
 
@@ -36,7 +37,7 @@ class Process:
         """Start, and return once `ready` stands in what the process wrote. `Unreachable` when it does not."""
         with self._output.open("ab") as output:
             begin = output.tell()
-            self._process = await asyncio.create_subprocess_exec(*self._command, stdout=output, stderr=output)
+            self._process = await self._spawn(output)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 while ready not in self._output.read_bytes()[begin:].decode(errors="replace"):
@@ -45,6 +46,9 @@ class Process:
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             raise Unreachable(f"{self._command[2]} did not start: {self.tail()}") from error
+
+    async def _spawn(self, output: IO[bytes]) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(*self._command, stdout=output, stderr=output)
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal, wait for the end, return the exit code. A process that ended before is left alone."""

@@ -37,7 +37,7 @@ async def run(folder: Path | None, *, once: bool, console: Console) -> int:
     """Run the whole; return the exit code. Without `once` it stays until Ctrl-C."""
     work = folder or Path(tempfile.mkdtemp(prefix="twinlog-demo-"))
     console.print(f"Twinlog demonstration in {work}")
-    deployment = Deployment(work, governed=True, families=(*FAMILIES, EVENTS.name))
+    deployment = Deployment(work, governed=True, families=(*FAMILIES, EVENTS.name), page=True)
     nodes = {
         side: Process("log", ["serve", "--settings", str(site.settings)], work / f"{side}.out")
         for side, site in deployment.sites.items()
@@ -212,6 +212,11 @@ def _summary(
             f"{site.name}: {site.url}/ and {site.url}/healthz; its logs: "
             + ", ".join(f"{site.url}/{family}" for family in deployment.families)
         )
+    console.print(
+        f"Monitor: {deployment.page_url}/ (logs, who vouches, alerts, findings); in sentences:"
+        f" twinlog-monitor status --settings {deployment.monitor_settings}",
+        soft_wrap=True,
+    )
     console.print(f"Genesis, which all of them pin: {b64encode(deployment.council.genesis().hash)}", soft_wrap=True)
     console.print(f"Files: {deployment.folder}")
 

@@ -52,6 +52,30 @@ class Kind(Enum):
     UNREPRODUCIBLE = "E8"  # what was served does not lead to the signed root (`served`); by itself no proof
     SAME_SEQ = "E9"  # of a chain of governance, not of a log: see `objects`
 
+    @property
+    def proven(self) -> bool:
+        """Whether signatures and hashes alone show it."""
+        return self is not Kind.UNREPRODUCIBLE
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words for people who know nothing of trees; `check` says it of whom, in a sentence."""
+        return _TITLES[self]
+
+
+_TITLES = {
+    Kind.SAME_SIZE: "two different histories of the same length",
+    Kind.CROSS_SIZE: "a longer history that does not contain the shorter one",
+    Kind.ROLLBACK: "a shorter history signed after a longer one",
+    Kind.SAME_TIME: "two histories signed for one and the same moment",
+    Kind.BROKEN_PROMISE: "another entry in the place of a promised certificate",
+    Kind.LATE: "a promised certificate that was not logged in time",
+    Kind.TIME_LIE: "an entry later than the signature over it",
+    Kind.COSIGNED_BOTH: "a witness that vouched for two histories which exclude each other",
+    Kind.UNREPRODUCIBLE: "what was served does not lead to the signed history",
+    Kind.SAME_SEQ: "two different decisions signed under one number",
+}
+
 
 def contradiction(one: Head, two: Head) -> Kind | None:
     """Return how two heads of one log contradict each other by their signatures alone, or None."""

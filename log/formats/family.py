@@ -63,8 +63,9 @@ class Family:
     parts: Callable[[bytes], tuple[Parts, int, int | None]]  # row -> (parts, timestamp_ms, index if it is there)
     measure: Callable[[bytes], tuple[bytes, int, int | None, bytes]]  # row -> (leaf input, timestamp_ms, index
     # if it is there, the fingerprints end to end): at one go, for an audit that does this for every entry
-    unpack: Callable[[Sequence[bytes]], tuple[list[bytes], set[bytes]]]  # rows -> (their leaf inputs, the runs of
-    # fingerprints that occur, end to end): at one go, for a monitor that does this for every entry
+    unpack: Callable[[Sequence[bytes]], tuple[list[bytes], list[int], set[bytes]]]  # rows -> (their leaf hashes, their
+    # times in ms, none where rows tell none, the runs of fingerprints that occur, end to end): at one go, for a monitor
+    # that does this for every entry
     split: Callable[[bytes], list[bytes]]  # native tile -> rows
     join: Callable[[Sequence[bytes]], bytes]  # rows -> native tile
     keys: Callable[[bytes], list[bytes]]  # row -> index keys: a prefix byte and 32 bytes
@@ -160,6 +161,12 @@ def _entry_measure(row: bytes) -> tuple[bytes, int, int | None, bytes]:
     return row, int.from_bytes(row[_HEAD_SIZE:tail]), None, b""
 
 
+def _entry_unpack(rows: Sequence[bytes]) -> tuple[list[bytes], list[int], set[bytes]]:
+    leaves = [sha256(_LEAF_PREFIX + _entry_leaf_input(row)).digest() for row in rows]
+    tail = _HEAD_SIZE + _TIMESTAMP_SIZE  # a row that is too short for a time is later than no head
+    return leaves, [int.from_bytes(row[_HEAD_SIZE:tail]) if len(row) >= tail else 0 for row in rows], set()
+
+
 def _entry_keys(row: bytes) -> list[bytes]:
     parts, _, _ = _entry_parts(row)
     return [DEDUP_KEY + _entry_dedup(parts), LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()]
@@ -229,6 +236,10 @@ def _tiles_measure(row: bytes) -> tuple[bytes, int, int | None, bytes]:
     return _tiles_leaf_input(row), 0, None, b""
 
 
+def _tiles_unpack(rows: Sequence[bytes]) -> tuple[list[bytes], list[int], set[bytes]]:
+    return [sha256(_LEAF_PREFIX + _tiles_leaf_input(row)).digest() for row in rows], [], set()
+
+
 def _tiles_keys(row: bytes) -> list[bytes]:
     return [DEDUP_KEY + _entry_dedup(raw_parts(row)), LEAF_KEY + sha256(_LEAF_PREFIX + row).digest()]
 
@@ -264,7 +275,7 @@ GOVERNANCE = Family(
     leaf_size=_entry_leaf_size,
     parts=_entry_parts,
     measure=_entry_measure,
-    unpack=lambda rows: ([_entry_leaf_input(row) for row in rows], set()),
+    unpack=_entry_unpack,
     split=bundle.split_bundle,
     join=bundle.encode_bundle,
     keys=_entry_keys,
@@ -283,7 +294,7 @@ TILES = Family(
     leaf_size=_tiles_leaf_size,
     parts=_tiles_parts,
     measure=_tiles_measure,
-    unpack=lambda rows: ([_tiles_leaf_input(row) for row in rows], set()),
+    unpack=_tiles_unpack,
     split=bundle.split_bundle,
     join=bundle.encode_bundle,
     keys=_tiles_keys,

@@ -14,6 +14,7 @@ The functions below the class read rows by offset and build no objects: an audit
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Self
 
 from log.errors import Malformed
@@ -31,11 +32,12 @@ LEAF_HEADER = b"\x00\x00"  # RFC 6962 section 3.4: version v1(0), leaf type time
 _EXTENSIONS_HEADER = b"\x00\x08\x00\x00\x05"  # length of the extensions, then leaf_index(0) and its length
 _EXTENSIONS_SIZE = 10  # bytes with the length before them
 # What stands at a fixed place, read at one go: to the length of signed_entry; from the extensions on.
-_HEAD = struct.Struct(">QHBH")
-_X509_TAIL = struct.Struct(">5s5xH")
-_PRECERT_TAIL = struct.Struct(">5s5xBH")
-_U24 = struct.Struct(">BH")
-_U16 = struct.Struct(">H")
+_head = struct.Struct(">QHBH").unpack_from
+_x509_tail = struct.Struct(">5s5xH").unpack_from
+_precert_tail = struct.Struct(">5s5xBH").unpack_from
+_u24 = struct.Struct(">BH").unpack_from
+_u16 = struct.Struct(">H").unpack_from
+_leaf_hash = sha256(b"\x00" + LEAF_HEADER).copy  # RFC 6962 section 2.1, begun
 _UNKNOWN = "row of an unknown entry type, or none"
 _CUT_SHORT = "row cut short, without certificate, or with broken fingerprints"
 SIGNED_AT = 10  # offset of signed_entry in a row, after timestamp and type
@@ -102,20 +104,20 @@ Bounds = tuple[int, int, int, int]
 def row_bounds(data: bytes, start: int = 0) -> Bounds:
     """Measure the row that begins at `start`; raise `Malformed` where no whole row begins there."""
     try:
-        _, entry_type, high, low = _HEAD.unpack_from(data, start)
+        _, entry_type, high, low = _head(data, start)
         if entry_type == X509_ENTRY:
             extensions_at = start + SIGNED_AT + 3 + (high << 16 | low)
             tail = fingerprints_at = extensions_at + _EXTENSIONS_SIZE
             empty = not (high or low)
-            header, fingerprints_size = _X509_TAIL.unpack_from(data, extensions_at)
+            header, fingerprints_size = _x509_tail(data, extensions_at)
         elif entry_type == PRECERT_ENTRY:
-            high, low = _U24.unpack_from(data, start + SIGNED_AT + HASH_SIZE)
+            high, low = _u24(data, start + SIGNED_AT + HASH_SIZE)
             extensions_at = start + SIGNED_AT + HASH_SIZE + 3 + (high << 16 | low)
             tail = extensions_at + _EXTENSIONS_SIZE
-            header, first, second = _PRECERT_TAIL.unpack_from(data, extensions_at)
+            header, first, second = _precert_tail(data, extensions_at)
             fingerprints_at = tail + 3 + (first << 16 | second)
             empty = not ((high or low) and (first or second))
-            (fingerprints_size,) = _U16.unpack_from(data, fingerprints_at)
+            (fingerprints_size,) = _u16(data, fingerprints_at)
         else:
             raise Malformed(_UNKNOWN)
     except struct.error:
@@ -144,16 +146,19 @@ def leaf_input(row: bytes) -> bytes:
     return LEAF_HEADER + row[:tail]
 
 
-def unpack(rows: Sequence[bytes]) -> tuple[list[bytes], set[bytes]]:
-    """Cut the MerkleTreeLeaf out of each row; return them, and the runs of fingerprints that occur, end to end."""
-    leaves, chains = list[bytes](), set[bytes]()
+def unpack(rows: Sequence[bytes]) -> tuple[list[bytes], list[int], set[bytes]]:
+    """Return the leaf hash of each row and its time in ms, and the runs of fingerprints that occur, end to end."""
+    leaves, times, chains = list[bytes](), list[int](), set[bytes]()
     for row in rows:
         _, tail, fingerprints_at, end = row_bounds(row)
         if end != len(row):
             raise Malformed(f"{len(row) - end} bytes after a row")
-        leaves.append(LEAF_HEADER + row[:tail])
+        leaf = _leaf_hash()
+        leaf.update(row[:tail])
+        leaves.append(leaf.digest())
+        times.append(int.from_bytes(row[:8]))
         chains.add(row[fingerprints_at + 2 :])
-    return leaves, chains
+    return leaves, times, chains
 
 
 def measure(row: bytes) -> tuple[bytes, int, int, bytes]:

@@ -5,7 +5,7 @@ each start, and after wall and monotonic clock part, nothing is signed until a g
 head it holds of each log, cosigned after that moment. A larger head than ours, or another root, halts the log.
 The same holds for the witness: the guard shows what this node's witness cosigned last for each peer.
 
-This file decides; `node.Node.hear_guard` reads the push and compares heads. Times: `*_s` are whole seconds of
+This file decides; `pushes` reads the push and compares heads. Times: `*_s` are whole seconds of
 POSIX time, `*_ms` milliseconds.
 """
 

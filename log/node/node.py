@@ -13,30 +13,18 @@ from typing import Any
 
 from log.authority import FixedMembers, Members
 from log.checking.pool import Pool
-from log.crypto.notes import Verified, open_note, verify_note
 from log.crypto.sm2 import sm2_available
-from log.errors import (
-    BadSignature,
-    Conflict,
-    Denied,
-    LogError,
-    NotFound,
-    StateRefused,
-    StorageError,
-    Unavailable,
-    VerificationError,
-)
-from log.formats.guard_push import GuardPush
-from log.formats.note import Note
-from log.formats.text import b64encode
+from log.errors import LogError, NotFound, StateRefused
+from log.node import description
 from log.node.actions import Actions
 from log.node.disk import Disk, Footprint
 from log.node.governance import Governance
 from log.node.governed import Governed
-from log.node.guard import Guard, GuardKey
+from log.node.guard import Guard
 from log.node.halts import Halts
 from log.node.keeper import Keeper
 from log.node.log_list import MIN_MMD_S, log_list_entry
+from log.node.pushes import Pushes
 from log.node.reading import ChecksReading, NodeReading
 from log.node.witness import NodeWitness
 from log.service.events import EventIntake
@@ -100,6 +88,7 @@ class Node:
         self._checks = checks
         self._footprint = footprint
         self._by_origin = {hosted.origin: hosted for hosted in logs}
+        self._pushes = Pushes(self.name, self._by_origin, witness, guard, halts, self.fail)
         self._tasks: list[asyncio.Task[None]] = []
         self._looking: list[asyncio.Task[None]] = []  # tasks that are never cut off in the middle of a look
         self._ended = asyncio.Event()
@@ -189,101 +178,18 @@ class Node:
         """Return when `fail` was called."""
         await self._ended.wait()
 
-    # --- guard ------------------------------------------------------------------------------------------------
-
     async def hear_guard(self, raw: bytes) -> dict[str, Any]:
-        """Take a guard's push (contract.md, `POST /guard`) and say what it opened.
-
-        `Malformed`; `Denied` when no configured guard signed it, or a note in it does not verify; `Conflict`
-        when it is meant for another node or was signed before this start.
-        """
-        note = Note.parse(raw)
-        guard = self._pushing_guard(note)
-        push = GuardPush.parse(note.text)
-        if push.node != self.name:
-            raise Conflict(f"this is {self.name}, not {push.node}")
-        self._guard.check_fresh(push.time_s)
-        try:
-            for own in push.own:
-                await self._hear_own(guard, own)
-            for origin, shown in push.peers:
-                if origin in self.witness.origins and not await self.witness.compare(origin, shown):
-                    self._guard.open_peer(origin, push.time_s)
-            self._guard.end_push(push.time_s)
-        except VerificationError as error:
-            raise Denied(str(error)) from error
-        except (StorageError, StateRefused) as error:
-            self.fail(error)
-            raise Unavailable("a store of this node failed; it restarts", reason="store-failed") from error
-        origins = {origin: self._guard_word(origin) for origin in self._by_origin}
-        peers = {origin: self._guard_word(origin) for origin in self.witness.origins}
-        guarded = all(word == "ok" for word in [*origins.values(), *peers.values()])
-        return {"guarded": guarded, "origins": origins, "peers": peers}
-
-    def _pushing_guard(self, note: Note) -> GuardKey:
-        for key in self._guard.keys:
-            if any(key.push.owns(signature) for signature in note.signatures):
-                try:
-                    verify_note(note, [key.push])
-                except BadSignature as error:
-                    raise Denied(str(error)) from error
-                return key
-        raise Denied("not signed by a configured guard")
-
-    async def _hear_own(self, guard: GuardKey, raw: bytes) -> None:
-        """Compare a guard's largest head of one of our logs with that log."""
-        opened = open_note(
-            raw, [guard.cosigner, *(vkey for log_ in self.logs.values() for vkey in log_.identity.vkeys)]
-        )
-        hosted = self._by_origin.get(opened.checkpoint.origin)
-        cosigned = opened.signed_by(guard.cosigner)
-        if hosted is None and cosigned is not None:
-            raise Denied(f"a guard holds a head of {opened.checkpoint.origin}, which is not here: set back, or no log?")
-        if hosted is None or cosigned is None or not _signed_by_log(hosted, opened.verified):
-            raise Denied("a guard's note needs the log's own signature and the guard's")
-        time_s = (cosigned.timestamp_ms or 0) // 1000
-        if await hosted.bears_out(opened.checkpoint):
-            self._guard.open(hosted.origin, time_s)
-            self._guard.hear(guard, time_s)
-        else:
-            why = f"guard {guard.name} holds a head with our signature that our tree does not bear out"
-            await self._halts.halt(hosted.origin, why, hosted.published.head.note, raw)
-
-    def _guard_word(self, origin: str) -> str:
-        if why := self._halts.why(origin):
-            return f"halted: {why}"
-        return "ok" if self._guard.guarded(origin) else "unguarded"
+        """Take a guard's push and say what it opened; see `Pushes.hear`."""
+        return await self._pushes.hear(raw)
 
     # --- what the node says of itself -------------------------------------------------------------------------
 
     def well_known(self) -> dict[str, Any]:
-        """Return `/.well-known/twinlog.json`. Never a source of trust: whoever relies on keys pins them."""
+        """Return `/.well-known/twinlog.json`."""
         url = self._config.public_url
-        return {
-            "node": self.name,
-            "version": _version(),
-            "logs": [
-                {
-                    "name": hosted.name,
-                    "family": hosted.family.name,
-                    "origin": hosted.origin,
-                    "identity": b64encode(hosted.identity.statement),
-                    "url": f"{url}/{hosted.name}",
-                    "vkeys": [vkey.encode() for vkey in hosted.identity.vkeys],
-                    "log_id": None if hosted.identity.log_id is None else b64encode(hosted.identity.log_id),
-                    "window": self._windows.get(hosted.name),
-                    "closed": hosted.closed or None,
-                    "policy": hosted.identity.policy.encode(),
-                }
-                for hosted in self.logs.values()
-            ],
-            "witness": {
-                "name": self.witness.name,
-                "vkey": self.witness.vkey.encode(),
-                "vkeys": [vkey.encode() for vkey in self.witness.vkeys],
-                "url": f"{url}/witness",
-            },
-        }
+        logs = [description.of_log(hosted, url, self._windows.get(hosted.name)) for hosted in self.logs.values()]
+        witness = description.of_witness(self.witness, url)
+        return {"node": self.name, "version": _version(), "logs": logs, "witness": witness}
 
     def log_list_entry(self, name: str) -> dict[str, Any]:
         """Return what a CT log list says of a log; `NotFound` unless it holds certificates."""
@@ -327,22 +233,7 @@ class Node:
             "sm2": sm2_available(),
             "guards": self.guards,
             "clock_partings": self._guard.partings,
-            "logs": [
-                {
-                    "name": status.name,
-                    "origin": status.origin,
-                    "size": status.size,
-                    "head_age_ms": status.head_age_ms,
-                    "witnessed_size": status.witnessed_size,
-                    "witnessed_age_ms": status.witnessed_age_ms,
-                    "vouched_by": status.vouched_by,
-                    "pool": status.pool,
-                    "guarded": status.guarded,
-                    "last_error": status.last_error,
-                    "closed": status.closed or None,
-                }
-                for status in statuses
-            ],
+            "logs": [description.of_status(status) for status in statuses],
         }
         return not problems, body
 
@@ -380,10 +271,6 @@ class Node:
         elif status.last_error:
             problems.append(f"{status.origin}: {status.last_error}")
         return problems
-
-
-def _signed_by_log(hosted: Log, verified: Sequence[Verified]) -> bool:
-    return any(line.vkey in hosted.identity.vkeys for line in verified)
 
 
 def _version() -> str:

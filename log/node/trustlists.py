@@ -28,7 +28,10 @@ async def adopt(
         raise SettingsError(f"trust list of {side}: {error}") from error
     new = f"{listed.version} {sha256(data).hexdigest()}".encode()
     if stored is not None and listed.version == int(version) and stored != new:
-        raise SettingsError(f"trust list of {side}: version {version} was in use with digest {digest}")
+        raise SettingsError(
+            f"trust list of {side}: version {version} was in use with digest {digest}; what has changed since is a "
+            f"version of its own: make and sign it with --version {listed.version + 1}"
+        )
     if stored != new and await heads.replace(name, stored, new) is not Swap.OK:
         raise StateRefused(f"head store: the version of the trust list of {side} could not be written")
     return listed

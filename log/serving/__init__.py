@@ -5,4 +5,6 @@ connections  how many there are, and how long each may take for what
 connection   one of them
 handshakes   how many are greeted by TLS at a time
 server       uvicorn on them
+sheet        what /metrics says, in the text format of Prometheus
+vitals       how the process itself does, for that
 """

@@ -146,7 +146,9 @@ class SqliteHeads:
 def _open(path: Path, limits: HeadLimits, *, create: bool) -> sqlite3.Connection:
     """Open the file, first making it a head store when that is asked for and it is not there or empty."""
     if not create and not path.exists():
-        raise StateRefused(f"there is no head store at {path}")
+        raise StateRefused(
+            f"there is no head store at {path}: of a new node `twinlog init` makes it, of any other it is lost"
+        )
     try:
         if create:
             make_folder(path.parent)

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from log.storage import DataStore
-from log.storage.leveldb import LevelData, LevelLimits
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData
 from monitor.copy.mirror import Mirror
 from monitor.limits import Limits
 from monitor.logs import FollowedLog

@@ -23,7 +23,7 @@ from log.client import LogReader
 from log.errors import LogError, Malformed, Mismatch, StateRefused, StorageError, StoreMissing
 from log.evidence.heads import Head
 from log.formats.family import Family
-from log.merkle.hashing import leaf_hash, split_hashes
+from log.merkle.hashing import split_hashes
 from log.merkle.tiles import TILE_WIDTH, Edge
 from log.storage import Batch, DataStore
 from log.storage.edge import held_rows, load_edge
@@ -208,7 +208,7 @@ class Mirror:
             rows = await reader.entries(start, end, head.size)
             if len(rows) != end - start:
                 raise Malformed(f"{len(rows)} entries where {end - start} must be, from {start} on")
-            leaves, chains = await asyncio.to_thread(_unpacked, self.family, rows)
+            leaves, _, chains = await asyncio.to_thread(self.family.unpack, rows)
             await self._write(reader, start, rows, leaves, chains)
         edge = self._edge
         if edge is not None and edge.size > head.size:
@@ -219,11 +219,6 @@ class Mirror:
                 await _finished(self.data.truncate(0))
                 raise Malformed(f"entries read again no longer lead to the verified root of size {head.size}")
             self._settle(head, edge)
-
-
-def _unpacked(family: Family, rows: Sequence[bytes]) -> tuple[list[bytes], set[bytes]]:
-    leaves, chains = family.unpack(rows)
-    return [leaf_hash(leaf) for leaf in leaves], chains
 
 
 async def _finished(write: Awaitable[None]) -> None:

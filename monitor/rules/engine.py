@@ -29,6 +29,7 @@ BY_ITSELF: Mapping[str, Callable[[Case], Iterable[Hit]]] = {
     "J01": scope.registered,
     "J03": scope.accredited,
 }
+BY_LISTS = ("P01", "P02", "J01", "J03")  # none of these fires without trust lists
 BY_STANDING = frozenset({"P01", "J01", "J03"})  # rest on `Case.standing` alone: judged once for each that is well
 STANDINGS = 4_096  # remembered
 STANDING_CHARS = 1_024  # of the policies in one that is remembered

@@ -106,7 +106,8 @@ def weak_hash(case: Case) -> Iterator[Hit]:
         if row is not None:
             evidence = {"algorithm": algorithm.hex(), "not_before_ms": case.certificate.not_before_ms}
             since = {"from_ms": row.from_ms}
-            yield Hit("P11", f"signed with {row.name.upper()} after its cut-off date", evidence | since)
+            called = row.name.upper().replace("SHA1", "SHA-1")
+            yield Hit("P11", f"signed with {called} after its cut-off date", evidence | since)
             return
 
 
@@ -138,7 +139,8 @@ def serial(case: Case) -> Iterator[Hit]:
     elif octets is not None and len(case.certificate.serial) > octets.value:
         yield Hit("P16", f"a serial of {len(case.certificate.serial)} octets", evidence)
     elif bits is not None and number.bit_length() < bits.value:
-        text = f"a serial of {number.bit_length()} bits, too short to be random"
+        length = number.bit_length()
+        text = f"a serial of {length} bit{'' if length == 1 else 's'}, too short to be random"
         yield Hit("P16", text, evidence | {"limit_bits": bits.value})
 
 

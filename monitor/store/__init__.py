@@ -61,6 +61,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     judged        what was judged, and what came of it
     branches      the branches of a fork that we do not follow
     clock         our own clock
+    counted       how many there are of what is told
 """
 
 from pathlib import Path
@@ -72,6 +73,7 @@ from monitor.store.branches import Branch, BranchEntry, BranchRows
 from monitor.store.charges import ChargeRows
 from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
+from monitor.store.counted import CountedRows
 from monitor.store.database import FOLD_WRITES
 from monitor.store.evidence import Evidence
 from monitor.store.gossip import GossipRows
@@ -101,6 +103,7 @@ class Store(
     ClockRows,
     BranchRows,
     JudgedRows,
+    CountedRows,
 ):
     """The open state."""
 

@@ -118,6 +118,19 @@ class AlertRows(Database):
             query = f"SELECT {_COLUMNS} FROM alert {where} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - our own words
             return [_kept(row) for row in database.execute(query, (limit,))]
 
+    def gravest(self, limit: int) -> list[KeptAlert]:
+        """Return the gravest alerts that last: what is not about certificates first, by severity, newest first.
+
+        Of certificates there may be thousands, and they are to bury nothing.
+        """
+        query = (
+            f"SELECT {_COLUMNS} FROM alert WHERE ended_ms IS NULL ORDER BY key GLOB 'rule *' OR key GLOB 'watch *',"  # noqa: S608
+            " CASE severity WHEN 'critical' THEN 0 WHEN 'error' THEN 1 WHEN 'warning' THEN 2 ELSE 3 END,"
+            " seq DESC LIMIT ?"
+        )
+        with self._reading() as database:
+            return [_kept(row) for row in database.execute(query, (limit,))]
+
     # --- what sources find -----------------------------------------------------------------------------------
 
     def faults(self) -> list[Fault]:

@@ -59,7 +59,7 @@ class Database:
     def hold(cls, path: Path, witness: str, fold_writes: int) -> Self:
         """Open for writing. `StateRefused` when missing, damaged or another key's; `StoreLocked` when in use."""
         if not path.is_file():
-            raise StateRefused(f"no state at {path.name}: `twinlog-monitor init` makes one, nothing else does")
+            raise StateRefused(f"no state at {path}: `twinlog-monitor init` makes one, nothing else does")
         lock = _hold(path)
         try:
             database = _connect(path)
@@ -82,7 +82,7 @@ class Database:
     def read(cls, path: Path) -> Self:
         """Open for looking only, beside a running monitor."""
         if not path.is_file():
-            raise StateRefused(f"no state at {path.name}")
+            raise StateRefused(f"no state at {path}: `twinlog-monitor init` makes one")
         try:
             database = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
             database.execute("SELECT value FROM meta").fetchone()
@@ -97,7 +97,7 @@ class Database:
         For what people say, and for nothing that a monitor decides by.
         """
         if not path.is_file():
-            raise StateRefused(f"no state at {path.name}")
+            raise StateRefused(f"no state at {path}: `twinlog-monitor init` makes one")
         try:
             database = _connect(path)
             row = database.execute("SELECT max(version) FROM migration").fetchone()
@@ -231,7 +231,7 @@ def _hold(path: Path) -> IO[bytes]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:
         lock.close()
-        raise StoreLocked(f"another process holds the state {path.name}") from e
+        raise StoreLocked(f"another process holds the state {path}: a monitor runs on it already") from e
     except OSError as e:
         lock.close()
         raise StateRefused(f"the state {path.name} cannot be locked: {e.strerror}") from e

@@ -7,5 +7,6 @@ copies  the verified copy of each log
 gossip  observations, evidence, what we cosigned last
 gate    who may read what concerns organisations
 health  whether this monitor is well
+metrics the same and more, as numbers for Prometheus
 page    one page for people, and the findings
 """

@@ -13,13 +13,14 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from monitor.board import Asked, Board, Page, as_json
@@ -53,9 +54,6 @@ Before = Annotated[int | None, Query(ge=1, lt=1 << 63)]
 def router(board: Board, gate: Gate) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
-    pages = Environment(loader=PackageLoader("monitor", "web"), autoescape=True, undefined=StrictUndefined)
-    pages.filters |= {"date": date, "count": "{:,}".format}
-    template = pages.get_template("page.html")
 
     def allowed(request: Request) -> bool:
         return gate.allows(request.headers.get("authorization"))
@@ -66,18 +64,20 @@ def router(board: Board, gate: Gate) -> APIRouter:
             "asked": asked,
             "css": Markup(_CSS),  # noqa: S704 - our own file
             "logs": board.logs(),
+            "others": board.others(),
             "now_ms": board.now_ms,
             "query": urlencode({"code": asked.code, "severity": asked.severity}),
         }
         if inside:
             shown |= {
+                "alert_count": board.alert_count(),
                 "alerts": board.alerts(),
                 "counts": board.counts(),
                 "page": board.findings(asked),
                 "rules": BY_CODE,
                 "severities": SEVERITIES,
             }
-        return template.render(shown)
+        return _template().render(shown)
 
     @routes.get("/")
     async def page(
@@ -109,6 +109,13 @@ def router(board: Board, gate: Gate) -> APIRouter:
         return Response(_csv(found.findings), headers=_HEADERS, media_type="text/csv; charset=utf-8")
 
     return routes
+
+
+@cache
+def _template() -> Template:
+    pages = Environment(loader=PackageLoader("monitor", "web"), autoescape=True, undefined=StrictUndefined)
+    pages.filters |= {"date": date, "count": "{:,}".format}
+    return pages.get_template("page.html")
 
 
 def _refused() -> Response:

@@ -14,11 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from log.api.app import COLD, Options, create_app
 from log.api.edge import HOT, Asgi
 from log.api.errors import STATUS, word_of
-from log.api.exposition import METRICS, Sheet
+from log.api.exposition import METRICS
 from log.api.limits import HttpLimits, Lane
 from log.api.metrics import MAX_REASONS, NO_ROUTE, Metrics
-from log.api.vitals import Vitals
 from log.errors import Closed, Malformed, NotFound, RateLimited, Refused, StoreFailed, TooLarge, Unavailable
+from log.serving.sheet import Sheet
+from log.serving.vitals import Vitals
 from tests.api.conftest import ask, connect
 from tests.support.fake_node import FakeNode
 
@@ -136,7 +137,7 @@ def test_words_of_refusals_are_bounded_whoever_invents_them(node: FakeNode) -> N
     for number in range(3 * MAX_REASONS):
         metrics.refused("x509", f"word-{number}")
     assert metrics.refused("no log", "x") == NO_ROUTE
-    sheet = Sheet()
+    sheet = Sheet(METRICS)
     metrics._put_refused(sheet, "x509")
     [family] = [family for family in sheet.collect() if family.name == "twinlog_log_submissions"]
     assert len(family.samples) == MAX_REASONS + 1
@@ -220,7 +221,7 @@ async def test_vitals_look_at_the_loop_and_at_collections() -> None:
     with vitals.watched():
         gc.collect()
     hooks = list(gc.callbacks)
-    sheet = Sheet()
+    sheet = Sheet(METRICS)
     vitals.put(sheet)
     shown = {sample.name: sample.value for family in sheet.collect() for sample in family.samples}
     assert shown["twinlog_process_start_seconds"] == 1_700_000_000

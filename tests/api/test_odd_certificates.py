@@ -20,7 +20,7 @@ from log.formats.policy import Policy
 from log.node.node import Node
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
-from tests.support.nodes import unguard
+from tests.support.nodes import monitor, unguard
 from tests.support.odd_certificates import CASES, Odd, world
 
 
@@ -64,7 +64,7 @@ def without_signing_certificates(tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 async def _start(tmp_path_factory: pytest.TempPathFactory, of_x509: str = "") -> tuple[Node, httpx.AsyncClient, Policy]:
-    deployment = Deployment(tmp_path_factory.mktemp("odd") / "d")
+    deployment = Deployment(tmp_path_factory.mktemp("odd") / "d", run_monitor=monitor)
     anchors = Anchors(
         tuple(anchor.certificate for anchor in world().anchors if not anchor.weak_hash),
         tuple(anchor.certificate for anchor in world().anchors if anchor.weak_hash),

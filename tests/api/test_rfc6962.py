@@ -1,14 +1,13 @@
-"""The RFC 6962 read API (formats.md section 8): through a whole node, and over a larger log in memory.
+"""The RFC 6962 read API (formats.md section 8) through a whole node, with a log of both kinds of entry.
 
 What the node answers is taken apart by hand and checked against `support/rfc6962.py`: none of it goes through the code
 that wrote it.
 """
 
 import asyncio
-import json
 import struct
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,101 +20,35 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from log import main
-from log.access import Bodies, Role
-from log.api.app import COLD, Options, create_app
-from log.api.auth import Credentials, Token
-from log.api.edge import HOT, Asgi
+from log.api.app import Options, create_app
 from log.demo.ca import ALGORITHMS, Chain, Precert
 from log.demo.deployment import Anchors, Deployment
-from log.errors import Malformed
 from log.formats.checkpoint import Checkpoint
-from log.formats.family import X509
 from log.formats.note import KeyType, Note
-from log.formats.tree_head import signed_tree_head
 from log.node.node import Node
 from log.sequencer.clock import SystemClock
-from log.service.rfc6962 import RangeLimits, aligned_end
-from log.settings import LimitsTable, NodeSettings
+from log.settings import NodeSettings
 from tests.api.conftest import ask
+from tests.api.rfc6962_reader import (
+    ENDPOINTS,
+    ZERO,
+    hashes,
+    is_error,
+    leaf_hash,
+    opaque24,
+    root_of_path,
+    roots_of_consistency,
+)
 from tests.support import rfc6962 as oracle
-from tests.support.fake_node import FakeNode
-from tests.support.nodes import unguard
+from tests.support.nodes import monitor, unguard
 from tests.support.odd_certificates import world
 
 LASTING = "public, max-age=86400"
 GROWING = "public, max-age=60"
 CAP = 4  # max_get_entries of the whole node
 SIZE = 11  # its entries
-ENDPOINTS = ("get-sth", "get-sth-consistency", "get-proof-by-hash", "get-entries", "get-entry-and-proof")
-
-
-# --- what a reader does with the answers, written out -------------------------------------------------------
-
-
-def leaf_hash(leaf_input: bytes) -> bytes:
-    return sha256(b"\x00" + leaf_input).digest()
-
-
-def root_of_path(index: int, size: int, leaf: bytes, path: Sequence[bytes]) -> bytes:
-    """RFC 9162 section 2.1.3.2, which says how to verify what RFC 6962 defines."""
-    fn, sn, r = index, size - 1, leaf
-    for p in path:
-        assert sn > 0, "the path is too long"
-        if fn % 2 or fn == sn:
-            r = sha256(b"\x01" + p + r).digest()
-            while fn % 2 == 0 and fn != 0:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            r = sha256(b"\x01" + r + p).digest()
-        fn, sn = fn >> 1, sn >> 1
-    assert sn == 0, "the path is too short"
-    return r
-
-
-def roots_of_consistency(first: int, second: int, first_root: bytes, proof: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """RFC 9162 section 2.1.4.2; 0 < first < second."""
-    path = [first_root, *proof] if first & (first - 1) == 0 else list(proof)
-    fn, sn = first - 1, second - 1
-    while fn % 2:
-        fn, sn = fn >> 1, sn >> 1
-    fr = sr = path[0]
-    for c in path[1:]:
-        assert sn > 0, "the proof is too long"
-        if fn % 2 or fn == sn:
-            fr, sr = sha256(b"\x01" + c + fr).digest(), sha256(b"\x01" + c + sr).digest()
-            while fn % 2 == 0 and fn != 0:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            sr = sha256(b"\x01" + sr + c).digest()
-        fn, sn = fn >> 1, sn >> 1
-    assert sn == 0, "the proof is too short"
-    return fr, sr
-
-
-def opaque24(data: bytes) -> bytes:
-    return struct.pack(">I", len(data))[1:] + data
-
-
-def hashes(values: list[str]) -> list[bytes]:
-    found = [b64decode(value, validate=True) for value in values]
-    assert {len(value) for value in found} <= {32}
-    return found
-
-
-def is_error(answer: httpx.Response, status: int) -> None:
-    assert answer.status_code == status, answer.text
-    first, second = answer.text.splitlines()
-    assert first == httpx.codes.get_reason_phrase(status)
-    assert second
-    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert "cache-control" not in answer.headers
-
-
-# --- a whole node -------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -188,7 +121,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def _start(folder: Path) -> tuple[Node, httpx.AsyncClient]:
-    deployment = Deployment(folder, limits={"max_get_entries": CAP})
+    deployment = Deployment(folder, limits={"max_get_entries": CAP}, run_monitor=monitor)
     await deployment.create({"hk": Anchors(world().tree.roots), "gd": Anchors(())})
     site = deployment.sites["hk"]
     unguard(site)
@@ -336,9 +269,6 @@ def test_proofs_may_be_kept_for_a_day(running: Running) -> None:
         assert answer.headers["access-control-allow-origin"] == "*"
 
 
-ZERO = b64encode(bytes(32)).decode()
-
-
 @pytest.mark.parametrize(
     ("endpoint", "query", "status"),
     [
@@ -464,170 +394,3 @@ def test_a_submission_is_at_once_in_head_entries_and_proofs(tmp_path: Path) -> N
             assert root == b64decode(sth["sha256_root_hash"])
             [entry] = running.ct("get-entries", start=index, end=index)["entries"]
             assert b64decode(entry["leaf_input"]) == leaf_input
-
-
-# --- a larger log, in memory --------------------------------------------------------------------------------
-
-
-MANY = 600  # over two full tiles
-
-
-class Large:
-    """A log of so many entries behind HTTP, and its leaf inputs."""
-
-    def __init__(self) -> None:
-        self.node = FakeNode()
-        self.node.x509.blobs[sha256(b"issuer").digest()] = b"issuer"
-        self.node.x509.fill(MANY)
-        self.app = create_app(self.node, Options())
-        self.leaves = [X509.leaf_input(row) for row in self.node.x509.rows]
-
-    def ct(self, endpoint: str, **query: object) -> Any:
-        answer = asyncio.run(ask(self.app, "GET", f"/x509/ct/v1/{endpoint}?{urlencode(query)}"))
-        assert answer.status == 200, answer.body
-        return json.loads(answer.body)
-
-
-@pytest.fixture(scope="module")
-def large() -> Large:
-    return Large()
-
-
-@st.composite
-def two_sizes(draw: st.DrawFn) -> tuple[int, int]:
-    second = draw(st.one_of(st.integers(1, MANY), st.sampled_from([255, 256, 257, 511, 512, 513])))
-    return draw(st.integers(1, second)), second
-
-
-@given(sizes=two_sizes())
-@example(sizes=(256, 512))
-@example(sizes=(1, MANY))
-@settings(max_examples=40, deadline=None)
-def test_any_two_sizes_have_a_consistency_proof(large: Large, sizes: tuple[int, int]) -> None:
-    first, second = sizes
-    proof = hashes(large.ct("get-sth-consistency", first=first, second=second)["consistency"])
-    assert proof == oracle.proof(first, large.leaves[:second])
-
-
-@given(sizes=two_sizes())
-@example(sizes=(256, 257))
-@example(sizes=(257, 257))
-@settings(max_examples=40, deadline=None)
-def test_any_leaf_has_a_proof_in_any_tree_that_holds_it(large: Large, sizes: tuple[int, int]) -> None:
-    index, size = sizes[0] - 1, sizes[1]
-    leaf = b64encode(leaf_hash(large.leaves[index])).decode()
-    answer = large.ct("get-proof-by-hash", hash=leaf, tree_size=size)
-    path = hashes(answer["audit_path"])
-    assert (answer["leaf_index"], path) == (index, oracle.path(index, large.leaves[:size]))
-    with_entry = large.ct("get-entry-and-proof", leaf_index=index, tree_size=size)
-    assert hashes(with_entry["audit_path"]) == path
-    assert b64decode(with_entry["leaf_input"]) == large.leaves[index]
-
-
-def test_a_hash_with_every_character_of_base64_finds_its_leaf_when_percent_encoded(large: Large) -> None:
-    told = {b64encode(leaf_hash(leaf)).decode(): index for index, leaf in enumerate(large.leaves)}
-    text = next(text for text in told if "+" in text and "/" in text)
-    assert large.ct("get-proof-by-hash", hash=text, tree_size=MANY)["leaf_index"] == told[text]
-    raw = asyncio.run(ask(large.app, "GET", f"/x509/ct/v1/get-proof-by-hash?hash={text}&tree_size={MANY}"))
-    assert raw.status == 400  # a plus sign that is not encoded is a space
-
-
-@pytest.mark.parametrize(("start", "end"), [(0, 599), (0, 63), (1, 64), (60, 70), (64, 127), (200, 520), (599, 599)])
-def test_a_range_is_read_whole_over_tiles_and_pieces(large: Large, start: int, end: int) -> None:
-    entries = large.ct("get-entries", start=start, end=end)["entries"]
-    assert [b64decode(entry["leaf_input"]) for entry in entries] == large.leaves[start : end + 1]
-    assert {b64decode(entry["extra_data"]) for entry in entries} == {b"\x00\x00\x09\x00\x00\x06issuer"}
-
-
-async def test_an_answer_of_get_entries_keeps_within_its_bytes_but_is_never_empty() -> None:
-    hosted = FakeNode().x509
-    hosted.blobs[sha256(b"issuer").digest()] = b"issuer"
-    hosted.fill(100)
-    whole, _ = await hosted.reads().entries(0, 99)
-    size = [len(entry.leaf_input) + len(entry.extra_data) for entry in whole]
-    for limit, count in ((1, 1), (sum(size[:1]), 1), (sum(size[:7]) - 1, 6), (sum(size[:7]), 7), (sum(size[:80]), 80)):
-        entries, lasting = await hosted.reads(RangeLimits(max_bytes=limit)).entries(0, 98)
-        assert entries == whole[:count]
-        assert lasting
-    assert len((await hosted.reads(RangeLimits(max_bytes=1)).entries(99, 99))[0]) == 1
-
-
-@given(start=st.integers(0, 5000), count=st.integers(1, 5000), cap=st.integers(1, 1200))
-def test_whoever_asks_for_as_much_as_there_is_soon_asks_in_step(start: int, count: int, cap: int) -> None:
-    end = start + count - 1
-    last = aligned_end(start, end, cap)
-    assert start <= last <= end
-    assert last - start < cap
-    assert last == end if count < cap else (last + 1) % cap == 0
-
-
-def test_the_cap_is_that_of_deployed_logs() -> None:
-    assert RangeLimits().max_entries == LimitsTable().max_get_entries == 1000
-    assert RangeLimits().max_bytes == LimitsTable().max_get_entries_bytes == 8 << 20
-
-
-async def test_an_empty_log_has_a_head_and_no_entries(node: FakeNode, app: Asgi) -> None:
-    sth = json.loads((await ask(app, "GET", "/x509/ct/v1/get-sth")).body)
-    assert (sth["tree_size"], b64decode(sth["sha256_root_hash"])) == (0, sha256(b"").digest())
-    proof = await ask(app, "GET", "/x509/ct/v1/get-sth-consistency?first=0&second=0&utm=é")
-    assert (proof.status, proof.body) == (200, b'{"consistency":[]}')
-    for target, status in (
-        ("get-entries?start=0&end=0", 400),
-        ("get-entry-and-proof?leaf_index=0&tree_size=1", 400),
-        (f"get-proof-by-hash?hash={quote(ZERO)}&tree_size=1", 404),
-    ):
-        assert (await ask(app, "GET", f"/x509/ct/v1/{target}")).status == status
-
-
-async def test_a_missing_issuer_is_our_fault_and_not_served_as_a_shorter_chain(node: FakeNode, app: Asgi) -> None:
-    node.x509.fill(1)
-    assert (await ask(app, "GET", "/x509/ct/v1/get-entries?start=0&end=0")).status == 500
-
-
-async def test_entries_are_for_token_holders_where_they_are_restricted_and_kept_by_no_cache(node: FakeNode) -> None:
-    node.x509.blobs[sha256(b"issuer").digest()] = b"issuer"
-    node.x509.fill(3)
-    node.x509.bodies = Bodies.MEMBERS
-    bank = Token("bank", Role.RELYING_PARTY, "hk", sha256(b"a token").digest(), 2**52)
-    app = create_app(node, Options(Credentials(tokens=[bank])))
-    for target in (
-        "get-entries?start=0&end=1",
-        "get-entries?start=0&end=9",
-        "get-entry-and-proof?leaf_index=0&tree_size=3",
-    ):
-        assert (await ask(app, "GET", f"/x509/ct/v1/{target}")).status == 401
-        answer = await ask(app, "GET", f"/x509/ct/v1/{target}", headers=[(b"authorization", b"Bearer a token")])
-        assert (answer.status, answer.headers["cache-control"]) == (200, "private, no-store")
-    leaf = quote(b64encode(leaf_hash(X509.leaf_input(node.x509.rows[0]))), safe="")
-    for target in ("get-sth", "get-sth-consistency?first=1&second=2", f"get-proof-by-hash?hash={leaf}&tree_size=3"):
-        assert (await ask(app, "GET", f"/x509/ct/v1/{target}")).status == 200
-
-
-async def test_openapi_names_what_each_must_be_asked_with(app: Asgi) -> None:
-    paths = json.loads((await ask(app, "GET", "/openapi.json")).body)["paths"]
-    asked = {
-        endpoint: {
-            parameter["name"]
-            for parameter in paths[f"/{{log}}/ct/v1/{endpoint}"]["get"]["parameters"]
-            if parameter["in"] == "query" and parameter["required"]
-        }
-        for endpoint in ENDPOINTS
-    }
-    assert asked == {
-        "get-sth": set(),
-        "get-sth-consistency": {"first", "second"},
-        "get-proof-by-hash": {"hash", "tree_size"},
-        "get-entries": {"start", "end"},
-        "get-entry-and-proof": {"leaf_index", "tree_size"},
-    }
-    assert {route.pattern.rpartition("/")[2] for route in (*COLD, *HOT)} >= set(ENDPOINTS)
-
-
-def test_a_head_is_re_encoded_only_by_the_line_of_the_key_asked_for() -> None:
-    hosted, other = FakeNode().x509, FakeNode().logs["governance"]
-    raw = hosted.note(0)
-    assert signed_tree_head(raw, hosted.vkey).size == 0
-    with pytest.raises(Malformed):
-        signed_tree_head(raw, other.vkey)
-    with pytest.raises(Malformed):
-        signed_tree_head(raw.replace(b"\n\n", b"\nan extension\n\n"), hosted.vkey)

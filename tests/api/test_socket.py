@@ -5,11 +5,11 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 import uvicorn
 
 from log.api.edge import Asgi
+from tests.support import plain
 from tests.support.fake_node import FakeNode
 
 
@@ -49,7 +49,7 @@ def http(request_line: bytes, *fields: bytes, body: bytes = b"") -> bytes:
 
 async def test_tiles_and_submissions_go_over_a_socket(address: tuple[str, int], node: FakeNode) -> None:
     node.x509.fill(256)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{address[1]}") as client:
+    async with plain.client(base_url=f"http://127.0.0.1:{address[1]}") as client:
         tile = await client.get("/x509/tile/0/000")
         assert (len(tile.content), tile.headers["content-length"]) == (8192, "8192")
         assert "transfer-encoding" not in tile.headers
@@ -70,7 +70,7 @@ async def test_a_large_body_without_a_length_is_refused(address: tuple[str, int]
         for _ in range(20):
             yield b"x" * (64 << 10)
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{address[1]}") as client:
+    async with plain.client(base_url=f"http://127.0.0.1:{address[1]}") as client:
         assert (await client.post("/x509/ct/v1/add-chain", content=chunks())).status_code == 413
 
 

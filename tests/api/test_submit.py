@@ -81,6 +81,11 @@ async def test_what_is_no_chain_is_malformed(client: Client, node: FakeNode, bod
     assert not node.intakes["x509"].seen
 
 
+async def test_of_a_chain_it_says_which_certificate_is_not_base64(client: Client) -> None:
+    answer = await client.post("/x509/ct/v1/add-chain", content=b'{"chain": ["MAA=", "MAA"]}')
+    assert answer.text == "Bad Request\ncertificate 1: not base64\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "retry_after", "first_line"),
     [

@@ -8,7 +8,6 @@ from log import main as node_main
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import CertType, Issuer
 from log.demo.ca import MUTUAL_RECOGNITION, MassIssuer
-from log.evidence.promises import leaf_time_ms
 from log.formats.family import X509, x509_parts
 from log.merkle.frontier import Frontier
 from log.merkle.tiles import TILE_WIDTH
@@ -37,7 +36,7 @@ async def verify(ground: Ground) -> Result:
         spent = cpu = read = 0.0
         data = LevelData(folder)
         try:
-            rebuild = Rebuild(Frontier.empty(), size, (), X509.unpack, leaf_time_ms)
+            rebuild = Rebuild(Frontier.empty(), size, (), X509)
             for start in range(0, size, Limits().chunk_entries):
                 began = time.perf_counter()
                 rows = await data.entries(start, min(size, start + Limits().chunk_entries))

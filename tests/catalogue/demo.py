@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -26,7 +27,7 @@ from monitor import settings
 from monitor.alert import Class
 from monitor.store import KeptAlert, Store
 from tests.catalogue.harness import O, P, S
-from tests.catalogue.real import CHECKOUT, program
+from tests.catalogue.real import CHECKOUT
 from tests.support.go_tools import VARIABLE, surroundings
 from tests.support.lying_log import signers_of
 
@@ -93,6 +94,21 @@ def nodes(folder: Path) -> Iterator[Nodes]:
             process.kill()
 
 
+@contextmanager
+def program(
+    words: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program inside the block; what it says is in `output`."""
+    with (
+        output.open("wb") as file,
+        subprocess.Popen(words, cwd=CHECKOUT, stdout=file, stderr=file, env=environment) as started,
+    ):
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
 def until(state: Path, holds: Any) -> Any:
     """Look into a monitor's state until something of use is there; None when it never is."""
     end = time.monotonic() + WAIT_S
@@ -112,8 +128,9 @@ def alert(store: Store, code: str) -> KeptAlert | None:
     return next((kept for kept in store.alerts() if kept.alert.code == code), None)
 
 
-def show(miss: Miss, folder: Path, spotter: str | None) -> bool:
-    """Show one; return whether our monitor has noticed."""
+def show(miss: Miss, folder: Path, spotter: str | None) -> tuple[bool, list[str]]:
+    """Show one in a folder of its own; return whether our monitor has noticed, and the lines that say so."""
+    folder.mkdir()
     with nodes(folder) as there:
         for said in miss.before:
             there.do(said)
@@ -131,14 +148,11 @@ def show(miss: Miss, folder: Path, spotter: str | None) -> bool:
                 before = len((folder / "certspotter.out").read_text(errors="replace"))
                 listen(folder, [spotter, *theirs], "")
                 complaint = complaints(folder, before)
-    print(f"row {miss.row}: {miss.what}")
-    if kept is None:
-        print("  twinlog-monitor: MISSED")
-    else:
-        print(f"  twinlog-monitor: {kept.alert.cls.value}, {kept.alert.code}: {kept.alert.text}")
+    ours = "MISSED" if kept is None else f"{kept.alert.cls.value}, {kept.alert.code}: {kept.alert.text}"
+    lines = [f"row {miss.row}: {miss.what}", f"  twinlog-monitor: {ours}"]
     if spotter:
-        print(f"  certspotter: {complaint}")
-    return kept is not None and kept.alert.cls is miss.cls
+        lines.append(f"  certspotter: {complaint}")
+    return kept is not None and kept.alert.cls is miss.cls, lines
 
 
 # --- certspotter ----------------------------------------------------------------------------------------------
@@ -182,14 +196,12 @@ def complaints(folder: Path, before: int) -> str:
 
 
 def main() -> int:
-    """Show all."""
+    """Show all, at the same time: each waits for what others have to say."""
     spotter = found()
     if spotter is None:
         print(f"certspotter is neither in {VARIABLE} nor on the PATH: only Twinlog's monitor is shown\n")
-    with tempfile.TemporaryDirectory() as folder:
-        noticed = []
-        for miss in MISSES:
-            place = Path(folder) / str(miss.row)
-            place.mkdir()
-            noticed.append(show(miss, place, spotter))
-    return 0 if all(noticed) else 1
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(MISSES)) as threads:
+        shown = list(threads.map(lambda miss: show(miss, Path(folder) / str(miss.row), spotter), MISSES))
+    for _, lines in shown:
+        print("\n".join(lines))
+    return 0 if all(noticed for noticed, _ in shown) else 1

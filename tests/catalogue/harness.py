@@ -20,7 +20,8 @@ from monitor.alert import Class
 from monitor.outcome import Finding
 from monitor.store import KeptAlert, Store
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import LyingLog, World
+from tests.support.lying_log import LyingLog
+from tests.support.lying_world import World
 
 P, S, O, D, M = Class.PROVEN, Class.SUSPECTED, Class.OPERATIONAL, Class.DEGRADED, Class.OWN  # noqa: E741 - its letters
 

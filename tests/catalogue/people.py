@@ -26,7 +26,6 @@ WATCH = f'[[watch]]\nname = "us"\nsuffixes = ["{WATCHED}"]\n'
 
 async def post(case: Case, path: str, body: Any, host: str = "203.0.113.1") -> httpx.Response:
     """Bring something to the monitor."""
-    assert case.monitor.app is not None
     transport = httpx.ASGITransport(case.monitor.app, client=(host, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://m") as client:
         if isinstance(body, bytes):

@@ -5,11 +5,9 @@ that what takes minutes takes seconds here.
 """
 
 import asyncio
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from monitor import main, settings
 from monitor.store import KeptAlert, Store
 from tests.catalogue.harness import Case, P, Row, vouched
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import World, served
+from tests.support.forked import Program
+from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0
@@ -39,7 +38,7 @@ degraded_s = 3.0
 class RealCase(Case):
     """The same nodes on sockets, and a monitor that is a process."""
 
-    process: subprocess.Popen[bytes] | None = None
+    process: Program | None = None
     begun: int = 0  # alerts up to this one are not of the row
 
     @property
@@ -65,7 +64,7 @@ class RealCase(Case):
         end = time.monotonic() + WAIT_S
         while not holds():
             assert self.process is not None
-            assert self.process.poll() is None, "the monitor has ended"
+            assert self.process.returncode is None, "the monitor has ended"
             assert time.monotonic() < end, f"{what}: {[(kept.alert, kept.ended_ms) for kept in self.alerts()]}"
             await asyncio.sleep(0.02)
 
@@ -88,30 +87,15 @@ async def running(folder: Path, number: int) -> AsyncIterator[RealCase]:
         path = world.write(folder, urls, "poll_s = 0.05\n", LIMITS)
         loaded = settings.load(path)
         main.create_state(loaded)
-        words = [sys.executable, "-m", "monitor", "run", "--settings", str(path)]
+        words = ["monitor", "run", "--settings", str(path)]
         async with world.client() as client:
             case = RealCase(Monitor(world, path, client), number, real=True)
             case.monitor.store = Store.read(loaded.state)
-            with program(words, folder / "lines") as case.process:
+            with Program(words, folder / "lines") as case.process:
                 await case.until("all is well", case.all_vouched)
                 yield case
-                assert case.process.poll() is None, "the monitor has ended"
+                assert case.process.returncode is None, "the monitor has ended"
             case.monitor.stop()
-
-
-@contextmanager
-def program(
-    words: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program inside the block; what it says is in `output`."""
-    with (
-        output.open("wb") as file,
-        subprocess.Popen(words, cwd=CHECKOUT, stdout=file, stderr=file, env=environment) as started,
-    ):
-        try:
-            yield started
-        finally:
-            started.kill()
 
 
 async def play(case: RealCase, row: Row) -> None:

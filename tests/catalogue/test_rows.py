@@ -12,7 +12,7 @@ from tests.catalogue.harness import Case, Row, play
 from tests.catalogue.rows import ROWS
 from tests.monitor.conftest import Monitor
 from tests.support.action_log import GovernedWorld
-from tests.support.lying_log import World
+from tests.support.lying_world import World
 
 NUMBERS = range(1, 45)  # of monitoring.md §6
 

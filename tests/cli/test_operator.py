@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from log import state
 from log.cli import app_of
 from log.demo.ca import Tree
-from log.errors import BadSignature, LogError, Mismatch, SettingsError, StateRefused
+from log.errors import BadSignature, LogError, Malformed, Mismatch, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
 from log.settings import NodeSettings
 from log.storage import Filed
@@ -69,6 +69,16 @@ def test_a_witness_of_one_key_gets_its_second_later(node: Path) -> None:
         twinlog("keygen", "--settings", node, "--mldsa")
 
 
+def test_a_list_that_is_made_again_is_the_next_version(node: Path) -> None:
+    folder, root = node.parent / "list", node.parent / "root.der"
+    assert "version 2, 1 issuers" in twinlog("trustlist", "make", folder, root).output
+    assert "version 7, 1 issuers" in twinlog("trustlist", "make", folder, root, "--version", "7").output
+    (folder / "trustlist.json").write_bytes(b"no list")
+    with pytest.raises(Malformed):
+        twinlog("trustlist", "make", folder, root)
+    assert (folder / "trustlist.json").read_bytes() == b"no list"
+
+
 def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
     printed = json.loads(twinlog("keygen", "--settings", node).output)
     assert set(printed) == {"hk.example/x509", "hk.example/witness"}
@@ -106,7 +116,7 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("heartbeats = 3\n", "heartbeats"),
+        ("heartbeats = 3\n", "heartbeats: no such setting"),
         ("heartbeat_s = 0\n", "heartbeat_s"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "all"\n', "logs.1.bodies"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nbodies = "home-only"\n', "side: "),
@@ -117,7 +127,7 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
-        ("[limits]\nmax_chains = 1\n", "limits.max_chains"),
+        ("[limits]\nmax_chains = 1\n", "limits.max_chains: no such setting"),
     ],
 )
 def test_a_wrong_setting_is_named(node: Path, line: str, message: str) -> None:
@@ -200,8 +210,9 @@ def test_a_key_that_is_none_or_of_another_type_is_a_wrong_setting(node: Path, pl
         "witnessed gd.example/x509": text + f'[[witnessed]]\norigin = "gd.example/x509"\nvkeys = ["{wrong}"]\n',
     }
     node.write_text(tables[place])
-    with pytest.raises(SettingsError, match=place):
+    with pytest.raises(SettingsError, match=place) as caught:
         twinlog("init", "--settings", node)
+    assert which != "placeholder" or wrong in str(caught.value)
     assert not (node.parent / "heads").exists()
 
 

@@ -29,4 +29,6 @@ def test_a_word_brings_its_own_module_and_no_other() -> None:
 def test_whoever_verifies_does_not_load_a_node() -> None:
     loaded = "import sys; from log import cli; cli.app_of('verify'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True)
-    assert not {"fastapi", "plyvel", "uvicorn", "log.main", "log.state", "pydantic_settings"} & set(done.stdout.split())
+    assert not {"fastapi", "plyvel", "uvicorn", "log.main", "log.process", "log.state", "pydantic_settings"} & set(
+        done.stdout.split()
+    )

@@ -55,3 +55,7 @@ async def head(
 def consistency(old: int, d: Sequence[bytes]) -> tuple[bytes, ...]:
     """Return the proof from size `old` to all of `d`, empty from size 0."""
     return tuple(rfc6962.proof(old, list(d))) if old else ()
+
+
+D = leaves(20)
+FORK = leaves(20, "fork")

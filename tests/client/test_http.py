@@ -18,6 +18,7 @@ from log.formats.family import GOVERNANCE, X509, Family, Parts
 from log.formats.names import ENTRY_FORMAT
 from log.formats.wire import u16
 from log.merkle import tiles
+from tests.support import plain
 from tests.support.memory_log import ISSUERS, TREE_HEAD, MemoryLog, certificates
 
 BASE = "http://log.example/x509"
@@ -333,7 +334,7 @@ async def test_over_a_socket_an_answer_is_read_and_a_closed_port_is_unreachable(
     async def answer(writing: asyncio.StreamWriter) -> None:
         writing.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnote")
 
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with plain.client(trust_env=False) as client:
         async with listening(answer) as url:
             assert await HttpLog(url, X509, client).checkpoint() == b"note"
         with pytest.raises(Unreachable, match="checkpoint"):
@@ -345,7 +346,7 @@ async def test_whoever_does_not_speak_http_or_stops_in_the_middle_is_unreachable
     async def answer(writing: asyncio.StreamWriter) -> None:
         writing.write(body)
 
-    async with httpx.AsyncClient(trust_env=False) as client, listening(answer) as url:
+    async with plain.client(trust_env=False) as client, listening(answer) as url:
         with pytest.raises(Unreachable):
             await HttpLog(url, X509, client).checkpoint()
 
@@ -360,7 +361,7 @@ async def test_a_slow_answer_ends_at_the_deadline_however_it_drips() -> None:
             with suppress(TimeoutError):
                 await asyncio.wait_for(ended.wait(), 0.01)
 
-    async with httpx.AsyncClient(trust_env=False) as client, listening(answer) as url:
+    async with plain.client(trust_env=False) as client, listening(answer) as url:
         with pytest.raises(Unreachable, match=r"0\.2 s"):
             await HttpLog(url, X509, client, Limits(deadline_s=0.2)).checkpoint()
         ended.set()
@@ -368,7 +369,7 @@ async def test_a_slow_answer_ends_at_the_deadline_however_it_drips() -> None:
 
 @pytest.mark.parametrize("address", ["http://user:secret@[", "http://user:secret@host:port", "gopher://secret"])
 async def test_an_address_that_is_none_is_unreachable_and_its_password_is_not_told(address: str) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with plain.client(trust_env=False) as client:
         with pytest.raises(Unreachable) as caught:
             await HttpLog(address, X509, client).checkpoint()
     assert "secret" not in str(caught.value)
@@ -398,3 +399,10 @@ async def test_gzip_is_not_asked_for_where_it_spares_no_network(url: str, here: 
         for packed in (True, False):
             await HttpLog("http://log.example", X509, client, Limits(packed=packed)).checkpoint()
     assert asked == ["gzip, identity", "identity"]
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "holders of a bearer token"), (403, "answers 403: checkpoint")])
+async def test_whoever_lacks_a_token_is_told_that_one_is_needed(status: int, advice: str) -> None:
+    async with reader(lambda _: body(status, b"")) as found:
+        with pytest.raises(Malformed, match=advice):
+            await found.checkpoint()

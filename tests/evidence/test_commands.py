@@ -10,11 +10,12 @@ import pytest
 from typer.testing import CliRunner
 
 from log.crypto.notes import sign_statement
-from log.errors import BadSignature, LogError, SettingsError
+from log.errors import BadSignature, LogError, Malformed, SettingsError
 from log.evidence.heads import read_head
 from log.evidence.objects import identify
 from log.formats.identity import Identity
 from log.formats.note import KeyType
+from log.formats.text import b64encode
 from monitor import cli, export, keyring
 from monitor import settings as config
 from monitor.store import Evidence, Store
@@ -49,7 +50,21 @@ async def test_a_published_identity_or_a_policy_pins_the_log(tmp_path: Path) -> 
     assert twinlog("verify-evidence", file, "--policy", policy).exit_code == 0
     file.write_bytes(samples()["E7"].data)
     assert twinlog("verify-evidence", file, "--policy", policy).exit_code == 0
-    for wrong in ([], ["--genesis", "xyz"]):
+    shown = {"logs": [{"origin": ORIGIN, "identity": b64encode(identity.read_bytes())}]}
+    kept, other = tmp_path / "twinlog.json", tmp_path / "other.json"
+    kept.write_text(json.dumps(shown))
+    other.write_text("{}")
+    file.write_bytes(samples()["E1"].data)
+    assert twinlog("verify-evidence", file, "--identity", kept).exit_code == 0
+    wrongs: tuple[list[str | Path], ...] = (
+        [],
+        ["--genesis", "xyz"],
+        ["--key", "nonsense"],
+        ["--identity", other],
+        ["--identity", file],
+        ["--policy", file],
+    )
+    for wrong in wrongs:
         with pytest.raises(SettingsError):
             twinlog("verify-evidence", file, *wrong)
     file.write_bytes(b"{}")
@@ -76,7 +91,7 @@ def test_a_monitor_lists_shows_and_exports_what_a_stranger_checks(tmp_path: Path
     store.convict(kept, head, "convicted", 10)
 
     code, listed = command("evidence", "list")  # beside the running monitor
-    assert (code, listed) == (0, f"{kept.id.hex()} E2 {ORIGIN} 2025-12-31 00:00:00 UTC\n")
+    assert (code, listed) == (0, f"{kept.id.hex()} E2 {ORIGIN} 2025-12-31 00:00:00 UTC: {sample.kind.title}\n")
     code, shown = command("evidence", "show", kept.id.hex()[:8])
     assert "met first from witness gd" in shown
     assert small.decode() in shown
@@ -84,8 +99,16 @@ def test_a_monitor_lists_shows_and_exports_what_a_stranger_checks(tmp_path: Path
     assert command("evidence", "export", kept.id.hex(), "--out", str(out))[0] == 0
     store.close()
 
+    pins = [part for vkey in VKEYS for part in ("--key", vkey.encode())]
+    assert twinlog("verify-evidence", out, *pins).output == (
+        f"PROVEN (E2): {ORIGIN} signed a longer history that does not contain the shorter one which it signed too.\n"
+    )
     with zipfile.ZipFile(out) as archive:
         archive.extractall(tmp_path / "court")
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w") as archive:
+        archive.writestr("other.json", "{}")
+    with pytest.raises(Malformed, match="no zip with"):
+        twinlog("verify-evidence", tmp_path / "empty.zip", *pins)
     court = tmp_path / "court"
     assert [(court / f"notes/{n}.txt").read_bytes() for n in (1, 2)] == [small, large]
     assert json.loads((court / "context.json").read_bytes())["met"] == [
@@ -95,4 +118,4 @@ def test_a_monitor_lists_shows_and_exports_what_a_stranger_checks(tmp_path: Path
     keys = [vkey.encode() for vkey in VKEYS]
     checked = subprocess.run([sys.executable, "-I", "verify.py", "evidence.json", *keys], cwd=court, check=False)
     assert checked.returncode == 0
-    assert "E2" in (court / "VERIFY.txt").read_text()
+    assert f"E2 against {ORIGIN}: {sample.kind.title}." in (court / "VERIFY.txt").read_text()

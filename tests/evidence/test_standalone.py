@@ -63,9 +63,8 @@ def test_the_real_fork_of_2017_is_proven_by_it(tmp_path: Path) -> None:
 def test_without_the_right_key_or_file_nothing_is_proven(tmp_path: Path) -> None:
     data = samples()["E1"].data
     assert run(data, [vkey.encode() for vkey in PINNED.witnesses], tmp_path)[0] == 1
-    assert run(data, [], tmp_path)[0] == 1
     assert run(b"{}", keys(samples()["E1"], "E1"), tmp_path)[0] == 1
-    assert run(b"no JSON", [], tmp_path)[0] == 1
+    assert run(b"no JSON", keys(samples()["E1"], "E1"), tmp_path)[0] == 1
 
 
 @pytest.mark.parametrize("name", ["E1", "E2", "E3", "E3b", "E4", "E5", "E6", "E7"])
@@ -76,3 +75,11 @@ def test_whatever_is_changed_it_proves_nothing(tmp_path: Path, name: str, capsys
         file.write_bytes(jcs.encode(changed))
         assert main([str(file), *keys(sample, name)]) == 1, changed
     assert "NOT PROVEN" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [[], ["evidence.json"]])
+def test_whoever_names_no_key_is_told_how_to_ask(given: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-I", str(SCRIPT), *given], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "EVIDENCE.json KEY [KEY …]" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -22,8 +22,11 @@ from log.formats.family import (
     raw_parts,
     x509_parts,
 )
+from log.formats.names import ENTRY_FORMAT
 from log.formats.sct import sct_message
 from log.formats.tile_leaf import PRECERT_ENTRY, TileLeaf, leaf_input, row_certificate
+from log.formats.wire import u16
+from log.merkle.hashing import leaf_hash
 from tests.formats import strategies as s
 
 
@@ -243,9 +246,10 @@ def test_rows_unpacked_together_are_what_each_is_by_itself(made: list[tuple[bool
     for number, (precert, body, count) in enumerate(made):
         chain = [bytes([count]) * 32] * count
         parts = precert_parts(b"k" * 32, body, body, chain) if precert else x509_parts(body, chain)
-        rows.append(X509.place(parts, number, number).row)
-    leaves, chains = X509.unpack(rows)
-    assert leaves == [X509.leaf_input(row) for row in rows]
+        rows.append(X509.place(parts, number, 2**63 + number).row)
+    leaves, times, chains = X509.unpack(rows)
+    assert leaves == [leaf_hash(X509.leaf_input(row)) for row in rows]
+    assert times == [2**63 + number for number in range(len(rows))]
     assert chains == {b"".join(X509.fingerprints(row)) for row in rows}
     for row in rows:
         with pytest.raises(Malformed):
@@ -253,7 +257,12 @@ def test_rows_unpacked_together_are_what_each_is_by_itself(made: list[tuple[bool
 
 
 def test_entries_of_other_families_are_unpacked_as_they_are_read_and_name_no_issuers() -> None:
-    assert TILES.unpack([b"a", b""]) == ([b"a", b""], set())
+    assert TILES.unpack([b"a", b""]) == ([leaf_hash(b"a"), leaf_hash(b"")], [], set())
+    entry = GOVERNANCE.place(Parts(u16(ENTRY_FORMAT) + u16(1), b"an action"), 0, 2**63).row
+    for family in (GOVERNANCE, EVENTS):
+        leaves, times, chains = family.unpack([entry, entry[:11], entry[:12]])
+        assert leaves == [leaf_hash(entry), leaf_hash(entry[:11]), leaf_hash(entry[:12])]
+        assert (times, chains) == ([2**63, 0, 2**63], set())
     for family, row in ((TILES, bytes(MAX_LEAF_SIZE + 1)), (GOVERNANCE, b"?"), (EVENTS, b"?")):
         with pytest.raises(Malformed):
             family.unpack([row])

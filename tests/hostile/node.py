@@ -11,6 +11,7 @@ from log.client.audit import audit
 from log.client.http import HttpLog
 from log.formats.family import X509
 from log.formats.policy import Policy
+from tests.support import plain
 from tests.support.nodes import World, eventually, unguard, world
 
 RSS_ANON_BYTES = 300 << 20  # of the node's process after an attack; one that was left in peace has about 60 MiB
@@ -66,7 +67,7 @@ async def target(folder: Path, limits: dict[str, int], entries: int = 1) -> Asyn
     """Start a node with these limits and some entries."""
     # A connection is let go long before the node would: not a race between an honest request and a short limit.
     bounds = httpx.Limits(max_connections=16, keepalive_expiry=0.5)
-    async with world(folder, {"stop_timeout_s": 5}, limits) as made, httpx.AsyncClient(limits=bounds) as http:
+    async with world(folder, {"stop_timeout_s": 5}, limits) as made, plain.client(limits=bounds) as http:
         unguard(made.site())
         await made.start()
         await made.submits(http, entries)

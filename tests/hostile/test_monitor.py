@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from monitor import main, settings
-from tests.hostile.test_answers import BOMB, OK, Answer, Pour, lying
-from tests.support.lying_log import World
+from tests.hostile.test_answers import BOMB_MIB, OK, Answer, Pour, lying
+from tests.support.hostile import packed_zeros
+from tests.support.lying_world import World
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 120
@@ -17,7 +18,8 @@ PEAK_BYTES = 300 << 20  # a monitor that has seen nothing has about 60 MiB
 
 
 async def bomb(writing: asyncio.StreamWriter) -> None:
-    writing.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(BOMB) + BOMB)
+    packed = packed_zeros(BOMB_MIB)
+    writing.write(OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed) + packed)
     await writing.drain()
 
 

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 
 from log import sockets
 from log.api import server
 from log.serving.connections import ConnectionLimits, Connections
 from tests.hostile.raw import Raw, connection
+from tests.support import plain
 from tests.support.nodes import eventually
 
 ANSWER = b"x" * (1 << 20)
@@ -87,7 +87,7 @@ async def taken(raw: Raw) -> int:
 
 
 async def read(url: str) -> int:
-    async with httpx.AsyncClient() as client:
+    async with plain.client() as client:
         return len((await client.get(url)).content)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
@@ -27,6 +27,8 @@ from log.formats.note import VKey
 from tests.bench.node import HOST
 from tests.support.foreign import Foreign, foreign
 from tests.support.go_tools import run, tool
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 GOAL = 300  # entries that a hammer adds: more than a full tile
 COUNTED = re.compile(r"\(\d+ x\) .*")  # what a hammer says of errors
@@ -43,11 +45,12 @@ class Rsa:
     @classmethod
     def make(cls) -> "Rsa":
         root_key, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
-        root = _ca("Hammer Root (synthetic)", root_key, "Hammer Root (synthetic)", root_key)
-        return cls(root, _ca("Hammer CA (synthetic)", key, "Hammer Root (synthetic)", root_key), key)
+        root = authority("Hammer Root (synthetic)", root_key, "Hammer Root (synthetic)", root_key)
+        return cls(root, authority("Hammer CA (synthetic)", key, "Hammer Root (synthetic)", root_key), key)
 
 
-def _ca(name: str, key: rsa.RSAPrivateKey, issuer: str, issuer_key: rsa.RSAPrivateKey) -> x509.Certificate:
+def authority(name: str, key: PrivateKey, issuer: str, issuer_key: PrivateKey) -> x509.Certificate:
+    """Return the certificate of a CA with this key, issued by that one or by itself."""
     subject, above = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, issuer))
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder().subject_name(subject).issuer_name(above).public_key(key.public_key())

@@ -17,6 +17,7 @@ from log.formats.policy import Policy
 from monitor import main, settings
 from monitor.outcome import Finding, Outcome
 from tests.monitor.conftest import Monitor, monitor  # noqa: F401 - the fixture
+from tests.support import plain
 from tests.support.go_witnesses import GoWitness, litewitness, omniwitness
 from tests.support.lying_log import LyingLog
 from tests.support.nodes import client, eventually, world
@@ -108,7 +109,7 @@ async def test_row_1_a_foreign_witness_that_was_shown_another_tree_is_an_alarm(
     fork = await followed.branch(200, 100)
     async with start(tmp_path, {followed.origin: note_key(followed.vkeys)}) as witness:
         body = b"old 0\n\n" + fork.note
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with plain.client(trust_env=False) as http:
             assert (await http.post(f"{witness.url}/add-checkpoint", content=body)).status_code == 200
         monitor.world.time_ms += 1_000
         await grow(followed, more)

@@ -18,7 +18,8 @@ from monitor.rounds import Rounds
 from monitor.sources import Further, nobody
 from monitor.store import Store
 from monitor.watch import Watch
-from tests.support.lying_log import LyingLog, World
+from tests.support.lying_log import LyingLog
+from tests.support.lying_world import World
 
 
 @dataclass
@@ -36,7 +37,12 @@ class Monitor:
     copies: Copies | None = None  # None: nothing is copied
     outside: Mapping[str, httpx.AsyncClient] = field(default_factory=dict)  # by egress
     wall: Callable[[], int] | None = None  # our clock, where it is not the world's
-    app: FastAPI | None = None  # of the monitor that was started last
+
+    @property
+    def app(self) -> FastAPI:
+        """What the monitor that was started last serves."""
+        assert self.assembled is not None
+        return self.assembled.app
 
     @property
     def key(self) -> VKey:
@@ -57,7 +63,7 @@ class Monitor:
             further=self.further,
             copies=self.copies,
         )
-        self.assembled, self.rounds, self.app = made, made.rounds, made.app
+        self.assembled, self.rounds = made, made.rounds
         return self.rounds
 
     def stop(self) -> None:
@@ -89,10 +95,10 @@ class Monitor:
     def cosigned(self, followed: LyingLog) -> list[tuple[int, bytes]]:
         """Every (size, root) of a log that bears a cosignature of ours, wherever it was handed to."""
         notes = list(followed.handed) + [raw for node in self.world.nodes for push in node.pushes for raw in push.own]
-        found = []
+        found, key = [], self.key
         for raw in notes:
             note, checkpoint = parse_signed(raw)
-            if checkpoint.origin == followed.origin and any(self.key.owns(line) for line in note.signatures):
+            if checkpoint.origin == followed.origin and any(key.owns(line) for line in note.signatures):
                 found.append((checkpoint.size, checkpoint.root))
         return found
 

@@ -20,7 +20,7 @@ from monitor.logs import FollowedLog
 from monitor.outcome import Outcome
 from monitor.rebuild import Fed, Rebuild
 from tests.monitor.conftest import Monitor
-from tests.monitor.test_rounds import healthy
+from tests.monitor.honest import healthy
 from tests.support.memory_log import ORIGIN, MemoryLog, certificates
 
 LOG = FollowedLog("hk", "x509", X509, ORIGIN, "http://hk/x509", (), Policy.parse("quorum none\n"), ())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from log.errors import StoreFailed
+from monitor import status
 from monitor.alert import Alert, Class, Route
 from monitor.store import Fault, Store
 
@@ -87,3 +88,34 @@ def test_a_transaction_within_another_falls_with_it(store: Store) -> None:
     with pytest.raises(StoreFailed):
         both()
     assert store.alerts() == []
+
+
+def test_grave_alerts_about_certificates_wait_for_a_person(store: Store) -> None:
+    watched = Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk", "watch", "watched")
+    grave, slight = (
+        Alert(f"rule {code}", Class.PROVEN, severity, "hk", code, "x")
+        for code, severity in (("P10", "critical"), ("P16", "warning"))
+    )
+    store.raise_alerts([SILENT, FORK, slight], 1)
+    assert store.certificate_alerts() == 0
+    store.raise_alerts([watched, grave], 2)
+    assert store.certificate_alerts() == 2
+    store.keep_faults([Fault(watched.key, "judging", 1, 1)], [], [], 3)
+    assert store.acknowledge(watched.key, "Ms Chan", 4)
+    assert store.certificate_alerts() == 1
+
+
+def test_thousands_of_alerts_about_certificates_bury_nothing_else(store: Store) -> None:
+    rules = [Alert(f"rule P01 {n}", Class.SUSPECTED, "critical", "hk", "P01", "not listed") for n in range(30)]
+    watched = Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk", "watch", "watched")
+    store.raise_alerts([SILENT, FORK, watched, *rules], 1)
+    shown = [kept.alert for kept in store.gravest(31)]
+    assert shown[:3] == [FORK, SILENT, rules[-1]]
+    assert watched not in shown
+    assert [kept.alert for kept in store.gravest(40)][-1] == watched
+    said = list(status.alerts(store, []))
+    assert said[0].startswith("ALERT proven critical: hk: two heads")
+    assert said[-1] == "13 further alerts: `twinlog-monitor alerts list` prints them too."
+    assert len(said) == status.SHOWN + 1
+    store.acknowledge(FORK.key, "Ms Chan", 2)
+    assert [kept.alert for kept in store.gravest(1)] == [SILENT]

@@ -36,7 +36,6 @@ class Late(Copying):
         return await prefix.sign(time_ms=HEADS_MS + size * 1_000 if time_ms is None else time_ms)
 
     async def bring(self, *notes: bytes) -> dict[str, Any]:
-        assert self.monitor.app is not None
         transport = httpx.ASGITransport(self.monitor.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://m") as client:
             found = await client.post(POLLINATION, json={"notes": [base64.b64encode(each).decode() for each in notes]})

@@ -17,10 +17,10 @@ from monitor.store import Store
 from monitor.store import database as database_
 from monitor.store.schema import MIGRATIONS
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.rules.cases import world
 from tests.monitor.test_charges import Mirror
 from tests.monitor.test_egress import View, once
-from tests.monitor.test_rounds import grow, healthy
 from tests.support.lying_log import ISSUER, Fault, LyingLog
 
 
@@ -38,7 +38,6 @@ async def test_what_a_log_has_signed_too_stands_in_status_and_on_the_page(monito
         await grow(honest, 20)
         await monitor.once()
     assert monitor.store is not None
-    assert monitor.app is not None
     found = monitor.store.apart(honest.origin, 10)
     assert [(each.size, each.root) for each in found] == forks[::-1]
     assert all(each.refuted for each in found)
@@ -270,7 +269,6 @@ async def test_the_marks_stand_on_the_page_for_who_is_let_in(monitor: Monitor) -
     honest = await known(monitor)
     monitor.world.hk.logs["x509"] = await forked(honest, 200, [7])
     await monitor.once()
-    assert monitor.app is not None
     async with httpx.AsyncClient(transport=httpx.ASGITransport(monitor.app), base_url="http://m") as client:
         assert "only on the branch" in (await client.get("/?code=BRANCH")).text
         [found] = (await client.get("/findings.json?code=BRANCH")).json()["findings"]

@@ -18,7 +18,7 @@ from monitor.charges import apart
 from monitor.outcome import Outcome
 from monitor.store import AGREED, OPEN, REFUTED, Evidence, Vouched
 from tests.monitor.conftest import Monitor
-from tests.monitor.test_rounds import grow, healthy
+from tests.monitor.honest import grow, healthy
 from tests.support.lying_log import Fault, LyingLog
 
 

@@ -84,7 +84,6 @@ class Copying:
 
     def client(self, token: str = "") -> httpx.AsyncClient:
         """Somebody who asks this monitor."""
-        assert self.monitor.app is not None
         auth = BearerTokens({"http://mon": token}) if token else None
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.monitor.app), base_url=self.url, auth=auth)
 

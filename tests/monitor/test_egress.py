@@ -11,8 +11,10 @@ from monitor.limits import Limits
 from monitor.outcome import Finding
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
+from tests.support import plain
 from tests.support.hostile import IN_PROCESS
-from tests.support.lying_log import Fault, LyingLog, LyingNode
+from tests.support.lying_log import Fault, LyingLog
+from tests.support.lying_node import LyingNode
 
 GD = '[[egresses]]\nname = "gd"\nlocal_address = "192.0.2.7"\n'
 
@@ -31,7 +33,7 @@ class View:
             other = LyingNode(node.name, [self._log(each) for each in node.logs.values()], self.world.clock)
             other.fault = self.fault
             made[f"http://{node.name}"] = httpx.ASGITransport(app=other, client=IN_PROCESS)
-        return httpx.AsyncClient(mounts=made)
+        return plain.client(mounts=made)
 
     def _log(self, each: LyingLog) -> LyingLog:
         return self.logs.get(each.origin, each)

@@ -300,3 +300,14 @@ async def test_a_bad_line_beside_a_good_one_spoils_the_answer(monitor: Monitor, 
 
 def ours(monitor: Monitor) -> tuple[NoteSigner, ...]:
     return keyring.load(settings.load(monitor.path)).cosigners
+
+
+async def test_a_monitor_that_is_in_no_policy_is_refused_and_nothing_is_wrong(monitor: Monitor) -> None:
+    """One that a regulator runs by himself: it verifies, cosigns and shows; no log waits for its lines."""
+    followed = monitor.world.hk_x509
+    path = monitor.path.parent / "hk-x509.policy"
+    kept = [line for line in path.read_text().splitlines() if not line.startswith(("witness mon", "group", "quorum"))]
+    path.write_text("\n".join([*kept, "quorum gd\n"]))
+    followed.policy = Policy.parse(path.read_bytes())
+    await healthy(monitor)
+    assert followed.refused == ["no line of a witness"]

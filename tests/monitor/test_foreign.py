@@ -15,7 +15,9 @@ from monitor import keyring, pinned, settings
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
 from tests.support.engine import mldsa_signer
-from tests.support.lying_log import Fault, LyingLog, LyingNode, World, signers_of
+from tests.support.lying_log import Fault, LyingLog, signers_of
+from tests.support.lying_node import LyingNode
+from tests.support.lying_world import World
 
 ORIGIN = "log.elsewhere.example/things"
 

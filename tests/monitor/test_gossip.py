@@ -26,8 +26,10 @@ from monitor.outcome import Finding, Outcome
 from monitor.store import Evidence, Store
 from monitor.web.app import body
 from monitor.web.serve import bind, served
+from tests.support import plain
 from tests.support.hostile import IN_PROCESS
-from tests.support.lying_log import LyingLog, Receive, Scope, Send, World
+from tests.support.lying_log import LyingLog, Receive, Scope, Send
+from tests.support.lying_world import World
 
 
 @dataclass
@@ -306,7 +308,7 @@ def test_a_key_that_cosigns_nothing_is_an_error_of_the_settings(tmp_path: Path) 
 async def test_a_monitor_answers_over_a_real_socket_and_ends_with_its_context(pair: Pair) -> None:
     await pair.once(pair.one)
     assert pair.one.made is not None
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with plain.client(trust_env=False) as stranger:
         listener = bind("127.0.0.1:0", None)
         async with served(pair.one.made.app, listener, None, Limits()) as url:
             answer = await stranger.get(f"{url}/gossip/v1/observations")

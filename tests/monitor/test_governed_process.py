@@ -20,7 +20,7 @@ from tests.monitor.test_carrier import MEMBER, SUSPEND
 from tests.monitor.test_process import WAIT_S, Killer, call, running
 from tests.monitor.test_roster import join_by, vouched
 from tests.support.action_log import GovernedWorld
-from tests.support.lying_log import served
+from tests.support.lying_world import served
 
 KILLS = 6
 ACTIONS = 20
@@ -91,11 +91,11 @@ def test_a_node_joins_while_the_monitor_runs_and_is_vouched_for(tmp_path: Path, 
             join_by(world, path, joint, urls["sd"])
             submit(urls["gd"], *joint.written)
             eventually("three nodes are vouched for", lambda: vouched(world) and world.sd.guarded)
-            assert process.poll() is None
+            assert process.returncode is None
             process.send_signal(signal.SIGTERM)
-            out, err = process.communicate(timeout=WAIT_S)
-            assert process.returncode == 0, err
-        rosters = [line for line in map(json.loads, out.splitlines()) if line["event"] == "roster"]
+            assert process.wait(WAIT_S) == 0, path.with_name("err").read_text()
+        said = map(json.loads, path.with_name("out").read_text().splitlines())
+        rosters = [line for line in said if line["event"] == "roster"]
         assert rosters[-1]["nodes"] == ["hk", "gd", "sd"]
         shown = call("status", "--settings", str(path)).stdout
         assert "sd.example/x509: verified up to 20 entries" in shown
@@ -116,7 +116,7 @@ def test_killed_at_any_moment_every_action_reaches_every_node_once(tmp_path: Pat
                 killed = threading.Event()
                 target = chance.choice([world.hk, world.gd])
                 target.on_request = Killer(process.pid, len(target.seen) + chance.randrange(1, 60), chance, killed)
-                assert killed.wait(WAIT_S), process.poll()
+                assert killed.wait(WAIT_S), process.returncode
                 process.wait(WAIT_S)
                 target.on_request = None
             store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1_000_000)

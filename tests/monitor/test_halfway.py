@@ -19,9 +19,9 @@ from monitor.loops import Stop
 from monitor.outcome import BEHIND, Finding, Outcome
 from monitor.store import AGREED, CONVICTED, REFUTED, Halfway
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.test_belated import Late
 from tests.monitor.test_charges import append, evidence, judge
-from tests.monitor.test_rounds import grow, healthy
 from tests.support.lying_log import Fault, LyingLog
 
 LOOK = 512  # entries

@@ -6,7 +6,7 @@ from log.formats.checkpoint import parse_signed
 from monitor.alert import Class
 from monitor.outcome import HASHES, HASHES_LOST, Outcome
 from tests.monitor.conftest import Monitor
-from tests.monitor.test_rounds import grow, healthy
+from tests.monitor.honest import grow, healthy
 
 
 def flip(monitor: Monitor, begin: str) -> None:

@@ -16,7 +16,8 @@ from monitor.limits import Limits
 from monitor.outcome import NOT_FOLLOWED, Finding, Outcome
 from monitor.store import KeptAlert
 from tests.monitor.conftest import Monitor
-from tests.support.lying_log import Fault, LyingLog, LyingWitness, ed25519
+from tests.support.lying_log import Fault, LyingLog, ed25519
+from tests.support.lying_node import LyingWitness
 
 
 async def grow(followed: LyingLog, count: int = 7) -> None:

@@ -18,7 +18,8 @@ from monitor import main, settings
 from monitor.alert import Class
 from monitor.store import KeptAlert, Store
 from tests.support import link
-from tests.support.lying_log import LyingLog, World, served
+from tests.support.lying_log import LyingLog
+from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 90.0

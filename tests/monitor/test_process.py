@@ -1,6 +1,7 @@
 """The monitor as a process: commands, exit codes, signals, and `kill -9` at any moment."""
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -8,8 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,33 +16,34 @@ import pytest
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
 from monitor import connections, keyring, main, settings
+from monitor.alert import Alert, Class
 from monitor.limits import Limits
+from monitor.outcome import Finding
+from monitor.rounds import Rounds
 from monitor.store import Store
-from tests.support.lying_log import Fault, LyingLog, World, served
+from tests.support import forked
+from tests.support.forked import Program
+from tests.support.lying_log import Fault, LyingLog
+from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WAIT_S = 60  # longest for anything here, on a slow machine
 KILLS = 20
 
 
-def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "monitor", *words]
+def typed(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as it is typed."""
+    command = [sys.executable, "-m", "monitor", *words]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=WAIT_S, check=False)
 
 
 def call(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*words), cwd=CHECKOUT, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    return forked.run("monitor", *words)
 
 
-@contextmanager
-def running(path: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        command("run", "--settings", str(path)), cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=WAIT_S)
+def running(path: Path) -> Program:
+    """Start the monitor; what it says is beside its settings."""
+    return Program(["monitor", "run", "--settings", str(path)], path.with_name("out"), path.with_name("err"))
 
 
 @pytest.fixture
@@ -55,29 +55,29 @@ async def world() -> World:
 
 def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
     path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"}, limits="request_s = 2\n")
-    asked = call("run", "--once", "--settings", str(path))
+    asked = typed("run", "--once", "--settings", str(path))
     assert asked.returncode == 3
     assert "init" in asked.stderr
 
-    made = call("init", "--settings", str(path))
+    made = typed("init", "--settings", str(path))
     assert made.returncode == 0, made.stderr
     [cosigner, push, mldsa] = made.stdout.splitlines()
     keys = keyring.load(settings.load(path))
     assert VKey.parse(cosigner.removeprefix("cosigner ")) == keys.witness.vkey
     assert VKey.parse(push.removeprefix("push ")) == keys.guard.vkey
     assert [VKey.parse(mldsa.removeprefix("mldsa "))] == [signer.vkey for signer in keys.cosigners[1:]]
-    assert call("init", "--settings", str(path)).returncode == 3
+    assert typed("init", "--settings", str(path)).returncode == 3
 
-    asked = call("run", "--once", "--settings", str(path))
+    asked = typed("run", "--once", "--settings", str(path))
     assert asked.returncode == 2, asked.stdout + asked.stderr
     assert {json.loads(line)["outcome"] for line in asked.stdout.splitlines()} == {"unreached"}
 
-    shown = call("status", "--settings", str(path))
+    shown = typed("status", "--settings", str(path))
     assert shown.returncode == 0
     assert shown.stdout.splitlines()[0] == "hk.example/x509: nothing verified yet, 0 signed heads seen."
 
     path.write_text("nam = 1\n" + path.read_text())
-    assert call("run", "--once", "--settings", str(path)).returncode == 3
+    assert typed("run", "--once", "--settings", str(path)).returncode == 3
 
 
 def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None:
@@ -92,6 +92,13 @@ def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None
         assert "verified up to 300 entries" in shown[0]
         assert "cosigned by us at 300" in shown[0]
         assert "cosigned by gd.example/witness at 300" in shown[0]
+        loaded = settings.load(path)
+        store = Store.open(loaded.state, keyring.load(loaded).witness.vkey.encode(), 1)
+        store.raise_alerts([Alert("watch 1 2", Class.OPERATIONAL, "warning", "hk.example/x509", "watch", "watched")], 1)
+        store.close()
+        assert call("run", "--once", "--settings", str(path)).returncode == 5
+        assert call("alerts", "acknowledge", "watch 1 2", "--by", "Chan", "--settings", str(path)).returncode == 0
+        assert call("run", "--once", "--settings", str(path)).returncode == 0
         world.hk_x509.fault = Fault.FLIP
         world.hk_x509.grows_by = 1
         assert call("run", "--once", "--settings", str(path)).returncode == 4
@@ -110,9 +117,10 @@ def test_it_runs_until_told_to_stop_and_a_second_one_is_refused(tmp_path: Path, 
                 assert reached.wait(WAIT_S)
                 assert call("run", "--settings", str(path)).returncode == 3
                 process.send_signal(number)
-                out, err = process.communicate(timeout=WAIT_S)
-                assert process.returncode == 0, err
-                events = [json.loads(line)["event"] for line in out.splitlines()]
+                assert process.wait(WAIT_S) == 0, path.with_name("err").read_text()
+                out = path.with_name("out")
+                events = [json.loads(line)["event"] for line in out.read_text().splitlines()]
+                out.unlink()
                 assert events[0] == "started"
                 assert events[-1] == "stopped"
 
@@ -169,7 +177,7 @@ def test_killed_at_any_moment_it_has_signed_nothing_that_is_not_stored(tmp_path:
             with running(path) as process:
                 killed = threading.Event()
                 world.hk.on_request = Killer(process.pid, len(world.hk.seen) + chance.randrange(1, 60), chance, killed)
-                assert killed.wait(WAIT_S), process.poll()
+                assert killed.wait(WAIT_S), process.returncode
                 process.wait(WAIT_S)
                 world.hk.on_request = None
             store = Store.open(loaded.state, key.encode(), 1_000_000)  # the lock is free, the chain whole
@@ -246,7 +254,7 @@ async def test_killed_at_any_moment_a_proven_lie_is_told_and_no_entry_is_skipped
             with running(path) as process:
                 killed = threading.Event()
                 world.gd.on_request = Killer(process.pid, len(world.gd.seen) + chance.randrange(1, 12), chance, killed)
-                assert killed.wait(WAIT_S), process.poll()
+                assert killed.wait(WAIT_S), process.returncode
                 process.wait(WAIT_S)
                 world.gd.on_request = None
         world.hk_x509.grows_by = 0
@@ -284,3 +292,20 @@ def test_a_channel_can_be_tried(tmp_path: Path, world: World) -> None:
     assert [each["code"] for each in told(file)] == ["test"]
     assert call("alerts", "test", "dead", "--settings", str(path)).returncode == 2
     assert "no channel is called" in call("alerts", "test", "other", "--settings", str(path)).stderr
+
+
+async def test_what_a_monitor_is_made_of_is_not_looked_through_for_garbage(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen: list[int] = []
+
+    async def once(self: Rounds) -> list[Finding]:
+        frozen.append(gc.get_freeze_count())
+        return []
+
+    monkeypatch.setattr(Rounds, "once", once)
+    path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"})
+    assert call("init", "--settings", str(path)).returncode == 0
+    await main.once(settings.load(path))
+    assert frozen[0] > 0
+    assert gc.get_freeze_count() == 0

@@ -20,7 +20,7 @@ from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
 from monitor import judge
 from monitor.judge import Place
-from monitor.outcome import Outcome, worst
+from monitor.outcome import Finding, Outcome, exit_code, worst
 from monitor.rebuild import Rebuild
 from tests.support.rfc6962 import mth
 
@@ -91,6 +91,18 @@ def test_the_worst_outcome_counts() -> None:
     assert worst([]) is Outcome.VOUCHED
 
 
+def test_exit_codes_tell_tampering_identity_operational_and_degraded_apart() -> None:
+    silent, lapsed = (Finding(Outcome.UNREACHED, "hk", code, "") for code in ("witness-silent", "not-cross-witnessed"))
+    fork, own, garbled = (
+        Finding(outcome, "hk", "x", "") for outcome in (Outcome.PROVEN, Outcome.OWN, Outcome.UNVERIFIED)
+    )
+    assert exit_code([], identity=False) == 0
+    assert exit_code([silent], identity=False) == 2
+    assert exit_code([silent, lapsed], identity=False) == 6
+    assert exit_code([silent, lapsed], identity=True) == 5
+    assert [exit_code([silent, lapsed, each], identity=True) for each in (fork, own, garbled)] == [1, 3, 4]
+
+
 # --- prefix -----------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +158,7 @@ def test_a_rebuilt_tree_has_root_milestones_and_proof(data: st.DataObject, old: 
     stops = data.draw(st.lists(st.integers(0, size + 5), max_size=5))
     entries = rows(size)
     sought = data.draw(st.integers(old, size - 1))
-    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, sought=sought)
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES, sought=sought)
     at = old // 256 * 256
     while rebuild.missing:
         end = min(size, max(at // 256 * 256 + 256, at + chunk))
@@ -170,12 +182,14 @@ def test_the_latest_leaf_is_noted_where_it_is_asked_for_and_at_every_so_many(
     size, entries = old + more, rows(old + more)
     times = [(7 * i) % 31 for i in range(size)]
     time_of = dict(zip(entries, times, strict=True)).__getitem__
-    rebuild = Rebuild(frontier(entries[:old]), size, stops, TILES.unpack, time_of, every)
+    timed = dataclasses.replace(TILES, unpack=lambda some: (TILES.unpack(some)[0], list(map(time_of, some)), set()))
+    rebuild = Rebuild(frontier(entries[:old]), size, stops, timed, every)
     rebuild.feed(old // 256 * 256, entries[old // 256 * 256 :])
     grown = rebuild.finish()
     asked = {stop for stop in stops if old < stop <= size} | {size}
     best = {stop: max(range(old, stop), key=times.__getitem__) for stop in range(old + 1, size + 1)}
     assert {stop: leaf.index for stop, leaf in grown.latest.items()} == {stop: best[stop] for stop in asked}
+    assert all(leaf.leaf == entries[leaf.index] for leaf in grown.latest.values())
     passed = asked | {stop for stop in range(old + 1, size + 1) if stop % every == 0}
     assert grown.times == {stop: (times[best[stop]], best[stop]) for stop in passed}
 
@@ -186,14 +200,14 @@ def test_a_changed_row_below_the_frontier_is_seen_when_its_tile_comes_again(old:
     if start == old:
         return
     entries = rows(old + 3)
-    rebuild = Rebuild(frontier(entries[:old]), old + 3, [], TILES.unpack)
+    rebuild = Rebuild(frontier(entries[:old]), old + 3, [], TILES)
     entries[data.draw(st.integers(start, old - 1))] += b"!"
     with pytest.raises(BadProof):
         rebuild.feed(start, entries[start:])
 
 
 def test_an_empty_frontier_is_the_empty_tree() -> None:
-    assert Rebuild(Frontier.empty(), 0, [], TILES.unpack).finish().root == EMPTY_ROOT
+    assert Rebuild(Frontier.empty(), 0, [], TILES).finish().root == EMPTY_ROOT
 
 
 # --- evidence ---------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from tests.monitor.test_charges import Mirror
 from tests.monitor.test_unread import FORBIDDEN
 from tests.support.action_log import GovernedWorld, log_added, node_added
 from tests.support.authorities import Chainer
-from tests.support.lying_log import Fault, LyingLog, LyingNode, signers_of
+from tests.support.lying_log import Fault, LyingLog, signers_of
+from tests.support.lying_node import LyingNode
 
 WAIT_S = 60.0
 BECAUSE = {"reason": "a test"}

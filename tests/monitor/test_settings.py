@@ -12,7 +12,7 @@ from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail
 from monitor.channels.webhook import Webhook
 from monitor.limits import Limits
-from tests.support.lying_log import World
+from tests.support.lying_world import World
 
 
 @pytest.fixture

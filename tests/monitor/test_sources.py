@@ -7,11 +7,12 @@ import pytest
 from log.errors import SettingsError
 from log.evidence.heads import Kind
 from monitor import keyring, pinned, settings
-from monitor.outcome import Outcome
+from monitor.outcome import BUSY, Outcome
 from monitor.store import AGREED
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.test_charges import evidence
-from tests.monitor.test_rounds import grow, healthy
+from tests.support.hostile import busy
 from tests.support.lying_log import Fault, LyingLog, Receive, Scope, Send
 
 
@@ -100,6 +101,28 @@ async def test_what_a_log_owes_is_told_of_until_it_gives_it(
     assert monitor.store is not None
     assert monitor.store.state(followed.origin, followed.size, followed.root_at(followed.size)) == AGREED
     assert await codes(40) == set()
+
+
+async def test_a_busy_log_is_not_asked_for_what_it_owes(monitor: Monitor, elsewhere: Elsewhere) -> None:
+    followed = monitor.world.hk_x509
+    name(monitor, f'url = "http://out/mirror"\norigin = "{followed.origin}"')
+    await healthy(monitor)
+    await grow(followed, 40)
+    elsewhere.logs["mirror"] = await followed.branch(followed.size, 0)
+    followed.fault = Fault.FLIP
+    rounds = monitor.rounds
+    assert rounds is not None
+
+    async def codes(seconds: int) -> set[str]:
+        monitor.world.time_ms += seconds * 1_000
+        return {each.code for each in await rounds.once() if each.subject == followed.origin}
+
+    assert await codes(1) == {"data"}
+    followed.reply = lambda _: busy(503, 300)
+    assert await codes(1) == {"data", BUSY}
+    monitor.world.hk.seen.clear()
+    assert await codes(40) == {"data", BUSY}
+    assert [each for each in monitor.world.hk.seen if each.startswith("GET /x509/")] == []
 
 
 async def test_others_are_not_believed_and_not_asked_without_need(monitor: Monitor, elsewhere: Elsewhere) -> None:

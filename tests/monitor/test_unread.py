@@ -8,8 +8,8 @@ from monitor import status
 from monitor.limits import Limits
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
+from tests.monitor.honest import grow, healthy
 from tests.monitor.test_charges import Mirror, evidence, judge
-from tests.monitor.test_rounds import grow, healthy
 from tests.support.hostile import Reply
 from tests.support.lying_log import Fault, LyingLog
 

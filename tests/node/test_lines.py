@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from log.main import _tell_slow
 from log.sequencer.loop import Commit
+from log.workshop import _tell_slow
 from tests.support.engine import ORIGIN, until
 from tests.support.side import GOVERNANCE_ORIGIN, PEER, Side
 

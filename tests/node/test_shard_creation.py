@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -17,6 +16,7 @@ from log.node.shards import CREATED, CREATING, NewShard
 from log.sequencer.head import store_name as head_name
 from log.storage.memory import Disk, MemoryHeads
 from tests.support.faults import Faults
+from tests.support.forked import Program
 from tests.support.nodes import rows
 from tests.support.shard_child import POINTS, YEAR
 from tests.support.sharded import ORIGIN, Place, ms
@@ -132,10 +132,9 @@ async def test_entries_in_a_shard_that_was_only_begun_are_refused() -> None:
 
 
 async def _child(folder: Path, point: str) -> int:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.shard_child", str(folder), point
-    )
-    return await process.wait()
+    words = ["tests.support.shard_child", str(folder), point]
+    with Program(words, folder.with_name("child.out")) as program:
+        return await program.ended()
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
+
 from log.formats.tlog_proof import EventExtra, TlogProof
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -102,12 +104,13 @@ def assert_private(folder: Path) -> None:
 
 
 def follow_the_readme(folder: Path, said: str) -> str:
-    """Type the README's nine commands, with what the demonstration printed; return all that they say."""
+    """Type the README's eleven commands, with what the demonstration printed; return all that they say."""
     readme = (CHECKOUT / "README.md").read_text(encoding="utf-8")
-    commands = [line[2:] for line in readme.splitlines() if line.startswith("$ .venv/bin/twinlog ")]
-    assert len(commands) == 9
+    commands = [line[2:] for line in readme.splitlines() if line.startswith("$ .venv/bin/twinlog")]
+    assert len(commands) == 11
     [url] = re.findall(r"^HK: (http://[0-9.:]+)/ ", said, re.MULTILINE)
-    script = "\n".join(commands).replace(".venv/bin/twinlog", f"{sys.executable} -m log")
+    script = "\n".join(commands).replace(".venv/bin/twinlog-monitor", f"{sys.executable} -m monitor")
+    script = script.replace(".venv/bin/twinlog", f"{sys.executable} -m log")
     [genesis] = re.findall(r"^Genesis, .*: (\S+)$", said, re.MULTILINE)
     environment = {**os.environ, "D": str(folder), "U": f"{url}/x509", "G": genesis, "PYTHONPATH": str(CHECKOUT)}
     ran = subprocess.run(
@@ -127,6 +130,12 @@ def test_the_readme_holds_and_ctrl_c_ends_the_demonstration_and_all_that_it_star
         assert "VERIFIED: logged as entry" in answers
         assert "VERIFIED: this document." in answers
         assert "all in order" in answers
+        assert "cosigned by gd.twinlog.example/witness" in answers
+        assert "P01" not in answers  # what both lists recognise is no finding: those that there are stand out
+        [page] = re.findall(r"^Monitor: (http://[0-9.:]+/) ", said, re.MULTILINE)
+        text = httpx.get(page).text
+        assert "hk.twinlog.example/x509" in text
+        assert "Findings, newest first" in text
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(END_S) == 0, out.read_text(errors="replace")
         assert_gone(process.pid)

@@ -32,6 +32,7 @@ from log.formats.submission import Submission
 from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.formats.witness_request import AddCheckpoint
 from log.merkle.hashing import leaf_hash, node_hash
+from tests.support import plain
 from tests.support.event_node import FOREIGN, FOREIGN_SIGNERS, EventNode, event_node
 from tests.support.members import Sender, batch, event, of_certificate
 from tests.support.node_process import set_clock
@@ -97,7 +98,7 @@ async def test_a_thousand_events_in_one_request_are_logged_proven_and_recorded(n
     assert (await node.send(PLATFORM, body)).content == first.content
     # Whoever may read the entries can rebuild the log from them.
     headers = {"authorization": "Bearer token of a bank"}
-    async with httpx.AsyncClient(headers=headers, timeout=90) as bank:
+    async with plain.client(headers=headers, timeout=90) as bank:
         assert (await audit(HttpLog(f"{node.url}/events", EVENTS, bank), EVENTS, own)).size == 1000
     metrics = (await node.http.get(f"{node.url}/metrics")).text
     assert 'twinlog_log_store_bytes{log="events",store="records"}' in metrics

@@ -10,7 +10,9 @@ import httpx
 from log.crypto.notes import open_note
 from log.formats.family import TILES
 from log.formats.note import VKey
-from tests.support.lying_log import LyingLog, LyingNode, served
+from tests.support.lying_log import LyingLog
+from tests.support.lying_node import LyingNode
+from tests.support.lying_world import served
 from tests.support.nodes import client, eventually, world
 
 ORIGIN = "log.elsewhere.example/things"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from log.demo.processes import Process
 from tests import soak_monitor
+from tests.support.forked import Process
 from tests.support.nodes import client, eventually, unguard, world
 
 KILLS = 30

@@ -9,6 +9,7 @@ import httpx
 
 from log.client.bearer import BearerTokens
 from log.demo.authorities import Council
+from tests.support import plain
 from tests.support.event_node import event_node
 from tests.support.members import Sender, batch, event
 from tests.support.nodes import client, world
@@ -41,7 +42,7 @@ async def test_a_monitor_follows_logs_whose_entries_are_for_members(tmp_path: Pa
         tile = f"{w.site().url}/x509/tile/data/000.p/5"
         assert (await http.get(tile)).status_code == httpx.codes.UNAUTHORIZED
         assert token not in (tmp_path / "d" / "monitor.out").read_text()
-        async with httpx.AsyncClient(auth=BearerTokens({w.site().url: token})) as reader:
+        async with plain.client(auth=BearerTokens({w.site().url: token})) as reader:
             assert (await reader.get(tile)).status_code == httpx.codes.OK
             assert (await w.reckon(reader)).size == 5
 

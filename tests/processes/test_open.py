@@ -18,6 +18,7 @@ from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_inclusion
 from log.sequencer.clock import SystemClock
 from tests.bench.node import HOST, LoneNode, Server
+from tests.support import plain
 
 LARGEST = bytes(MAX_LEAF_SIZE)
 ENTRIES = [b"one", b"\x00", LARGEST, b"KG no entry of ours", b"one\n"]
@@ -26,7 +27,7 @@ ENTRIES = [b"one", b"\x00", LARGEST, b"KG no entry of ours", b"one\n"]
 def connect(server: Server) -> httpx.AsyncClient:
     """Return a client without connections kept alive: one might be closed at the moment it is used again."""
     limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", limits=limits, timeout=60)
+    return plain.client(base_url=f"http://127.0.0.1:{server.port}", limits=limits, timeout=60)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import random
 import re
 import shutil
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +21,6 @@ from log.client.http import HttpLog
 from log.client.verifier import verify_checkpoint
 from log.demo.deployment import FAMILIES as HOSTED
 from log.demo.deployment import SIDES, Deployment
-from log.demo.processes import Process
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.family import FAMILIES
 from log.formats.policy import Policy
@@ -30,10 +28,12 @@ from monitor import keyring
 from monitor import settings as monitor_settings
 from monitor.store import Store, Verified
 from tests.soak import MAX_AGE_S, PROOF_WITHIN_S, start_pair, vouching
+from tests.support import forked
+from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, unguard, world
 
 RATE = 50.0  # submissions a second
-SECONDS = 20.0
+SECONDS = 10.0  # longer than any bound of these; `python -m tests.soak --vouch` goes on for a minute
 KILLS = 6  # of the monitor; tests/monitor/test_process.py kills it twenty times between nodes in memory
 SEED = 20261122
 GUARDED_WITHIN_S = 8.0  # from the moment a restarted node listens; a guard speaks every second
@@ -41,12 +41,8 @@ GUARDED_WITHIN_S = 8.0  # from the moment a restarted node listens; a guard spea
 
 async def run(*words: str) -> tuple[int, str]:
     """Run a command to its end; return its exit code and all that it wrote."""
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", *words], stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    done = await asyncio.to_thread(forked.run, *words)
+    return done.returncode, done.stdout + done.stderr
 
 
 async def log_status(w: World, http: httpx.AsyncClient, side: str = "hk", family: str = "x509") -> dict[str, Any]:

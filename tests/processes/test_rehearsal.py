@@ -18,6 +18,7 @@ from log.formats.ref import Ref
 from log.governance.chains import check_kind
 from log.service.references import References
 from tests.bench.node import LoneNode
+from tests.support import plain
 from tests.support.members import of_certificate
 
 HOST = "test.hk.twinlog.example"
@@ -30,7 +31,7 @@ async def test_it_answers_as_any_log_and_counts_for_nothing(tmp_path: Path) -> N
     await node.create(issuer.issuers[-1])
     der = issuer.certificate(1)
     server = await node.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+    async with plain.client(base_url=f"http://127.0.0.1:{server.port}") as http:
         chain = {"chain": [b64encode(part).decode() for part in (der, *issuer.issuers)]}
         answer = await http.post("/x509/ct/v1/add-chain", json=chain)
         assert answer.status_code == httpx.codes.OK

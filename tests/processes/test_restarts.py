@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sys
 import time
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +16,7 @@ from log.crypto import keys
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
 from log.formats.note import KeyType
+from tests.support import forked
 from tests.support.nodes import World, client, rows, unguard, world
 
 
@@ -94,6 +94,7 @@ async def test_a_trust_list_never_goes_back(tmp_path: Path) -> None:
         await put_list(w, "hk", 2, (root, other))
         code, words = await w.ends()
         assert (code, "version 2 was in use with digest" in words) == (2, True), words
+        assert "--version 3" in words
         assert rows(w.heads_file())["trustlist/hk"].startswith(b"2 ")
 
         for side in ("hk", "gd"):
@@ -145,19 +146,11 @@ async def start_all(w: World, http: httpx.AsyncClient) -> None:
     await asyncio.gather(w.healthy(http, "hk"), w.healthy(http, "gd"))
 
 
-async def monitor(w: World, *arguments: str) -> tuple[int | None, str]:
+async def monitor(w: World, *arguments: str) -> tuple[int, str]:
     """Run a command of the monitor; return its exit code and what it printed."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "monitor",
-        *arguments,
-        "--settings",
-        str(w.deployment.monitor_settings),
-        stdout=asyncio.subprocess.PIPE,
-    )
-    out, _ = await process.communicate()
-    return process.returncode, out.decode()
+    words = ("monitor", *arguments, "--settings", str(w.deployment.monitor_settings))
+    done = await asyncio.to_thread(forked.run, *words)
+    return done.returncode, done.stdout
 
 
 async def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from log.governance.chains import check_kind
 from log.storage import Batch
 from log.storage.leveldb import LevelData
 from tests.processes.test_restored import monitor_holds, pair
+from tests.support import forked
 from tests.support.nodes import World, client, eventually, monitor_lines, world
 
 TOKEN = "the-token-of-an-operator"
@@ -22,13 +22,9 @@ TOKEN = "the-token-of-an-operator"
 
 async def restore(w: World, source: str, *arguments: str) -> tuple[int, str]:
     """Run `twinlog restore` for the Hong Kong node; return its exit code and what it said."""
-    command = [sys.executable, "-m", "log", "restore", "--from", source, "--settings", str(w.site().settings)]
-    process = await asyncio.create_subprocess_exec(
-        *command, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    words = ("restore", "--from", source, "--settings", str(w.site().settings), *arguments)
+    done = await asyncio.to_thread(forked.run, "log", *words)
+    return done.returncode, done.stdout + done.stderr
 
 
 async def monitor_url(w: World) -> str:

@@ -6,7 +6,6 @@ signs nothing until a guard has spoken; the guard holds more.
 
 import asyncio
 import json
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from log.formats.family import X509
 from log.formats.note import Note, VKey
 from log.formats.policy import Policy
 from log.formats.witness_request import AddCheckpoint
+from tests.support import forked
 from tests.support.nodes import World, client, eventually, put_row, rows, unguard, world
 
 HALTED = "our tree does not bear out"
@@ -35,11 +35,9 @@ async def pair(w: World, http: httpx.AsyncClient) -> None:
 
 async def halts(w: World, *arguments: str) -> str:
     """Run `twinlog halts` for a stopped node; return what it prints."""
-    command = [sys.executable, "-m", "log", "halts", "--settings", str(w.site().settings), *arguments]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode()
+    done = await asyncio.to_thread(forked.run, "log", "halts", "--settings", str(w.site().settings), *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def monitor_holds(w: World, http: httpx.AsyncClient, size: int) -> None:

@@ -1,8 +1,6 @@
 """Shards in real processes: a monitor that pins them beforehand guards and vouches for each as it comes."""
 
 import json
-import subprocess
-import sys
 import time
 from base64 import b64encode
 from collections.abc import Sequence
@@ -18,13 +16,14 @@ from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
 from log.demo.deployment import free_port
-from log.demo.processes import Process
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType
 from log.node import calendar
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
+from tests.support import forked
 from tests.support.engine import ed25519
+from tests.support.forked import Process
 from tests.support.nodes import client, eventually
 
 ORIGIN = "hk.example/x509"
@@ -32,7 +31,7 @@ AUTHORITY = NoteSigner.make("hk.authority.example", KeyType.ED25519, ed25519(50)
 
 
 def run(*words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True, timeout=120, check=False)
+    done = forked.run(*words)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,7 +1,5 @@
 """A third node, Shandong's, joins a running pair by actions: witnessed, followed and guarded, nothing restarted."""
 
-import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -9,11 +7,12 @@ import httpx
 
 from log import state
 from log.demo.deployment import free_port
-from log.demo.processes import Process
 from log.formats.action import JOINT
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
+from tests.support import forked
+from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, monitor_lines, world
 
 NAME, HOST = "CN-SD", "sd.twinlog.example"
@@ -39,8 +38,8 @@ class Third:
             lines += ["group both all HK monitor", "quorum both"]
             (folder / f"{family}.policy").write_text("\n".join(lines) + "\n")
         self.write()
-        done = subprocess.run([sys.executable, "-m", "log", "init", "--settings", str(self.settings)], check=False)
-        assert done.returncode == 0
+        done = forked.run("log", "init", "--settings", str(self.settings))
+        assert done.returncode == 0, done.stderr
         self.process = Process("log", ["serve", "--settings", str(self.settings)], folder / "out")
 
     @property

@@ -1,8 +1,6 @@
 """Governance by the command line against a real node, and the trust bundle that verifies proofs years later."""
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -10,14 +8,13 @@ from log.client.proofs import ProofSource
 from log.formats.action import JOINT
 from log.formats.policy import Policy
 from log.formats.text import b64encode
+from tests.support import forked
 from tests.support.engine import witness_signer
 from tests.support.nodes import client, world
 
 
 def twinlog(*words: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "log", *words], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forked.run("log", *words)
     assert done.returncode == code, (words, done.stdout, done.stderr)
     return done.stdout + done.stderr
 

@@ -10,7 +10,8 @@ from typing import Generic, Protocol, TypeVar
 import pytest
 
 from log.storage import DataStore, HeadStore, Index, RecordStore
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex, LevelRecords
 from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex, MemoryRecords
 from log.storage.sqlite_heads import SqliteHeads
 

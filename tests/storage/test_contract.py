@@ -134,11 +134,13 @@ class TestData:
         store = await data.open()
         await store.commit(batch(0, 10))
         await store.commit(batch(2**40, 2**40 + 2))
-        await store.commit(Batch(10, (), ((7, 2**50, tile(7, 0)),)))
+        await store.commit(Batch(10, (), ((5, 2**14, tile(5, 0)),)))
         await store.truncate(10)
         assert await store.entries(0, 10) == [row(i) for i in range(10)]
         with pytest.raises(StoreMissing):
             await store.entries(2**40, 2**40 + 1)
+        with pytest.raises(StoreMissing):
+            await store.hashes(5, 2**22, 2**22 + 1)
         with pytest.raises(StoreMissing):
             await store.hashes(7, 2**58, 2**58 + 1)
 

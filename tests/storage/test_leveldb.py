@@ -8,10 +8,12 @@ from typing import cast
 import pytest
 
 from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked, StoreMissing
-from log.merkle.tiles import TILE_BYTES
+from log.merkle.hashing import leaf_hash
+from log.merkle.tiles import TILE_BYTES, TILE_WIDTH, Edge
 from log.storage import Batch
 from log.storage.folder import MARKER
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits, LevelRecords
+from log.storage.level_database import Database, LevelLimits
+from log.storage.leveldb import DATA, LevelData, LevelIndex, LevelRecords, _tile_key
 from tests.storage.children import BATCH_ROWS, big_batch, big_row, child, line, rest
 from tests.storage.small_disk import small_disk
 
@@ -100,6 +102,55 @@ async def test_an_index_is_not_opened_as_data_nor_data_as_an_index(tmp_path: Pat
             LevelIndex(tmp_path / "data", create=create)
 
 
+async def test_data_in_a_later_layout_are_not_read(tmp_path: Path) -> None:
+    await make(tmp_path / "store", batches=1)
+    (tmp_path / "store" / MARKER).write_bytes(b"twinlog data 3\n")
+    with pytest.raises(StateRefused, match="newer version"):
+        LevelData(tmp_path / "store", create=True)
+
+
+@pytest.mark.parametrize("moved", [0, 100, 258])
+async def test_the_tiles_of_the_first_layout_are_renamed_also_after_a_stop_in_the_middle(
+    tmp_path: Path, moved: int
+) -> None:
+    folder, size = tmp_path / "store", (TILE_WIDTH + 1) * TILE_WIDTH  # 257 tiles, and one above them
+    rows = tuple(b"%d" % index for index in range(size))
+    _, tiles = Edge().grow([leaf_hash(row) for row in rows])
+    store = LevelData(folder, create=True)
+    await store.commit(Batch(0, rows, tuple(tiles)))
+    await store.close()
+    database = Database(folder, DATA, LevelLimits(), create=False)
+    for level, n, tile in list(tiles)[moved:]:
+        old = b"t" + level.to_bytes(1) + n.to_bytes(8)
+        await database.write([(old, tile), (_tile_key(level, n), None)], sync=False)
+    await database.close()
+    (folder / MARKER).write_bytes(b"twinlog data 1\n")
+
+    for _ in range(2):
+        store = LevelData(folder)
+        assert await store.entries(0, size) == list(rows)
+        for level, n, tile in tiles:
+            assert await store.hashes(level, n * TILE_WIDTH, (n + 1) * TILE_WIDTH) == tile
+        assert store._db.keys(b"t", b"u") == []
+        await store.close()
+        assert (folder / MARKER).read_bytes() == b"twinlog data 2\n"
+
+
+async def test_every_commit_lies_behind_those_before_it(tmp_path: Path) -> None:
+    """So that no compaction writes a row again: LevelDB moves whole tables that overlap with no other."""
+    limits = LevelLimits(write_buffer_bytes=64 << 10)
+    store, edge = LevelData(tmp_path / "store", limits, create=True), Edge()
+    for start in range(0, 5_120, 512):
+        rows = tuple(big_row(i) for i in range(start, start + 512))
+        edge, tiles = edge.grow([leaf_hash(row) for row in rows])
+        await store.commit(Batch(start, rows, tuple(tiles)))
+    assert await store.entries(0, 5_120) == [big_row(i) for i in range(5_120)]
+    await store.close()
+    told = (tmp_path / "store" / "LOG").read_text()
+    assert "Level-0 table" in told
+    assert "Compacting" not in told
+
+
 async def test_a_database_with_rows_and_no_marker_is_not_adopted(tmp_path: Path) -> None:
     await make(tmp_path / "store", batches=1)
     (tmp_path / "store" / MARKER).unlink()
@@ -129,7 +180,7 @@ async def test_a_second_process_is_turned_away_at_once_and_harms_nothing(tmp_pat
 
 async def test_a_tile_of_another_length_is_an_error_and_not_served(tmp_path: Path) -> None:
     store = LevelData(tmp_path / "data", create=True)
-    await store._db.write([(b"t" + bytes(9), bytes(TILE_BYTES - 32))], sync=True)
+    await store._db.write([(_tile_key(0, 0), bytes(TILE_BYTES - 32))], sync=True)
     with pytest.raises(StorageError, match=f"tile 0/0 has {TILE_BYTES - 32} bytes"):
         await store.hashes(0, 0, 1)
     await store.close()

@@ -24,7 +24,9 @@ from log.merkle.hashing import leaf_hash
 from log.merkle.proof import fold_inclusion, inclusion_spans
 from log.merkle.tiles import fold
 from tests.support.authorities import CREATED_MS, Chainer, authorities, signers
-from tests.support.lying_log import LyingLog, LyingNode, World
+from tests.support.lying_log import LyingLog
+from tests.support.lying_node import LyingNode
+from tests.support.lying_world import World
 
 TEXT = "text/plain; charset=utf-8"
 Posted = tuple[int, str, bytes]

@@ -37,7 +37,8 @@ from log.sequencer.pool import Placement
 from log.service.log import Identity, Log, ReadLimits
 from log.service.witnessed import Halt, WitnessedHead
 from log.storage import DataStore, HeadStore, Index, Swap
-from log.storage.leveldb import LevelData, LevelIndex, LevelLimits
+from log.storage.level_database import LevelLimits
+from log.storage.leveldb import LevelData, LevelIndex
 from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex
 from log.storage.sqlite_heads import SqliteHeads
 from tests.support.faults import Faults
@@ -340,9 +341,9 @@ class Engine:
             assert rows[placed.index] == self.family.place(parts, placed.index, placed.timestamp_ms).row
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Let the other tasks run until the condition holds; twenty seconds at most."""
-    async with asyncio.timeout(20):
+async def until(condition: Callable[[], object], patience_s: float = 20) -> None:
+    """Let the other tasks run until the condition holds; `patience_s` at most."""
+    async with asyncio.timeout(patience_s):
         while not condition():
             await asyncio.sleep(0)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from log import main, state
+from log import process, state
 from log.authority import FixedMembers, Membership
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
@@ -27,13 +27,14 @@ from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
 from log.demo.deployment import free_port
-from log.demo.processes import Process
 from log.folders import make_folder
 from log.formats.note import KeyType, VKey
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 from log.storage.leveldb import LevelRecords
+from tests.support import plain
 from tests.support.engine import ed25519, log_signers
+from tests.support.forked import Process
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
 from tests.support.nodes import eventually
@@ -167,7 +168,7 @@ vkeys = {peer}
     await state.init(settings, SystemClock())
     arguments = ["serve", "--settings", str(folder / "twinlog.toml")]
     process = Process("log" if council else MODULE, arguments, folder / "node.out")
-    async with httpx.AsyncClient(timeout=90) as http:
+    async with plain.client(timeout=90) as http:
         node = EventNode(folder, port, process, http, issuer)
         node.let_in()
         try:
@@ -225,7 +226,7 @@ def run(settings: Path) -> int:
     _kill_at(os.environ.get(KILL, ""))
     loaded = NodeSettings.load(settings)
     clock, members = FileClock(settings.parent / NAME), FileMembers(settings.parent / "members.json")
-    return uvloop.run(main.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True), members))
+    return uvloop.run(process.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True), members))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from log.formats.note import KeyType, VKey
 from log.formats.sct import SCT
 from log.sequencer.clock import SystemClock
 from tests.bench.node import HOST, LoneNode, Server
+from tests.support import plain
 
 FAMILIES = ("x509", "governance", "tlog-tiles")
 BATCH = 64  # submissions under way at once
@@ -148,7 +149,7 @@ async def foreign(folder: Path, *more_roots: bytes) -> AsyncIterator[Foreign]:
     await node.create(root.certificate, *more_roots)
     # A connection kept alive may be closed by the node at the moment it is used again: each request has its own.
     limits = httpx.Limits(max_connections=BATCH, max_keepalive_connections=0)
-    async with httpx.AsyncClient(limits=limits, timeout=60) as http:
+    async with plain.client(limits=limits, timeout=60) as http:
         made = Foreign(home, node, issuer, http)
         try:
             await made.start()

@@ -23,7 +23,9 @@ from typing import Any
 from monitor import main, settings
 from tests.support import hostile
 from tests.support.hostile import Reply
-from tests.support.lying_log import Fault, LyingLog, LyingNode, Receive, Scope, Send, World, served
+from tests.support.lying_log import Fault, LyingLog, Receive, Scope, Send
+from tests.support.lying_node import LyingNode
+from tests.support.lying_world import World, served
 
 SIZE = 512  # whole tiles, for there are readers who leave others alone for minutes
 ANSWERS: dict[str, Reply] = {

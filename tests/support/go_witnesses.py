@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from log.demo.deployment import free_port
 from log.formats.note import KeyType, VKey
+from tests.support import plain
 from tests.support.engine import mldsa_signer
 from tests.support.go_tools import tool
 from tests.support.nodes import eventually
@@ -93,7 +94,7 @@ async def _run(folder: Path, binary: str, arguments: list[str]) -> AsyncIterator
 
 
 async def _answers(url: str, process: asyncio.subprocess.Process) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with plain.client(trust_env=False) as client:
 
         async def answered() -> bool:
             assert process.returncode is None, "the witness ended"

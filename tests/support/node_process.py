@@ -2,7 +2,7 @@
 
 Beside the settings file lies `clock`: two decimal numbers, by how many milliseconds the wall clock and the monotonic
 clock are off. The test overwrites it while the node runs, or while it is held by SIGSTOP. The product has no hook
-for this: `main.serve` is given a clock, here as everywhere.
+for this: `process.serve` is given a clock, here as everywhere.
 """
 
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from log import main
+from log import process
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 
@@ -47,7 +47,7 @@ def run(settings: Path) -> int:
     """Serve until the node ends; return its exit code."""
     loaded = NodeSettings.load(settings)
     clock = FileClock(settings.parent / NAME)
-    return uvloop.run(main.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True)))
+    return uvloop.run(process.serve(loaded, clock, lambda url: print(f"listening on {url}", flush=True)))
 
 
 if __name__ == "__main__":

@@ -25,13 +25,14 @@ from log.client.audit import Report, audit
 from log.client.http import HttpLog
 from log.demo.ca import MassIssuer
 from log.demo.deployment import Anchors, Deployment, NodeSite
-from log.demo.processes import Process
 from log.errors import Unreachable
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import X509, x509_parts
 from log.formats.note import Note
 from log.formats.policy import Policy
 from log.formats.sct import SCT
+from tests.support import forked, plain
+from tests.support.forked import Process
 
 DEADLINE_S = 90.0  # long enough for a machine that others keep busy
 
@@ -275,6 +276,13 @@ class Image:
     heads: Path
 
 
+def monitor(command: str, settings: Path) -> str:
+    """Run a command of the monitor, forked; return what it prints."""
+    done = forked.run("monitor", command, "--settings", str(settings))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @asynccontextmanager
 async def world(
     folder: Path,
@@ -285,7 +293,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """Make a deployment whose trust lists admit one mass issuer; end every process that was started in it."""
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
-    deployment = Deployment(folder, node_lines or {}, limits or {}, governed)
+    deployment = Deployment(folder, node_lines or {}, limits or {}, governed, run_monitor=monitor)
     anchors = Anchors((issuer.issuers[-1],))
     await deployment.create({"hk": anchors, "gd": anchors})
     made = World(deployment, Promises(issuer))
@@ -339,4 +347,4 @@ def stopped(process: Process) -> Iterator[None]:
 
 def client() -> httpx.AsyncClient:
     """Return a client that keeps connections to many submitters' workers apart."""
-    return httpx.AsyncClient(limits=httpx.Limits(max_connections=64))
+    return plain.client(limits=httpx.Limits(max_connections=64))

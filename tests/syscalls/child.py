@@ -5,7 +5,7 @@ For each run a socket comes in; over it go the steps in, and out the events: eve
 it is made, and before the watched part `window`, upon which the run waits until the tool is in place.
 
 The log is put together out of `log.state` and `open_log`, on keys, settings and stores as `twinlog keygen` and
-`init` make them. It ends as `log.main` does: 0 stopped, 3 the state refuses, 4 a store failed.
+`init` make them. It ends as `log.process` does: 0 stopped, 3 the state refuses, 4 a store failed.
 """
 
 import asyncio
@@ -34,17 +34,18 @@ from log.formats.note import KeyType
 from log.formats.policy import Policy
 from log.formats.text import b64decode, b64encode
 from log.formats.witness_request import AddCheckpoint
-from log.main import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.node.guard import Guard, GuardLimits
 from log.node.halts import Halts
 from log.node.witness import NodeWitness
+from log.process import EXIT_STATE, EXIT_STOPPED, EXIT_STORE
 from log.sequencer.commit import frontier_of
 from log.sequencer.loop import SequencerConfig
 from log.service.log import Log
-from log.settings import LogTable, NodeSettings
+from log.settings import NodeSettings
 from log.storage import HeadStore, Index, Swap
 from log.storage.leveldb import LevelData
 from log.storage.sqlite_heads import HeadLimits, SqliteHeads
+from log.tables import LogTable
 from monitor.alert import Alert, Class, Route
 from monitor.store import CONVICTED, SENT, Evidence, KeptAction, Store
 from tests.support.engine import BLOBS, FakeClock, GateInHand, certificate, open_log, until
@@ -55,6 +56,7 @@ MARK = ".said-"  # files that are never there; asking for the nth says that the 
 STATE = "monitor/state.sqlite"
 STATE_KEY = "m+00000000+key"
 EXIT_CRASHED = 71  # the step `crash` did what it is for
+PATIENCE_S = 50.0  # SQLite takes ten of a quiet machine to give up on a lock it cannot have; less than the lab waits
 COMPACTION_S = 3.0  # in which a compaction of a hundred kilobytes has ended, or has failed
 POLL_S = 0.005
 LEVELS = 7  # of a LevelDB
@@ -320,7 +322,7 @@ class Run:
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         sequencer = self.running.sequencer
-        await until(lambda: condition() or sequencer.failed)
+        await until(lambda: condition() or sequencer.failed, PATIENCE_S)
         if sequencer.failed is not None:
             raise Ended(sequencer.failed)
 
@@ -358,7 +360,7 @@ async def _steps(run: Run, steps: list[list[Any]]) -> int:
 
 
 def _code(error: LogError) -> int:
-    """Map an error as `log.main` does."""
+    """Map an error as `log.process` does."""
     if isinstance(error, StoreFailed):
         return EXIT_STORE
     if isinstance(error, StateRefused | StorageError):

@@ -169,3 +169,11 @@ async def test_a_spreadsheet_runs_nothing_either(web: httpx.AsyncClient) -> None
     rows = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert [row["text"] for row in rows] == ["'" + EVIL] * 2
     assert rows[0]["code"] == "P16"
+
+
+async def test_more_alerts_than_fit_are_counted(web: httpx.AsyncClient, store: Store) -> None:
+    assert "more, not shown here" not in (await web.get("/", headers=BEARER)).text
+    store.raise_alerts([Alert(f"rule P01 {n}", Class.PROVEN, "critical", "hk", "P01", "bad") for n in range(3)], 9_001)
+    text = (await web.get("/", headers=BEARER)).text
+    assert "And 2 more, not shown here." in text
+    assert text.index("suspected</td>") < text.index("<td>bad</td>")

@@ -14,9 +14,10 @@ from log.formats.family import x509_parts
 from monitor import main, pinned, settings
 from monitor.cli import app
 from tests.monitor.conftest import Monitor
-from tests.monitor.rules.cases import NOW_MS, usual, world
-from tests.support.lying_log import World
+from tests.monitor.rules.cases import NOW_MS, signed, usual, world
+from tests.support.lying_world import World
 from tests.support.memory_log import ED25519
+from tests.support.odd_certificates import SHA1
 
 RUN = CliRunner()
 
@@ -39,9 +40,22 @@ def test_files_at_hand_are_judged(tmp_path: Path) -> None:
     result = RUN.invoke(app, ["judge", bad, issuer])
     assert result.exit_code == 1
     assert "bad.der: P16 medium: a serial that is zero or negative" in result.output
-    assert "issuer.pem: nothing found by P01" in result.output
+    assert "issuer.pem: nothing found by P04, P09, P10, P11, P13, P16, P19\n" in result.output
+    assert "not judged, for no trust list is known: P01, P02, J01, J03" in result.output
     assert RUN.invoke(app, ["judge", issuer]).exit_code == 0
     assert RUN.invoke(app, ["judge", str(tmp_path / "none")]).exit_code == 3
+
+
+def test_findings_are_said_as_people_say_them(tmp_path: Path) -> None:
+    made = {"one": usual(serial=1), "two": usual(serial=3), "old": signed(SHA1, 1_600_000_000_000)}
+    paths = []
+    for name, make in made.items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(make(world()))
+    said = RUN.invoke(app, ["judge", *map(str, paths)]).output
+    assert "one: P16 medium: a serial of 1 bit, too short" in said
+    assert "two: P16 medium: a serial of 2 bits, too short" in said
+    assert "old: P11 high: signed with SHA-1 after its cut-off date" in said
 
 
 async def test_lists_of_the_settings_count(path: Path) -> None:
@@ -63,6 +77,8 @@ async def test_lists_of_the_settings_count(path: Path) -> None:
     root.write_bytes(world().unlisted.certificate)
     found = dict(main.judge_files([unlisted, root], loaded))
     assert sorted(hit.code for hit in found["unlisted.der"]) == ["J01", "P01"]
+    judged = RUN.invoke(app, ["judge", str(root), "--settings", str(path)]).output
+    assert judged.startswith("root.der: nothing found by P01, P02, P04")
     (folder / "trustlist.note").write_bytes(note.replace(b"\n3\n", b"\n4\n"))
     with pytest.raises(SettingsError, match="trust list of hk"):
         pinned.trust_lists(loaded)

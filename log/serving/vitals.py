@@ -13,8 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from log.api.exposition import Sheet
+from log.serving.sheet import Sheet, counter, gauge, histogram
 from log.tally import Spread
+
+PROCESS = {
+    "twinlog_process_start_seconds": gauge("POSIX time at which the process was started."),
+    "twinlog_process_resident_bytes": gauge("Memory of the process that is no file's (RssAnon)."),
+    "twinlog_process_open_files_total": gauge("Open file descriptors."),
+    "twinlog_process_open_files_limit_total": gauge("File descriptors that may be open."),
+    "twinlog_process_cpu_seconds_total": counter("CPU time of the process, without those that it started."),
+    "twinlog_process_gc_seconds_total": counter("Time in Python's cyclic garbage collection.", "generation"),
+    "twinlog_process_gc_runs_total": counter("Runs of Python's cyclic garbage collection.", "generation"),
+    "twinlog_process_gc_longest_seconds": gauge("Longest such run since the process began."),
+    "twinlog_process_loop_lag_seconds": histogram("How late the event loop woke a task, looked at every half second."),
+}
 
 LOOK_S = 0.5  # how often the event loop is looked at
 _PROC = Path("/proc/self")
