@@ -19,9 +19,11 @@ In reading order:
     charges      evidence about a leaf, a witness, or what was served
     belated      heads that come when our tree has passed them
     ledger       taking in a signed head: keep it, compare it, reconcile it
+    vouched      witnesses' lines on heads: verified, kept
     fetching     entries of a log, up to a signed head
     owed         such as others have given, and not the log itself
     patience     a log that gives no answer of use, or is busy
+    halfway      the way to a head that is longer than one look
     follower     one log: fetch, verify, rebuild, record
     hash_tiles   what a log serves of its tree, held against ours
     branches     the other branch of a fork: certificates that stand there alone
@@ -29,6 +31,9 @@ In reading order:
     feeder       heads to other witnesses, cosignatures back
     guard        telling a node what it has signed
     coda         a closed log, asked whether it signs on
+    survey       what the log, and whoever has our own line, knows of what was cosigned
+    ages         how old a head is, and since when a witness is silent
+    missed       what a witness missed, audited again
     watch        one log: surveyed, looked at, fed
     governed     governance actions that count, and what holds by them
     egress       the same logs seen another way

@@ -42,6 +42,7 @@ class LogRow:
     evidence: Sequence[Evidence]
     apart: Sequence[Apart]  # what it has signed on another branch than the one that we follow
     closed: bool
+    unread: bool  # its entries are not for us
 
     @property
     def proven(self) -> bool:
@@ -127,13 +128,14 @@ class Board:
             counts.largest_seen,
             None if verified is None else verified.head.size,
             None if verified is None else verified.verified_ms,
-            judged.size if followed.family in JUDGED else None,
+            judged.size if followed.family in JUDGED and not followed.unread else None,
             signed_ms,
             None if signed_ms is None else max(0, (self._now_ms() - signed_ms) // 1000),
             vouching,
             store.evidence(origin),
             store.apart(origin, self._limits.page_rows),
             followed.closed,
+            followed.unread,
         )
 
 

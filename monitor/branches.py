@@ -25,7 +25,7 @@ from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import Outcome
 from monitor.rules import engine, table
-from monitor.rules.case import Case, FixedLists, Place, of_row
+from monitor.rules.case import Case, FixedLists, Place, Unreadable, of_row
 from monitor.rules.engine import Engine
 from monitor.sources import UNREAD, first
 from monitor.store import Branch, BranchEntry, Store
@@ -50,7 +50,7 @@ class Branches:
 
     async def look(self, followed: FollowedLog) -> list[outcome.Finding]:
         """Read on, at most `branch_entries` of a branch and `branch_heads` branches; say what has new marks."""
-        if followed.family is not X509:
+        if followed.family is not X509 or followed.unread:
             return []
         findings = await asyncio.to_thread(self._mark, followed.origin)
         limits = self._limits
@@ -103,16 +103,19 @@ class Branches:
         return replace(head, name=name, read=low)
 
     def _entries(self, origin: str, start: int, rows: Sequence[bytes]) -> list[BranchEntry]:
-        """Return the certificates in verified rows. What cannot be read as one is in no index, and cannot be sought."""
+        """Return the certificates in verified rows, and what cannot be read as one."""
         found = []
         for index, row in enumerate(rows, start):
             try:
                 case = of_row(row, origin, {}, FixedLists(), self._judge.limits)
-            except Malformed:
-                continue
-            if isinstance(case, Case) and case.place is not None:
+            except Malformed as e:
+                case = Unreadable(row, sha256(row).digest(), Place(origin, index, 0), str(e))
+            time_ms = 0 if case.place is None else case.place.time_ms
+            if isinstance(case, Case):
                 issuer = case.issuer_digest or b""
-                found.append(BranchEntry(index, case.place.time_ms, case.fingerprint, case.fold, issuer))
+                found.append(BranchEntry(index, time_ms, case.fingerprint, case.fold, issuer))
+            else:
+                found.append(BranchEntry(index, time_ms, case.fold, case.fold, b""))
         return found
 
     # --- marking ---------------------------------------------------------------------------------------------
@@ -128,7 +131,7 @@ class Branches:
         rule = table.OTHER_BRANCH
         text = (
             f"entry {entry.index} of the tree of {branch.size} entries, root {branch.root.hex()}, which the log has"
-            f" signed besides the branch that we follow: none of the first {judged} entries there is this certificate"
+            f" signed besides the branch that we follow: none of the first {judged} entries there is the same"
         )
         return engine.Finding(
             rule.code,

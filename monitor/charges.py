@@ -6,9 +6,10 @@ E8  what is served does not lead to a signed root: not proven by it, but on reco
 """
 
 import asyncio
+from bisect import bisect_left, bisect_right
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from hashlib import sha256
-from itertools import groupby, product
+from itertools import groupby
 
 from log.client import LogReader, prover
 from log.errors import LogError, Malformed, NotFound, Unreachable
@@ -41,7 +42,7 @@ class Charges:
         self._now_ms = now_ms
         self._vantage = vantage
         self._further = further
-        self._borne_out: set[str] = set()  # pairs that were seen to be one history after all
+        self._borne_out: dict[str, set[str]] = {}  # by origin: pairs that were seen to be one history after all
 
     # --- E6 --------------------------------------------------------------------------------------------------
 
@@ -81,7 +82,7 @@ class Charges:
             except UNREAD:
                 continue  # the larger tree's nodes are nowhere now: the lines are kept, and it is tried again
             if hashes is None:
-                self._borne_out.add(_pair(one, two))
+                self._borne_out.setdefault(followed.origin, set()).add(_pair(one, two))
                 continue
             data = cosigned.witness_lied(witness, (one.note, two.note), hashes)
             cosigned.check(data, witness)
@@ -95,14 +96,17 @@ class Charges:
 
     def _pairs(self, origin: str) -> list[tuple[VKey, Vouched, Vouched]]:
         """Return, smaller first, what a witness vouched for that may exclude each other and is not charged yet."""
-        found = []
+        found, one_history = [], set[str]()
         for name, kept in groupby(self._store.vouchings(origin), key=lambda row: row[0]):
             witness = VKey.parse(name)
-            for one, two in _apart([(vouched, state) for _, vouched, state in kept]):
+            charged = self._store.charges(witness.name, Kind.COSIGNED_BOTH)
+            for one, two in apart([(vouched, state) for _, vouched, state in kept]):
                 about = _pair(one, two)
-                if about in self._borne_out or self._store.charged(witness.name, Kind.COSIGNED_BOTH, about):
-                    continue
-                found.append((witness, one, two))
+                if about in self._borne_out.get(origin, ()):
+                    one_history.add(about)
+                elif about not in charged:
+                    found.append((witness, one, two))
+        self._borne_out[origin] = one_history  # of those that are still kept
         return found[: self._limits.rivals]
 
     async def _between(
@@ -135,7 +139,7 @@ class Charges:
         if known is not None:
             return known
         try:
-            place, data = await _spoiled(followed, reader, head, begin)
+            place, data = await _spoiled(followed, reader, head, begin, begin + self._limits.look_entries)
         except Unreachable:
             return None
         return await self._keep_served(followed, head, place, data, f"{note_digest(head)} {place}")
@@ -175,35 +179,47 @@ def _pair(one: Vouched, two: Vouched) -> str:
     return f"{one.size}:{one.root.hex()}-{two.size}:{two.root.hex()}"
 
 
-def _apart(kept: Sequence[tuple[Vouched, str]]) -> Iterator[tuple[Vouched, Vouched]]:
-    """Return the pairs, smaller first, of which one is not on our branch: of one size they exclude each other.
+def apart(kept: Sequence[tuple[Vouched, str]]) -> Iterator[tuple[Vouched, Vouched]]:
+    """Return pairs, smaller first, of which one is not on our branch; `kept` is in order of size and root.
 
-    `kept` is in order of size.
+    Of n heads there are fewer than 2n pairs, and every head that excludes another one is in one. Of one size it is
+    paired with its neighbour. A refuted one is paired with the next larger tree of ours, which never begins with it, or
+    where there is none with the largest smaller one: if it begins with that, it begins with all smaller ones.
     """
-    for (one, state), (two, other) in product(kept, kept):
-        of_one_size = one.size == two.size and one.root < two.root
-        if of_one_size or (one.size < two.size and {state, other} == {AGREED, REFUTED}):
-            yield one, two
+    ours = [vouched for vouched, state in kept if state == AGREED]
+    sizes = [vouched.size for vouched in ours]
+    for i, (vouched, state) in enumerate(kept):
+        if i and kept[i - 1][0].size == vouched.size:
+            yield kept[i - 1][0], vouched
+        if state != REFUTED:
+            continue
+        larger, smaller = bisect_right(sizes, vouched.size), bisect_left(sizes, vouched.size)
+        if larger < len(ours):
+            yield vouched, ours[larger]
+        elif smaller:
+            yield ours[smaller - 1], vouched
 
 
-async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int) -> tuple[str, bytes]:
+async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int, stop: int) -> tuple[str, bytes]:
     """Return the first place from leaf `begin` on, and the bytes there, that do not lead to a signed root.
+
+    Further than leaf `stop` no look has read.
 
     Which of an entry and its hash is wrong, the way from the hash to the root tells. Where the entries agree with all
     their hashes, it is the hashes of the first tile that are shown.
     """
     family, size = followed.family, head.size
     shown: tuple[str, bytes] | None = None
-    for n in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH)):
+    for n in range(begin // TILE_WIDTH, -(-min(size, stop) // TILE_WIDTH)):
         start, end = n * TILE_WIDTH, min(size, (n + 1) * TILE_WIDTH)
         entries, level0 = (f"tile/{kind}/{numbered(n, end - start)}" for kind in (family.tile, 0))
-        rows: list[bytes] = []
+        rows, leaves = list[bytes](), list[bytes]()
         try:
-            rows = await reader.entries(start, end, size)
+            rows = [] if followed.unread else await reader.entries(start, end, size)
             leaves = [leaf_hash(family.leaf_input(row)) for row in rows]
         except (Malformed, NotFound):
             return entries, b"".join(rows)
-        if len(leaves) != end - start:
+        if len(leaves) != end - start and not followed.unread:
             return entries, b"".join(rows)
         try:
             hashes = await reader.hashes(0, start, end, size)

@@ -15,7 +15,7 @@ from monitor.branches import Branches
 from monitor.carrier import Carrier
 from monitor.coda import Coda
 from monitor.egress import Egress
-from monitor.errands import OWN, ROSTER, WATCHING, Errand, exchanging, feeding, guarding, seeing, telling
+from monitor.errands import ENDED, OWN, ROSTER, WATCHING, Errand, exchanging, feeding, guarding, seeing, telling
 from monitor.gossip import Gossip
 from monitor.guard import Guard
 from monitor.logs import FollowedLog, WatchedNode
@@ -101,7 +101,7 @@ class Crew:
             *map(guarding, self.guards),
         }
         sources |= {Errand.CARRY.of(carrier) for carrier in self.carriers}
-        sources |= {Errand.CODA.of(coda) for coda in self.codas.values()}
+        sources |= {errand.of(coda) for coda in self.codas.values() for errand in ENDED}
         for watch in self.watches:
             sources |= {errand.of(watch) for errand in WATCHING}
             sources |= {feeding(watch, feeder) for feeder in watch.feeders}
@@ -116,9 +116,9 @@ class Crew:
         """Look what became of a log's SCTs."""
         return [] if self._promises is None else await self._promises.audit(watch.log, watch.reader)
 
-    async def read_branches(self, watch: Watch) -> list[Finding]:
+    async def read_branches(self, part: Watch | Coda) -> list[Finding]:
         """Read on in the branches of a log that we do not follow."""
-        return [] if self._branches is None else await self._branches.look(watch.log)
+        return [] if self._branches is None else await self._branches.look(part.log)
 
     # --- whom there is to follow ---------------------------------------------------------------------------
 

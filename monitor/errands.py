@@ -33,6 +33,7 @@ class Errand(StrEnum):
 
 # of one that is open
 WATCHING = (Errand.LOOK, Errand.SURVEY, Errand.AUDIT, Errand.BRANCHES, Errand.FRESH, Errand.PROMISES)
+ENDED = (Errand.CODA, Errand.BRANCHES)  # of one that is closed
 
 
 def feeding(watch: Watch, feeder: Feeder) -> str:

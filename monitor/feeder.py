@@ -10,12 +10,12 @@ shows none, its refusal is an alarm and no more: it may be the witness that errs
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from log.client import LogReader, prover
 from log.client.exchange import Answer
-from log.crypto.notes import Opened, verify_line
+from log.crypto.notes import verify_line
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.formats.note import Note, Signature, VKey, parse_signature_lines
@@ -30,6 +30,7 @@ from monitor.logs import FollowedLog, Witness
 from monitor.outcome import BEHIND, RETIRED_KEY, SPLIT, WITNESS, Finding, Outcome
 from monitor.peer import Peer, severity
 from monitor.store import REFUTED, Store, Vouched
+from monitor.vouched import keep_lines
 
 SILENT, REFUSES = "witness-silent", "witness-refuses"  # codes: no answer at all, or one that is a no
 _SHOWS_NONE = frozenset({404, 405, 501})  # never cosigned, or a witness without this route, as many are
@@ -254,32 +255,6 @@ class Feeder:
 
 
 # --- cosignature lines ----------------------------------------------------------------------------------------
-
-
-async def keep_lines(
-    store: Store, followed: FollowedLog, opened: Opened, witnesses: Iterable[VKey], *, required: bool
-) -> dict[VKey, Signature]:
-    """Verify and keep the cosignatures of these witnesses on a head; return them.
-
-    A line of a witness that does not verify is `BadSignature`, as is, where `required`, none at all.
-    """
-    text, found = opened.note.text, {}
-    own = opened.reduced()
-    for vkey in witnesses:
-        for line in opened.note.signatures:
-            if vkey.owns(line) and vkey not in found:
-                time_s = (verify_line(text, line, vkey) or 0) // 1000
-                found[vkey] = line
-                vouched = Vouched(
-                    opened.checkpoint.size,
-                    opened.checkpoint.root,
-                    time_s,
-                    own.with_signatures([*own.signatures, line]).encode(),
-                )
-                await asyncio.to_thread(store.keep_cosigned, followed.origin, vkey.encode(), vouched)
-    if required and not found:
-        raise BadSignature("no cosignature of its own")
-    return found
 
 
 async def hand_back(peer: Peer, followed: FollowedLog, head: Head, lines: Sequence[Signature]) -> list[Finding]:

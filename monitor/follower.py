@@ -25,6 +25,7 @@ from monitor.clock import Clock
 from monitor.copy.mirror import Mirror
 from monitor.fetching import Fetcher
 from monitor.freshness import is_future
+from monitor.halfway import Stages
 from monitor.judge import Place, place
 from monitor.ledger import Ledger
 from monitor.limits import Limits
@@ -32,7 +33,7 @@ from monitor.logs import FollowedLog
 from monitor.outcome import COPY, COPY_BEHIND, DISK, GARBLED, STALE, Finding, Outcome
 from monitor.owed import Owed
 from monitor.patience import Patience
-from monitor.rebuild import Grown, Latest
+from monitor.rebuild import Grown, Latest, Stage
 from monitor.sources import UNREAD, Further, nobody
 from monitor.store import AGREED, Store, Verified
 
@@ -47,6 +48,7 @@ class Step:
     head: Head | None = None  # verified, served just now, nothing unsettled; None when not so
     old: int = 0  # `proof` leads from this size to the head's
     proof: tuple[bytes, ...] = ()
+    more: bool = False  # whether it stopped on the way to a head that is further than one look goes
 
 
 def unfit(raw: bytes, code: str) -> str:
@@ -80,6 +82,7 @@ class Follower:
         self._copy = copy
         self._fetcher = Fetcher(followed, limits, clock)
         self._further = further
+        self._stages = Stages(followed, store, limits, clock.now_ms, further)
         self._patience = Patience(followed.origin, limits, clock)
         self._owed = Owed(followed, reader, self._fetcher, charges, limits, clock)
 
@@ -94,7 +97,7 @@ class Follower:
             return await self._follow()
         verified = None if self._copy.complete else await asyncio.to_thread(self._store.verified, self.log.origin)
         if verified is not None:
-            await self._copy.catch_up(self._reader, verified.head)
+            await self._copy.catch_up(self._reader, verified.head, await self._stages.stop(verified.head))
         step = await self._follow()
         if not self._copy.trouble:
             return step
@@ -165,45 +168,53 @@ class Follower:
     async def _grow(self, head: Head, held: Head | None, frontier: Frontier) -> Step:
         waiting = await asyncio.to_thread(self._store.open_heads, self.log.origin, self._limits.open_heads)
         sizes = [each.size for each in waiting]
+        begin = await self._stages.begin(frontier, head)
         said: LogError | None = None  # by the log itself, when it does not give what leads to its root
         for reader in [self._reader, *self._further(self.log.origin)]:
             if self._copy is not None:
-                await self._copy.begin(frontier.size, frontier.root())
+                await self._copy.begin(begin.frontier.size, begin.frontier.root())
             try:
-                grown = await self._fetcher.lead(reader, head, frontier, sizes, self._copy)
+                grown = await self._fetcher.stretch(reader, head, begin, sizes, self._copy)
+                if isinstance(grown, Stage):
+                    step = Step((await self._stages.keep(self._reader, frontier, grown, head),), more=True)
             except StorageError:
                 raise
             except LogError as e:
                 said = said or e
                 continue
-            step = await self._rebuilt(reader, head, held, grown, waiting, frontier)
+            if isinstance(grown, Grown):
+                step = await self._rebuilt(reader, head, grown, waiting, frontier, begin.frontier)
             if said is not None:
-                await self._owed.add(frontier, head, said)
+                await self._owed.add(frontier, begin.frontier.size, head, said)
             return step
         if said is None:
             raise AssertionError("the log itself is among those who are asked")
         if isinstance(said, Unreachable):
             return Step((self.refused(said, "entries"),))
+        if isinstance(said, BadProof):
+            await self._stages.doubt(self._reader, begin, frontier, head)
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
-        return await self._refuse(head, held, why)
+        return await self._refuse(head, held, why, begin.frontier.size)
 
     async def _rebuilt(
         self,
         reader: LogReader,
         head: Head,
-        held: Head | None,
         grown: Grown,
         waiting: Sequence[Head],
-        frontier: Frontier,
+        verified: Frontier,
+        begun: Frontier,
     ) -> Step:
         """Record what the entries have led to. A head over a later leaf is told as a lie before anything moves.
 
-        Whoever withholds the hash tiles that prove it gains nothing: the entries from `frontier` on prove it too.
+        Whoever withholds the hash tiles that prove it gains nothing: the entries behind the `verified` tree prove it
+        too. `begun` is where this look began.
         """
 
         def path(of: Head, late: Latest) -> Path:
             async def rebuilt() -> Sequence[bytes]:
-                return (await self._fetcher.lead(reader, of, frontier, (), sought=late.index)).inclusion
+                start = begun if begun.size <= min(late.index, of.size) else verified
+                return (await self._fetcher.lead(reader, of, start, (), sought=late.index)).inclusion
 
             return rebuilt
 
@@ -228,8 +239,7 @@ class Follower:
             self._copy.settle(head)
         if lies:
             return Step(tuple(lies))
-        old = 0 if held is None else held.size
-        return await self._settled(Step((), head, old, grown.proof))
+        return await self._settled(Step((), head, begun.size, grown.proof))
 
     async def audit(self, size: int, root: bytes, head: Head) -> list[Finding]:
         """Read again all between a signed tree and a larger verified head: does the log still serve what it served?
@@ -252,13 +262,12 @@ class Follower:
             return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
         return []
 
-    async def _refuse(self, head: Head, held: Head | None, why: str) -> Step:
+    async def _refuse(self, head: Head, held: Head | None, why: str, begin: int) -> Step:
         """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""
         if held is not None:
             finding = await self._ledger.relate_larger(self.log, self._reader, head, held)
             if finding.outcome is Outcome.PROVEN:
                 return Step((finding,))
-        begin = 0 if held is None else held.size
         kept = await self._charges.unreproducible(self.log, self._reader, head, begin)
         if kept is not None:
             why = f"{why} (E8, evidence {kept.hex()[:16]})"

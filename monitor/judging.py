@@ -125,8 +125,9 @@ class Judging:
         if len(rows) != end - start:
             raise Malformed(f"{len(rows)} entries where {end - start} must be, from {start} on")
         if source.family is X509:
-            known = await self._known(source.reader, rows)
-            judged = await asyncio.to_thread(self._judge, source.origin, start, rows, known)
+            known, count = await self._known(source.reader, rows)
+            end = start + count
+            judged = await asyncio.to_thread(self._judge, source.origin, start, rows[:count], known)
             await asyncio.to_thread(self._keep, source, judged, end)
         else:
             await asyncio.to_thread(self._keep_events, source, start, rows, end)
@@ -134,29 +135,44 @@ class Judging:
 
     # --- certificates --------------------------------------------------------------------------------------
 
-    async def _known(self, reader: LogReader, rows: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the issuers of these entries that the log has: by SHA-256, and their bytes have it."""
-        wanted: dict[bytes, None] = {}
-        for row in rows:
+    async def _known(self, reader: LogReader, rows: Sequence[bytes]) -> tuple[dict[bytes, bytes], int]:
+        """Return the issuers of the first of these entries that the log has, by SHA-256, and how many entries that is.
+
+        All, unless their issuers are more than `judge_batch_bytes`: then the batch ends before the first one too many.
+        """
+        known, absent, held = dict[bytes, bytes](), set[bytes](), 0
+        for count, row in enumerate(rows):
             try:
-                wanted.update(dict.fromkeys(row_fingerprints(row)[:2]))
+                wanted = dict.fromkeys(row_fingerprints(row)[:2])
             except Malformed:
                 continue  # judged as UNPARSABLE
-        known = {}
-        for digest in wanted:
-            data = self._issuers.get(digest)
-            if data is None:
-                try:
-                    data = await reader.blob(digest)
-                except NotFound:
-                    data = None
-                if data is None or sha256(data).digest() != digest:
-                    continue  # rules that need the issuer do not fire; the log's audit tells of it
-                self._remember(digest, data)
-            else:
-                self._issuers.move_to_end(digest)
-            known[digest] = data
-        return known
+            found = {}
+            for digest in wanted.keys() - known.keys() - absent:
+                data = await self._issuer(reader, digest)
+                if data is None:
+                    absent.add(digest)  # rules that need it do not fire; the log's audit tells of it
+                else:
+                    found[digest] = data
+            held += sum(map(len, found.values()))
+            if count and held > self._limits.judge_batch_bytes:
+                return known, count
+            known |= found
+        return known, len(rows)
+
+    async def _issuer(self, reader: LogReader, digest: bytes) -> bytes | None:
+        """Return an issuer's certificate, or None where the log does not have it."""
+        data = self._issuers.get(digest)
+        if data is not None:
+            self._issuers.move_to_end(digest)
+            return data
+        try:
+            data = await reader.blob(digest)
+        except NotFound:
+            return None
+        if data is None or sha256(data).digest() != digest:
+            return None
+        self._remember(digest, data)
+        return data
 
     def _remember(self, digest: bytes, data: bytes) -> None:
         """Keep an issuer that is not kept yet; those that were not used for longest give way."""
@@ -187,6 +203,8 @@ class Judging:
                     hits = [*hits, *self._engine.judge_indexed(each.case, index)]
                     index.add(each.case)
                     index.settle(each.case.fingerprint)
+                else:
+                    index.add_unreadable(source.origin, each.case.fold)
                 alerts += self._new(index, [self._engine.finding(hit, each.case) for hit in hits], now_ms)
                 alerts += [match.alert() for match in each.matches]
             if self._trouble:

@@ -24,6 +24,7 @@ from monitor.logs import FollowedLog, read_head
 from monitor.outcome import AFTER_FINAL, Finding, Outcome, alert_of
 from monitor.sources import Further, first, nobody
 from monitor.store import AGREED, CONVICTED, REFUTED, Evidence, Store
+from monitor.store.spare import POLLINATION
 
 
 class Ledger:
@@ -57,7 +58,12 @@ class Ledger:
         return [finding for head in heads for finding in self._compare(followed, head, "our state")]
 
     def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
-        self._store.observe(head, source, self._now_ms(), timed=followed.leaf_time_ms is not None)
+        timed = followed.leaf_time_ms is not None
+        for note in self._store.spares_against(head, self._limits.rivals):
+            spare = read_head(note, followed)[0]
+            if contradiction(head, spare):
+                self._store.observe(spare, POLLINATION, self._now_ms(), timed=timed)
+        self._store.observe(head, source, self._now_ms(), timed=timed)
         findings = self._compare(followed, head, source)
         if self._store.charged(followed.origin, Kind.TIME_LIE, note_digest(head)):
             text = f"serves again a head of size {head.size} over a leaf that is later (from {source})"
@@ -68,7 +74,9 @@ class Ledger:
         """Say whether a head, kept or not, contradicts no head that is kept, nor the closing of its log. Blocks."""
         if followed.final is not None and followed.final.excludes(head):
             return False
-        return not any(contradiction(head, rival) for rival in self._store.rivals(head, self._limits.rivals))
+        rivals = self._store.rivals(head, self._limits.rivals)
+        spares = [read_head(note, followed)[0] for note in self._store.spares_against(head, self._limits.rivals)]
+        return not any(contradiction(head, rival) for rival in [*rivals, *spares])
 
     def _compare(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
         state = self._store.state(head.origin, head.size, head.root)

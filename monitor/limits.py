@@ -15,6 +15,8 @@ class Limits:
     copy_chunks: int = 16  # chunks of `chunk_entries` that one look reads again for a copy that is behind
     free_bytes: int = 1 << 30  # left free on the disk of the copies: with less, copies take nothing more till there is
     refresh_s: float = 4.0  # a head that does not change is fed again after this time
+    look_entries: int = 262_144  # entries of one log taken in in one look; the next one goes on from there
+    round_looks: int = 64  # looks at a log that is further than that, in one round of `run --once`
     look_s: float = 300.0  # when no look at a log has ended or gone on for so long, we are not well (`/healthz`)
     survey_s: float = 30.0  # how often every witness of a log is asked what it cosigned last
     hash_tiles: int = 64  # full hash tiles of a log held against our tree in one check, besides the incomplete ones
@@ -77,6 +79,7 @@ class Limits:
     senders: int = 10_000  # addresses whose rate is remembered
     judge_s: float = 1.0  # how often we look whether there are entries to judge
     judge_entries: int = 1_024  # entries judged in one batch: one transaction, which a crash may repeat
+    judge_batch_bytes: int = 16 << 20  # issuer certificates of one batch: one that has more ends earlier
     judge_issuers: int = 4_096  # issuer certificates remembered while judging
     judge_issuer_bytes: int = 16 << 20  # and bytes of all of these together
     use_grace_s: float = 60.0  # a certificate used and not logged for so long is a finding (S11)

@@ -69,6 +69,7 @@ class FollowedLog:
     witnesses: tuple[Witness, ...]  # whom its heads are fed to: never its own node, never this monitor
     closed: bool = False  # by governance, and followed to its end: it is only asked whether it signs on
     final: Final | None = None  # where governance has closed it
+    unread: bool = False  # its entries are not for us: it is followed by its hash tiles alone
 
     @property
     def origin_hash(self) -> str:
@@ -77,8 +78,8 @@ class FollowedLog:
 
     @property
     def leaf_time_ms(self) -> Callable[[bytes], int] | None:
-        """What reads the time of a leaf; None for entries of any bytes, which only look as if they had one."""
-        return None if self.family is TILES else _leaf_time_ms
+        """What reads the time of a leaf; None where we see none, or any bytes, which only look as if they had one."""
+        return None if self.unread or self.family is TILES else _leaf_time_ms
 
     @property
     def tree_head_key(self) -> VKey | None:
@@ -100,6 +101,13 @@ class WatchedNode:
     logs: tuple[FollowedLog, ...]
     guarded: bool  # whether we are a guard of this node
     poll_s: float
+
+
+def unread(nodes: Iterable[WatchedNode], origins: Collection[str]) -> tuple[WatchedNode, ...]:
+    """Return the nodes with the logs of these origins marked as such whose entries are not for us."""
+    return tuple(
+        replace(node, logs=tuple(replace(each, unread=each.origin in origins) for each in node.logs)) for node in nodes
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from monitor.gossip import Gossip, Known
 from monitor.governed import Governed
 from monitor.health import Health
 from monitor.judging import Judging, Source
-from monitor.logs import FollowedLog
+from monitor.logs import FollowedLog, unread
 from monitor.outbox import Outbox, attempt
 from monitor.outcome import exit_code
 from monitor.roster import Roster, Self, idle, roster
@@ -95,9 +95,9 @@ def governed_of(settings: Settings, store: Store, clock: Callable[[], int] = now
 
 def look_of(settings: Settings, signing: keyring.Keys, store: Store, governed: Governed | None) -> Callable[[], Roster]:
     """Return what says whom to follow: the settings, and governance where there is some."""
-    named = pinned.nodes(settings, signing.witness.vkey)
+    named, hidden = pinned.nodes(settings, signing.witness.vkey), pinned.unread(settings)
     if governed is None:
-        return lambda: Roster(named)
+        return lambda: Roster(unread(named, hidden))
     own = Self(signing.witness.vkey, signing.guard.vkey)
     mirrored = [each for each in pinned.sources(settings) if each.origin]
 
@@ -108,7 +108,8 @@ def look_of(settings: Settings, signing: keyring.Keys, store: Store, governed: G
     def look() -> Roster:
         (chains, state), findings = governed.state(), governed.findings
         found = roster(named, chains, state, own, lambda name: pinned.poll_s(settings, name), ended)
-        return replace(found, findings=(*findings, *found.findings, *idle(mirrored, found.nodes)))
+        told = (*findings, *found.findings, *idle(mirrored, found.nodes))
+        return replace(found, nodes=unread(found.nodes, hidden), findings=told)
 
     return look
 
@@ -206,6 +207,7 @@ def assemble(
                 CopyReader(copies.of(followed)), followed.family, followed.origin in settings.copies.public
             )
             for followed in crew.logs
+            if not followed.unread
         }
 
     others = tuple(gossip.other.vkey for gossip in gossips)
@@ -226,7 +228,7 @@ def assemble(
             copies_routes.router(served_copies, tokens),
         ]
 
-    rounds, standing = Rounds(crew, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
+    rounds, standing = Rounds(crew, limits, desk, keeper, outbox), Standing(crew, limits, desk, keeper, outbox)
     return Monitor(crew, rounds, standing, routers, judging, store, vitals, lambda: [*map(parts.source, crew.logs)])
 
 

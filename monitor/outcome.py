@@ -76,7 +76,8 @@ WITNESS_LAGS, NOT_CROSS_WITNESSED = "witness-lags", "not-cross-witnessed"
 GARBLED = "garbled"  # what comes where a head must be is none: a page, half an answer, too much, nothing
 REDIRECT = "redirect"  # a log points elsewhere
 BUSY = "busy"  # a log asks to be left alone for a while
-BEHIND = "behind"  # a witness has cosigned more than the log shows us, or says so: then the witness is the subject
+BEHIND = "behind"  # a witness has cosigned more than the log shows us, or says so: then the witness is the subject; or
+# a log has signed more than one look takes in
 WITNESS = "witness"  # a witness answers what does not verify
 NOT_FOLLOWED = "not-followed"  # of a log nothing could be verified for long
 HASHES = "hashes"  # a hash tile is not that of the tree which its entries lead to

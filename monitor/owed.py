@@ -16,6 +16,7 @@ from monitor.fetching import Fetcher
 from monitor.limits import Limits
 from monitor.logs import FollowedLog
 from monitor.outcome import Finding, Outcome
+from monitor.rebuild import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Debt:
     frontier: Frontier  # behind which they come
     head: Head  # up to which they go
     finding: Finding
+    given: Stage  # how far it has given them since
 
 
 class Owed:
@@ -48,16 +50,20 @@ class Owed:
         self._debt: Debt | None = None
         self._ask_again_s = 0.0  # on the monotonic clock
 
-    async def add(self, frontier: Frontier, head: Head, said: LogError) -> None:
-        """Others gave the entries from `frontier` to `head`, and the log `said` so: what it serves is kept as E8."""
+    async def add(self, frontier: Frontier, begin: int, head: Head, said: LogError) -> None:
+        """Others gave entries behind `frontier` on the way to `head`, and the log `said` so.
+
+        What it serves from `begin` on, where this look began, is kept as E8.
+        """
         text = f"entries up to its size {head.size} are had from others, not from the log: {said}"
         if isinstance(said, Unreachable):
             finding = Finding(Outcome.UNREACHED, self._log.origin, "entries", text)
         else:
-            kept = await self._charges.unreproducible(self._log, self._reader, head, frontier.size)
+            kept = await self._charges.unreproducible(self._log, self._reader, head, begin)
             finding = Finding(Outcome.UNVERIFIED, self._log.origin, "data", text)
             finding = finding if kept is None else replace(finding, evidence=kept.hex())
-        self._debt = Debt(frontier if self._debt is None else self._debt.frontier, head, finding)
+        since = frontier if self._debt is None else self._debt.frontier
+        self._debt = Debt(since, head, finding, Stage(since))
         self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
 
     async def still(self, *, may_ask: bool) -> Finding | None:
@@ -69,10 +75,14 @@ class Owed:
             return debt.finding
         self._ask_again_s = self._clock.monotonic_s() + self._limits.survey_s
         try:
-            await self._fetcher.lead(self._reader, debt.head, debt.frontier, ())
+            given = await self._fetcher.stretch(self._reader, debt.head, debt.given, ())
         except StorageError:
             raise
         except LogError:
+            self._debt = replace(debt, given=Stage(debt.frontier))
+            return debt.finding
+        if isinstance(given, Stage):
+            self._debt, self._ask_again_s = replace(debt, given=given), 0.0  # the next look goes on
             return debt.finding
         self._debt = None
         return None

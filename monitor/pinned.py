@@ -74,6 +74,16 @@ def sources(settings: Settings) -> tuple[OtherSource, ...]:
     return tuple(OtherSource(table.url.rstrip("/"), table.origin) for table in settings.sources)
 
 
+def unread(settings: Settings) -> frozenset[str]:
+    """Return the origins of the logs whose entries are not for us; `SettingsError` as for `sources`."""
+    origins = {followed.origin for node in settings.nodes for followed in node.logs}
+    origins |= {followed.origin for followed in settings.logs}
+    for origin in settings.unread:
+        if settings.governance is None and origin not in origins:
+            raise SettingsError(f"unread: {origin} is a log that is not followed")
+    return frozenset(settings.unread)
+
+
 def monitors(settings: Settings) -> tuple[OtherMonitor, ...]:
     """Return the other monitors with which we exchange; `SettingsError` for a key that is none."""
     _distinct((table.name for table in settings.peers), "name of another monitor")

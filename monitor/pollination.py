@@ -1,9 +1,10 @@
 """Heads that relying parties bring, and those that they are told of (monitoring.md §5.2, F7).
 
 Whoever was shown a head may have been shown another one than we. A head is taken in as any other, whatever its age and
-size; what no pinned key has signed is refused. Of one log `pollination_kept` are kept a day: beyond that one which adds
-nothing (its tree is a prefix of ours, no kept head contradicts it, no leaf is later) is compared and kept only as the
-last one, until the next comes. What contradicts, and what cannot be compared yet, is always kept.
+size; what no pinned key has signed is refused. Of one log `pollination_kept` are kept a day. Beyond that every tree
+that is new, every head that contradicts another one, and every one that cannot be compared yet is kept all the same; of
+heads of a tree that is kept already, the earliest and the latest stand for those between them (`store.spare`). What
+witnesses have cosigned is kept of every one.
 
 An STH of RFC 6962 is the checkpoint that its signature covers, with the 0x05 line alone.
 """
@@ -13,8 +14,9 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import Any
 
+from log.crypto.notes import Opened
 from log.errors import BadSignature, Malformed
-from log.evidence.heads import Head, contradiction
+from log.evidence.heads import Head
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.note import KeyType, Note, Signature
 from log.formats.text import b64decode, b64encode
@@ -26,9 +28,10 @@ from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
 from monitor.outcome import Finding
 from monitor.sources import UNREAD
-from monitor.store import Store
+from monitor.store import AGREED, Store
+from monitor.store.spare import POLLINATION
+from monitor.vouched import keep_lines
 
-SOURCE = "pollination"
 DAY_MS = 86_400_000
 FRESH_MS = 14 * DAY_MS  # older heads are taken, and not told of (draft-ietf-trans-gossip-00)
 
@@ -63,34 +66,38 @@ class Pollination:
         known = [pair for pair in read if pair is not None]
         if read and not known:
             raise BadSignature("no head of a log that is followed here")
-        heads = [(followed, read_head(raw, followed)[0]) for followed, raw in known]
+        heads = [(followed, *read_head(raw, followed)) for followed, raw in known]
         findings: list[Finding] = []
-        for followed, head in heads:
+        for followed, head, opened in heads:
             async with self._turn:
-                findings += await self._take(followed, head)
+                findings += await self._take(followed, head, opened)
         return findings
 
-    async def _take(self, followed: FollowedLog, head: Head) -> list[Finding]:
+    async def _take(self, followed: FollowedLog, head: Head, opened: Opened) -> list[Finding]:
+        for witness in followed.witnesses:
+            try:
+                await keep_lines(self._store, followed, opened, witness.every, required=False)
+            except BadSignature:
+                continue  # whoever wrote that line, the witness did not
         if await self._is_spare(followed, head):
-            await asyncio.to_thread(self._store.keep_last_brought, followed.origin, head.raw, self._now_ms())
+            await asyncio.to_thread(self._store.keep_spare, head, self._now_ms())
             return []
-        findings = (await self._ledger.take(followed, head.raw, SOURCE))[2]
+        findings = (await self._ledger.take(followed, head.raw, POLLINATION))[2]
         await self._belated.settle_one(followed, head)
         return findings
 
     async def _is_spare(self, followed: FollowedLog, head: Head) -> bool:
-        """Say whether there is no place for a head today, and nothing is lost without it."""
+        """Say whether there is no place for a head today, and others of its tree stand for it."""
         kept = await asyncio.to_thread(self._store.brought, followed.origin, self._now_ms() // DAY_MS)
-        if kept < self._limits.pollination_kept or not await self._belated.is_ours(followed, head):
+        if kept < self._limits.pollination_kept:
             return False
-        if not await asyncio.to_thread(self._ledger.contradicts_nothing, followed, head):
+        state = await asyncio.to_thread(self._store.state, head.origin, head.size, head.root)
+        if state is None or not await asyncio.to_thread(self._ledger.contradicts_nothing, followed, head):
             return False
-        last = await asyncio.to_thread(self._store.last_brought, followed.origin)
-        if last is not None and contradiction(head, read_head(last, followed)[0]):
-            await self._ledger.take(followed, last, SOURCE)  # so that both are kept
-            return False
-        try:
-            return await self._belated.later_leaf(followed, head) is None
+        if not await asyncio.to_thread(self._store.is_earliest, head):
+            return True
+        try:  # a leaf may be later than the earliest, and than no other
+            return state == AGREED and await self._belated.later_leaf(followed, head) is None
         except UNREAD:
             return False
 

@@ -6,7 +6,7 @@ new, so that a witness that stands where we stood is fed without asking the log 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from log.errors import BadProof
 from log.formats.family import Family
@@ -35,6 +35,16 @@ class Grown:
     latest: Mapping[int, Latest]  # at those sizes and the new one: of the leaves from the old size on, where told
     times: Mapping[int, tuple[int, int]]  # (time in ms, index) of the same, and of those at every so many sizes
     inclusion: tuple[bytes, ...] = ()  # RFC 6962 inclusion proof of the leaf that was sought
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A place on the way to a tree: what entries have led to so far, and what of it is needed at the end."""
+
+    frontier: Frontier
+    last: Latest | None = None  # of the leaves since the tree that was verified last, where told
+    roots: Mapping[int, bytes] = field(default_factory=dict)  # as `Grown` has them, since the stage before
+    times: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +98,21 @@ class Rebuild:
         frontier: Frontier,
         size: int,
         milestones: Iterable[int],
-        family: Family,
+        family: Family | None,
         every: int | None = None,
         sought: int | None = None,
+        last: Latest | None = None,
     ) -> None:
-        """Rows are those of `family`. `size` is what somebody says: only what is fed costs.
+        """Rows are those of `family`; None where they are leaf hashes, and no entry is seen.
 
         `times` are noted at each multiple of `every` too, and the inclusion proof of the leaf `sought`, which is not
-        below the frontier.
+        below the frontier. `size` is what somebody says: only what is fed costs. `last` is the latest leaf below the
+        frontier that counts.
         """
         self._old, self._size = frontier.size, size
         self._frontier = frontier.copy()
         self._family = family
-        self._last: Latest | None = None
+        self._last = last
         self._latest: dict[int, Latest] = {}
         self._times: dict[int, tuple[int, int]] = {}
         self._every = every
@@ -123,7 +135,7 @@ class Rebuild:
         """
         if start > self._frontier.size or start + len(rows) > self._size:
             raise AssertionError(f"rows from {start} on do not follow {self._frontier.size}")
-        every, times, chains = self._family.unpack(rows)
+        every, times, chains = (rows, (), set[bytes]()) if self._family is None else self._family.unpack(rows)
         known = self._frontier.size - start
         if known:
             self._hold(start, every[:known])
@@ -162,7 +174,7 @@ class Rebuild:
 
     def _note(self, rows: Sequence[bytes], times: Sequence[int]) -> None:
         """Keep the latest of the leaves of these rows, which follow the frontier."""
-        if not times:
+        if not times or self._family is None:
             return
         latest = max(times)
         if self._last is None or latest > self._last.time_ms:
@@ -178,6 +190,10 @@ class Rebuild:
         again.extend(leaves)
         if again.hashes != self._frontier.hashes:
             raise BadProof(f"entries from {start} on are not those that were verified")
+
+    def stage(self) -> Stage:
+        """Return how far it has come."""
+        return Stage(self._frontier, self._last, self._roots, self._times)
 
     def finish(self) -> Grown:
         """Return the tree; only when nothing is missing."""

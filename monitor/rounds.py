@@ -6,13 +6,16 @@ First what governance says, then every node is guarded before any is fed, and la
 import asyncio
 from collections.abc import Awaitable
 
+from monitor.coda import Coda
 from monitor.crew import Crew
 from monitor.desk import Desk
 from monitor.errands import OWN, ROSTER, Errand, exchanging, feeding, guarding, seeing, telling
 from monitor.guard import Guard
+from monitor.limits import Limits
 from monitor.outbox import Outbox
 from monitor.outcome import Finding
 from monitor.timekeeper import Timekeeper
+from monitor.watch import Watch
 
 GUARD_TRIES = 4  # pushes of one round to a node that does not sign yet: it counts in whole seconds
 LEARN_TRIES = 4  # times that it asks what governance says, while each answer leads to more governance logs
@@ -23,8 +26,9 @@ Found = list[tuple[str, Finding]]  # by source
 class Rounds:
     """The rounds of one monitor, one at a time."""
 
-    def __init__(self, crew: Crew, desk: Desk, keeper: Timekeeper, outbox: Outbox) -> None:
+    def __init__(self, crew: Crew, limits: Limits, desk: Desk, keeper: Timekeeper, outbox: Outbox) -> None:
         self._crew = crew
+        self._limits = limits
         self._desk = desk
         self._keeper = keeper
         self._outbox = outbox
@@ -46,7 +50,8 @@ class Rounds:
         found += await _all(*((seeing(egress), egress.look(crew.logs)) for egress in crew.egresses))
         found += [(Errand.LOOK.of(watch), finding) for watch in crew.watches for finding in watch.verdict()]
         found += await _all(*((Errand.AUDIT.of(watch), watch.audit_again()) for watch in crew.watches))
-        found += await _all(*((Errand.BRANCHES.of(watch), crew.read_branches(watch)) for watch in crew.watches))
+        forkable: list[Watch | Coda] = [*crew.watches, *crew.codas.values()]
+        found += await _all(*((Errand.BRANCHES.of(part), crew.read_branches(part)) for part in forkable))
         found += await _all(*((Errand.FRESH.of(watch), watch.fresh()) for watch in crew.watches))
         found += await _all(*((Errand.CARRY.of(carrier), carrier.push()) for carrier in crew.carriers))
         found += await _all((OWN, self._keeper.check()))  # by now others have told us what time it is
@@ -71,12 +76,20 @@ class Rounds:
         return found + [(ROSTER, finding) for finding in told]
 
     async def _pass(self, *, guard: bool) -> Found:
-        found = await _all(*((Errand.LOOK.of(watch), watch.look()) for watch in self._crew.watches))
+        found = await _all(*((Errand.LOOK.of(watch), self._look(watch)) for watch in self._crew.watches))
         if guard:
             found += await _all(*((guarding(each), self._guard(each)) for each in self._crew.guards))
         found += await _all(*((Errand.LOOK.of(watch), watch.hand_back()) for watch in self._crew.watches))
         feeds = [(watch, feeder) for watch in self._crew.watches for feeder in watch.feeders]
         return found + await _all(*((feeding(watch, feeder), watch.feed(feeder)) for watch, feeder in feeds))
+
+    async def _look(self, watch: Watch) -> list[Finding]:
+        """Look at a log, and again while it is further to its head than one look goes."""
+        for _ in range(self._limits.round_looks):
+            findings = await watch.look()
+            if not watch.more:
+                break
+        return findings
 
     async def _guard(self, guard: Guard) -> list[Finding]:
         for tries in range(GUARD_TRIES):

@@ -30,6 +30,8 @@
     vkeys = ["log.elsewhere.example+…"]
     witnesses = ["hk"]                 # nodes whose witness knows it; all by default
 
+    unread = ["hk.example/access"]     # origins of logs whose entries are not for us (before all tables)
+
     [[tokens]]                         # for nodes that show their entries to members: sent to this URL and below it
     url = "https://hk.example"
     file = "hk.token"                  # one line, mode 0600
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
     far_poll_s: Seconds = 10
     nodes: list[NodeTable] = []
     logs: list[ForeignTable] = []
+    unread: list[str] = []
     publish: Path | None = None
     tokens: list[TokenTable] = []
     channels: list[ChannelTable] = []

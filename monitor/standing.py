@@ -69,9 +69,9 @@ class Standing:
         work = partial(self._crew.audit_promises, watch)
         await every(self._limits.promises_s, lambda: self._report(Errand.PROMISES.of(watch), work()), stop)
 
-    async def _branches_loop(self, watch: Watch, stop: Stop) -> None:
-        work = partial(self._crew.read_branches, watch)
-        await every(self._limits.branch_s, lambda: self._report(Errand.BRANCHES.of(watch), work()), stop)
+    async def _branches_loop(self, part: Watch | Coda, stop: Stop) -> None:
+        work = partial(self._crew.read_branches, part)
+        await every(self._limits.branch_s, lambda: self._report(Errand.BRANCHES.of(part), work()), stop)
 
     async def _egress_loop(self, egress: Egress) -> None:
         while True:
@@ -105,6 +105,7 @@ class Standing:
             wanted[guarding(guard), guard] = partial(self._guard_loop, guard, self._crew.offered[guard.node.name])
         for coda in self._crew.codas.values():
             wanted[Errand.CODA.of(coda), coda] = partial(self._coda_loop, coda)
+            wanted[Errand.BRANCHES.of(coda), coda] = partial(self._branches_loop, coda)
         for carrier, poll_s in self._crew.asked.values():
             wanted[Errand.CARRY.of(carrier), carrier] = partial(self._carry_loop, carrier, poll_s)
         return wanted
@@ -115,7 +116,12 @@ class Standing:
             findings = await watch.look()
             return findings if watch.vouch is before else findings + await watch.hand_back()
 
-        await every(watch.poll_s, lambda: self._report(Errand.LOOK.of(watch), look()), stop)
+        async def look_on() -> None:
+            await self._report(Errand.LOOK.of(watch), look())
+            while watch.more and not stop.is_set():
+                await self._report(Errand.LOOK.of(watch), look())
+
+        await every(watch.poll_s, look_on, stop)
 
     async def _survey_loop(self, watch: Watch, stop: Stop) -> None:
         await pause(self._limits.survey_s, stop)  # `look` does the first one

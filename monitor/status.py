@@ -87,13 +87,17 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
     verified = store.verified(followed.origin)
     counts = store.counts(followed.origin)
     if verified is None:
-        return f"{followed.origin}: nothing verified yet, {counts.observations} signed heads seen."
+        way = store.halfway(followed.origin)
+        read = "" if way is None else f", read up to {way.size:,} of {way.goal:,} entries"
+        return f"{followed.origin}: nothing verified yet{read}, {counts.observations} signed heads seen."
     head = verified.head
     signed = f", signed {date(head.time_ms)}" if head.time_ms is not None else ""
     parts = [f"verified up to {head.size:,} entries at {date(verified.verified_ms)}{signed}"]
     if counts.largest_seen > head.size:
         parts.append(f"signed heads seen up to {counts.largest_seen:,}")
-    if followed.family in (X509, EVENTS):
+    if (way := store.halfway(followed.origin)) is not None and way.begun == head.size:
+        parts.append(f"read on to {way.size:,} of {way.goal:,} entries")
+    if followed.family in (X509, EVENTS) and not followed.unread:
         parts.append(f"judged up to {store.judged(followed.origin).size:,}")
     row = store.witness(followed.origin)
     parts.append("not cosigned by us" if row is None else f"cosigned by us at {row[0]:,}")
@@ -107,6 +111,8 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
         if vouched is not None and now_ms - vouched.time_s * 1000 > limits.degraded_s * 1000:
             parts[-1] = f"not cross-witnessed by {witness.vkey.name} since {date(vouched.time_s * 1000)}"
             parts[-1] += f" (size {vouched.size:,})"
+    if followed.unread:
+        parts.append("entries not seen here: by its hash tiles alone")
     if followed.closed:
         parts.append("closed")
     if counts.open:

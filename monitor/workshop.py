@@ -74,7 +74,7 @@ class Parts:
     def watch(self, followed: FollowedLog, poll_s: float) -> Watch:
         """Return what follows and feeds one log."""
         reader = self._reader(followed)
-        copy = None if self._copies is None else self._copies.of(followed)
+        copy = None if self._copies is None or followed.unread else self._copies.of(followed)
         follower = Follower(
             followed,
             reader,
@@ -120,7 +120,7 @@ class Parts:
 
     def coda(self, followed: FollowedLog) -> Coda:
         """Return what asks a closed log whether it signs on."""
-        return Coda(followed, self._reader(followed), self._ledger)
+        return Coda(followed, self._reader(followed), self._ledger, self._charges, self._belated)
 
     def guard(self, node: WatchedNode, foreign: Sequence[FollowedLog]) -> Guard:
         """Return what guards one node, which witnesses these logs of others."""
@@ -156,6 +156,8 @@ class Parts:
         They are read from our copy; the log is asked while that is not whole.
         """
         verified, reader = self._store.verified(followed.origin), self._reader(followed)
+        if followed.unread:  # nothing of it is ever judged, and S11 says of nothing that it stands in no log
+            return Source(followed.origin, followed.family, reader, 0, 0)
         size, root, time_ms = 0, EMPTY_ROOT, 0
         if verified is not None:
             size, root, time_ms = verified.head.size, verified.head.root, verified.head.time_ms or 0
@@ -165,7 +167,7 @@ class Parts:
         return Source(followed.origin, followed.family, checked, size, time_ms)
 
     def _copy_of(self, followed: FollowedLog) -> Lent | None:
-        return None if self._copies is None else Lent(self._copies.of(followed))
+        return None if self._copies is None or followed.unread else Lent(self._copies.of(followed))
 
     def views(self, followed: FollowedLog, clients: Iterable[httpx.AsyncClient]) -> list[LogReader]:
         """Return what reads a log itself: as we do, and through other clients."""

@@ -6,7 +6,8 @@ While a root is rebuilt, the rows of each chunk are written here with the tiles 
     2. the verified head moves in the state (`Store.advance`)
     3. `settle`: that head, and the edge that the rows led to, are what readers see
 
-A crash or a refused head before 2 leaves rows that no verified head covers: the next `begin` drops them. A copy that is
+A look may end before 2 (`halfway`): the next one goes on behind its rows. What else a crash or a refused head leaves
+there, the next `begin` drops. A copy that is
 behind (introduced later, lost, or an issuer could not be had) takes nothing from the look under way; `catch_up` reads
 what is missing from the log again, a few chunks a look, and only a root that is the verified one makes it count. While
 the disk has no room (`free_bytes`) nothing is taken: no log fills it, whatever it signs, before its root is seen.
@@ -79,7 +80,7 @@ class Mirror:
         return self._data
 
     async def begin(self, size: int, root: bytes) -> None:
-        """A rebuild begins at this verified tree (size 0 and the empty root before the first)."""
+        """A rebuild begins at this tree, that was verified or come to on the way (size 0 and the empty root first)."""
         self._taking = False
         if await self._guarded(self._stand_at(size, root)):
             self._taking = self._edge is not None and self._edge.size == size
@@ -97,17 +98,22 @@ class Mirror:
 
     def settle(self, head: Head) -> None:
         """The state holds this head as verified now."""
-        edge = self._edge
+        self._settle(head, self._edge)
+
+    def _settle(self, head: Head, edge: Edge | None) -> None:
         if edge is not None and (edge.size, edge.root()) == (head.size, head.root):
             self.kept, self.trouble, self.complete = Kept(head, edge), "", True
             self.full = False
         else:
             self.complete = False
 
-    async def catch_up(self, reader: LogReader, head: Head) -> None:
-        """Come closer to the verified head: drop what is beyond it, read what is missing."""
+    async def catch_up(self, reader: LogReader, head: Head, stop: tuple[int, bytes]) -> None:
+        """Come closer to the verified head: drop what is beyond `stop`, read what is missing.
+
+        `stop` is size and root of the tree to which the entries behind that head have led so far, or its own.
+        """
         if not self.failed:
-            await self._guarded(self._catch_up(reader, head))
+            await self._guarded(self._catch_up(reader, head, stop))
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -189,8 +195,8 @@ class Mirror:
             found.append((digest, issuer))
         return tuple(found)
 
-    async def _catch_up(self, reader: LogReader, head: Head) -> None:
-        await self._stand_at(head.size, head.root)
+    async def _catch_up(self, reader: LogReader, head: Head, stop: tuple[int, bytes]) -> None:
+        await self._stand_at(*stop)
         self.full = False
         for _ in range(self._chunks):
             if self._edge is None or self._edge.size >= head.size:
@@ -205,12 +211,14 @@ class Mirror:
             leaves, _, chains = await asyncio.to_thread(self.family.unpack, rows)
             await self._write(reader, start, rows, leaves, chains)
         edge = self._edge
+        if edge is not None and edge.size > head.size:
+            edge = await load_edge(self.family, self.data, head.size)
         if edge is not None and edge.size == head.size:
             if edge.root() != head.root:
                 self.kept, self._edge = None, Edge()
                 await _finished(self.data.truncate(0))
                 raise Malformed(f"entries read again no longer lead to the verified root of size {head.size}")
-            self.settle(head)
+            self._settle(head, edge)
 
 
 async def _finished(write: Awaitable[None]) -> None:

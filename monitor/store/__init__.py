@@ -13,10 +13,13 @@
     charge        about what else than two heads evidence was made
     action        governance actions that count, raw, each with the proof under which it came
     holding       per governance log: how many actions it held last
+    halfway       per log: where the last look stopped on the way to a head that is further than one look goes
+    passed_root   per log: the roots of our tree at signed sizes that were passed on that way
+    passed_leaf   per log: the latest leaves there, as `latest_leaf` has them once that head is verified
     latest_leaf   per log, at some sizes: the latest leaf below
     unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
-    last_brought  per log: the last one beyond what is kept of a day
+    spare         beyond what is kept of a day: per tree the earliest and the latest head that they brought
     tally         per log: how much is known of it, counted as it is written
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
@@ -28,6 +31,7 @@
     outbox        which channel was told, or not yet
     judged        per log: how far its entries were judged
     issued        per certificate in a log: what rules look up (fingerprint, issuer and serial, fold)
+    unreadable    per log: what in it cannot be read as a certificate, by its SHA-256
     first_use     per certificate that an event names: the first one
     finding       what rules have found, once for each rule and certificate; `finding_tally` counts them by code
     branch        per refuted head: how far its tree was read, when nobody gave it last (`tried_ms`: 0 while it is
@@ -42,10 +46,15 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     schema        the tables
     database      the file: made once, held by one process, written in one way
     leaf_times    how late leaves are, and which heads wait to be held against them
-    heads         what logs have signed, and what became of it
+    observations  signed heads, raw, as they came
+    heads         the distinct trees among them, and what became of each
+    halfway       a way that is longer than one look
+    verified      how far a log was rebuilt
+    evidence      what anybody is convicted of
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
     gossip        other monitors
+    spare         heads for which others stand
     promises      SCTs
     actions       governance, and who holds how much of it
     alerts        what is to be told, and what was
@@ -66,20 +75,27 @@ from monitor.store.clock import ClockRows
 from monitor.store.cosignatures import CosignatureRows, Vouched
 from monitor.store.counted import CountedRows
 from monitor.store.database import FOLD_WRITES
+from monitor.store.evidence import Evidence
 from monitor.store.gossip import GossipRows
-from monitor.store.heads import AGREED, CONVICTED, OPEN, REFUTED, Apart, Counts, Evidence, Unsettled, Verified
+from monitor.store.halfway import Halfway
+from monitor.store.heads import AGREED, CONVICTED, REFUTED, Apart, Counts, Unsettled
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
+from monitor.store.observations import OPEN
 from monitor.store.promises import Promise, PromiseRows
+from monitor.store.spare import SpareRows
+from monitor.store.verified import Verified, VerifiedRows
 
 __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
-    "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Holding", "KeptAction", "KeptAlert",
-    "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
+    "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Halfway", "Holding", "KeptAction",
+    "KeptAlert", "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
 ]  # fmt: skip
 
 
 class Store(
     GossipRows,
+    VerifiedRows,
+    SpareRows,
     PromiseRows,
     ChargeRows,
     CosignatureRows,

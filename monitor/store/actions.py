@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from monitor.alert import Alert
 from monitor.store.alerts import AlertRows
-from monitor.store.heads import Evidence
+from monitor.store.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from monitor.alert import Alert
 from monitor.rules.engine import Finding
 from monitor.rules.table import OTHER_BRANCH
-from monitor.store.heads import HeadRows
+from monitor.store.evidence import EvidenceRows
 from monitor.store.judged import Looked
 
 # The state is asked twice: by the first the few heads of the index `head_apart` are looked through, and no others.
@@ -36,16 +36,16 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class BranchEntry:
-    """A certificate or precertificate in such a tree. Digests are 32 bytes."""
+    """A certificate or precertificate in such a tree, or what cannot be read as one. Digests are 32 bytes."""
 
     index: int
     time_ms: int  # the leaf's
     fingerprint: bytes  # SHA-256 of it as it was met
-    fold: bytes  # of a certificate and its precertificate
+    fold: bytes  # of a certificate and its precertificate; of what cannot be read, SHA-256
     issuer: bytes  # SHA-256 of the issuer's certificate, b"" where nobody knows
 
 
-class BranchRows(HeadRows):
+class BranchRows(EvidenceRows):
     """The rows about other branches."""
 
     def branches_to_read(self, origin: str, limit: int) -> list[Branch]:
@@ -128,7 +128,7 @@ class BranchRows(HeadRows):
             ).fetchone()
             index, found = Looked(database), dict[str, Branch]()
             for branch, entry in _waiting(database, origin, judged, limit):
-                held = index.logged_in(origin, entry.fold)
+                held = index.logged_in(origin, entry.fold) or index.unreadable_in(origin, entry.fold)
                 if not held and index.keep(finding_of(branch, entry, judged), now_ms):
                     found.setdefault(branch.name, branch)
                 database.execute(

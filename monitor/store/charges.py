@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from log.evidence.heads import Kind
 from monitor.alert import Alert
-from monitor.store.heads import Evidence, HeadRows
+from monitor.store.evidence import Evidence, EvidenceRows
 
 
-class ChargeRows(HeadRows):
+class ChargeRows(EvidenceRows):
     """The rows that say of what evidence was made already."""
 
     def charge(self, evidence: Evidence, about: str, limit: int, alerts: Sequence[Alert] = ()) -> bool:
@@ -44,3 +44,9 @@ class ChargeRows(HeadRows):
                 (subject, kind.value, about, about),
             ).fetchone()
             return None if row is None else bytes(row[0])
+
+    def charges(self, subject: str, kind: Kind) -> set[str]:
+        """Return about what evidence of a kind was made; there is no more of it than `charge` has a limit for."""
+        with self._reading() as database:
+            rows = database.execute("SELECT about FROM charge WHERE origin = ? AND kind = ?", (subject, kind.value))
+            return {row[0] for row in rows}

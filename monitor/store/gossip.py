@@ -1,5 +1,5 @@
-"""What others exchange with us: our chain of observations, how far we read those of other monitors, what evidence they
-have; and how many heads relying parties brought.
+"""What others exchange with us: our chain of observations, how far we read those of other monitors, what evidence
+they have.
 """
 
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from log.evidence.heads import Kind
 from monitor.observation import Observation
 from monitor.store.database import Database
-from monitor.store.heads import Evidence
+from monitor.store.evidence import Evidence
 
 _COLUMNS = "seq, origin, source, received_ms, raw, previous, hash"
 
@@ -96,22 +96,3 @@ class GossipRows(Database):
         """Keep that a peer has it: from us, or we from him."""
         with self._transaction() as database:
             database.execute("INSERT OR IGNORE INTO relayed VALUES (?, ?)", (peer, evidence))
-
-    # --- heads that relying parties bring ----------------------------------------------------------------------
-
-    def brought(self, origin: str, day: int) -> int:
-        """Return how many heads of a log were kept on a day (since 1970, UTC) because relying parties brought them."""
-        with self._reading() as database:
-            row = database.execute("SELECT heads FROM brought WHERE origin = ? AND day = ?", (origin, day)).fetchone()
-            return 0 if row is None else int(row[0])
-
-    def last_brought(self, origin: str) -> bytes | None:
-        """Return the last head of a log that was brought beyond what is kept of a day, or None."""
-        with self._reading() as database:
-            row = database.execute("SELECT raw FROM last_brought WHERE origin = ?", (origin,)).fetchone()
-            return None if row is None else bytes(row[0])
-
-    def keep_last_brought(self, origin: str, raw: bytes, now_ms: int) -> None:
-        """Keep such a head in place of the one before it."""
-        with self._transaction() as database:
-            database.execute("INSERT OR REPLACE INTO last_brought VALUES (?, ?, ?)", (origin, raw, now_ms))

@@ -92,6 +92,11 @@ class Looked:
         """Say whether a log holds a certificate, or its precertificate."""
         return self._one("WHERE fold = ? AND origin = ? LIMIT 1", fold, origin) is not None
 
+    def unreadable_in(self, origin: str, digest: bytes) -> bool:
+        """Say whether a log holds an entry with this SHA-256 of what cannot be read as a certificate."""
+        query = "SELECT 1 FROM unreadable WHERE origin = ? AND digest = ?"
+        return self._database.execute(query, (origin, digest)).fetchone() is not None
+
     def logged_at(self, origin: str, index: int) -> Logged | None:
         """Return the certificate or precertificate at an index, or None."""
         return self._one("WHERE origin = ? AND idx = ?", origin, index)
@@ -113,6 +118,10 @@ class Looked:
         self._added.append((origin, index, case.fingerprint, serial_key, case.fold, time_ms, int(signs)))
         if serial_key in self._serials:
             self._serials[serial_key].append(Logged(origin, index, time_ms, signs, case.fold))
+
+    def add_unreadable(self, origin: str, digest: bytes) -> None:
+        """Add what cannot be read as a certificate, by its SHA-256."""
+        self._database.execute("INSERT OR IGNORE INTO unreadable VALUES (?, ?)", (origin, digest))
 
     def add_use(self, fingerprint: bytes, use: Use, place: Place, *, settled: bool) -> None:
         """Add an event that names a certificate; the earliest by its own time stays."""

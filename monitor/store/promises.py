@@ -6,7 +6,7 @@ from hashlib import sha256
 
 from log.evidence.heads import Kind
 from monitor.alert import Alert
-from monitor.store.heads import Evidence, HeadRows
+from monitor.store.evidence import Evidence, EvidenceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Promise:
         return int.from_bytes(self.leaf[2:10])
 
 
-class PromiseRows(HeadRows):
+class PromiseRows(EvidenceRows):
     """The rows about promises."""
 
     def keep_promises(self, promises: Iterable[Promise], now_ms: int) -> None:

@@ -4,7 +4,8 @@ What is shown of a log is counted when it is written, by triggers: whoever looks
 been followed, and no path that writes can forget to count. `disordered` says that a log has signed a smaller tree later
 than a larger one: as long as it has not, each head stands between its two neighbours in size and in time, and whether
 one more does is seen from these two alone. A head in `unread` is `settled` there when its tree is: what nobody's data
-settle, however much that is, costs a look nothing.
+settle, however much that is, costs a look nothing. What was found unreadable before `unreadable` was kept is taken to
+stand in every log that was judged by then.
 """
 
 MIGRATIONS = (
@@ -208,5 +209,33 @@ MIGRATIONS = (
         vkey TEXT NOT NULL, origin TEXT NOT NULL, whole INTEGER NOT NULL, PRIMARY KEY (vkey, origin)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE reread (vkey TEXT PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) STRICT;
+    """,
+    """
+    CREATE TABLE halfway (
+        origin TEXT PRIMARY KEY, begun INTEGER NOT NULL, size INTEGER NOT NULL, frontier BLOB NOT NULL,
+        goal INTEGER NOT NULL, kept_ms INTEGER NOT NULL, idx INTEGER, time_ms INTEGER, leaf BLOB
+    ) STRICT;
+    CREATE TABLE passed_root (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE passed_leaf (
+        origin TEXT NOT NULL, size INTEGER NOT NULL, time_ms INTEGER NOT NULL, idx INTEGER NOT NULL,
+        PRIMARY KEY (origin, size)
+    ) STRICT, WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE unreadable (
+        origin TEXT NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (origin, digest)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO unreadable SELECT judged.origin, finding.about FROM judged, finding
+        WHERE finding.code = 'UNPARSABLE' AND json_extract(finding.evidence, '$.begins') IS NOT NULL;
+    """,
+    """
+    DROP TABLE last_brought;
+    CREATE TABLE spare (
+        origin TEXT NOT NULL, type INTEGER NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL, last INTEGER NOT NULL,
+        time_ms INTEGER NOT NULL, note BLOB NOT NULL, received_ms INTEGER NOT NULL,
+        PRIMARY KEY (origin, type, size, root, last)
+    ) STRICT, WITHOUT ROWID;
     """,
 )

@@ -8,10 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from log.evidence.check import Pinned, check
-from log.evidence.heads import Kind, read_head
+from log.evidence.heads import Head, Kind, contradiction, read_head
 from log.formats.identity import Identity
+from log.formats.note import KeyType, Note, Signature
 from monitor.outcome import Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
@@ -120,37 +123,107 @@ async def test_what_is_brought_and_true_is_settled_at_once(late: Late) -> None:
     assert late.store.counts(late.x509.origin).open == 0
 
 
-async def test_of_what_adds_nothing_so_many_are_kept_a_day_and_the_last_one(late: Late) -> None:
-    late.write("", "pollination_kept = 3\n")
+async def test_beyond_so_many_a_day_the_earliest_and_latest_of_a_tree_stand_for_the_others(late: Late) -> None:
+    """And every tree that is new is kept."""
+    late.write("", "pollination_kept = 3\nsender_rate = 1000\n")
     await late.round()
-    notes = [await late.old(size) for size in range(10, 16)]
+    notes = [await late.old(size) for size in (10, 20, 30, 40)]
     told = await late.bring(*notes)
-    assert (late.brought(), told["evidence"]) == (notes[:3], [])
-    assert late.store.last_brought(late.x509.origin) == notes[-1]
-    await late.bring(notes[3])
-    assert (late.brought(), late.store.last_brought(late.x509.origin)) == (notes[:3], notes[3])
+    assert (late.brought(), told["evidence"]) == (notes, [])
     assert base64.b64encode(late.x509.note).decode() in told["notes"], "the newest is told of, whatever was brought"
-    late.monitor.world.time_ms += DAY_MS
-    await late.bring(*notes)
+    signed_ms = HEADS_MS + 20 * 1_000
+    for moved in (100, 50, 300, 200, -300, -100, -400, 400):
+        await late.bring(await late.old(20, signed_ms + moved))
     assert late.brought() == notes
+    assert spares(late) == {(20, signed_ms - 400), (20, signed_ms + 400)}
+    late.monitor.world.time_ms += DAY_MS
+    await late.bring(again := await late.old(20, signed_ms + 100))
+    assert late.brought() == [*notes, again]
+
+
+def spares(late: Late) -> set[tuple[int, int]]:
+    """Return (size, time) of all heads that are not among the observations, by their 0x05 line."""
+    query = "SELECT size, time_ms FROM spare WHERE type = 5"
+    with late.store._reading() as database:
+        return set(database.execute(query))
+
+
+HEADS = (KeyType.TREE_HEAD, KeyType.COSIGNATURE)
+
+
+@given(st.permutations(range(9)), st.data())
+def test_what_a_head_between_two_others_of_its_tree_contradicts_one_of_these_does(order: list[int], data: Any) -> None:
+    """The reason why such a one need not be kept, for both types of signed times."""
+    kinds = data.draw(st.sampled_from([(KeyType.TREE_HEAD,), (KeyType.COSIGNATURE,), HEADS]))
+    ours, theirs = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    times = sorted(order[:3])
+
+    def head(size: int, time: int) -> Head:
+        return Head("o", size, bytes([size]), tuple((kind, time) for kind in kinds), b"", b"")
+
+    first, between, last = (head(ours, time) for time in times)
+    other = head(theirs, data.draw(st.integers(-1, 10)))
+    if contradiction(between, other) is not None:
+        assert contradiction(first, other) is not None or contradiction(last, other) is not None
+
+
+async def test_a_head_that_is_not_among_the_observations_is_evidence_as_soon_as_one_contradicts_it(late: Late) -> None:
+    """Whoever brings that one: here the log serves it itself."""
+    late.write("", "pollination_kept = 1\n")
+    await late.round()
+    await late.bring(await late.old(10))
+    await late.bring(await late.old(20))
+    latest = await late.old(20, HEADS_MS + 500_000)
+    await late.bring(latest)
+    assert latest not in late.brought()
+    assert late.proven() == []
+    larger = await late.old(200, HEADS_MS + 400_000)
+    head, opened = read_head(larger, late.x509.origin, late.x509.vkeys)
+    assert opened.verified
+    watch = late.monitor.watch(late.x509)
+    await watch._ledger.take(watch.log, head.raw, "log")
+    assert late.proven() == [Kind.ROLLBACK]
+    assert latest in late.brought()
+
+
+async def test_what_witnesses_cosigned_is_kept_of_every_head_that_is_brought(late: Late) -> None:
+    late.write("", "pollination_kept = 1\n")
+    await late.round()
+    witness = late.monitor.world.gd.witness
+    await late.bring(await late.old(10), await late.old(20))
+    note = await late.old(20, HEADS_MS + 20_100)
+    line = await witness.cosign(note)
+    cosigned = Note.parse(note)
+    await late.bring(cosigned.with_signatures([*cosigned.signatures, line]).encode())
+    assert len(late.brought()) == 2
+    fork = await late.x509.branch(9, 11)
+    line = await witness.cosign(fork.note)
+    cosigned = Note.parse(fork.note)
+    wrong = Signature(line.name, line.key_id, line.data[:-1] + bytes([line.data[-1] ^ 1]))
+    await late.bring(cosigned.with_signatures([*cosigned.signatures, wrong]).encode())
+    name = witness.signer.vkey.encode()
+    origin = late.x509.origin
+    assert [each.size for who, each, _ in late.store.vouchings(origin) if who == name] == [300]
+    await late.bring(cosigned.with_signatures([*cosigned.signatures, line]).encode())
+    assert [each.size for who, each, _ in late.store.vouchings(origin) if who == name] == [20, 300]
 
 
 async def test_what_contradicts_is_compared_and_kept_whatever_the_day_has_brought(late: Late) -> None:
     late.write("", "pollination_kept = 1\n")
     await late.round()
     first, other_root = await late.old(10), await late.x509.branch(11, 3)
-    await late.bring(first, await late.old(12))
-    assert late.brought() == [first]
+    await late.bring(first, await late.old(12), await late.old(12, HEADS_MS + 12_100))
+    assert late.brought() == [first, await late.old(12)]
 
     later_and_smaller = await late.old(9, HEADS_MS + 11_500)
     await late.bring(later_and_smaller)
-    assert (late.brought()[1:], late.proven()) == ([later_and_smaller], [Kind.ROLLBACK])
+    assert (late.brought()[2:], late.proven()) == ([later_and_smaller], [Kind.ROLLBACK])
 
     await late.bring(await other_root.sign(time_ms=HEADS_MS + 14_000))
-    assert late.brought()[2:] == [other_root.note]
+    assert late.brought()[3:] == [other_root.note]
     await late.bring(lie := await late.old(200, LEAVES_MS + 150))
     await late.round()
-    assert late.brought()[3:] == [lie]
+    assert late.brought()[4:] == [await late.old(12, HEADS_MS + 12_100), lie], "and what the last one contradicts"
     assert set(late.proven()) == {Kind.CROSS_SIZE, Kind.ROLLBACK, Kind.TIME_LIE}
 
 
@@ -178,10 +251,10 @@ async def test_what_cannot_be_compared_yet_is_kept(late: Late) -> None:
     assert late.brought()[1:] == [larger]
 
 
-async def test_without_copies_nothing_is_dropped(monitor: Monitor, tmp_path: Path) -> None:
+async def test_without_copies_the_earliest_is_kept_as_any_other(monitor: Monitor, tmp_path: Path) -> None:
     late = Late(monitor, tmp_path / "copies")
     late.write("", "pollination_kept = 1\n")
     await monitor.once()
-    notes = [await late.old(size) for size in range(10, 16)]
+    notes = [await late.old(10, HEADS_MS - moved) for moved in range(6)]  # a leaf may be later than each of them
     await late.bring(*notes)
     assert late.brought() == notes

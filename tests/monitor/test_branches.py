@@ -1,8 +1,10 @@
 """After a fork every head of the branch that we do not follow is kept, shown, and read for certificates of its own."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,12 +13,15 @@ from log.formats.family import Parts, x509_parts
 from log.formats.tile_leaf import TileLeaf
 from monitor import settings, status
 from monitor.alert import Class
+from monitor.store import Store
+from monitor.store import database as database_
+from monitor.store.schema import MIGRATIONS
 from tests.monitor.conftest import Monitor
 from tests.monitor.honest import grow, healthy
 from tests.monitor.rules.cases import world
 from tests.monitor.test_charges import Mirror
 from tests.monitor.test_egress import View, once
-from tests.support.lying_log import Fault, LyingLog
+from tests.support.lying_log import ISSUER, Fault, LyingLog
 
 
 async def test_what_a_log_has_signed_too_stands_in_status_and_on_the_page(monitor: Monitor) -> None:
@@ -68,10 +73,18 @@ async def judge(monitor: Monitor) -> None:
 
 
 async def forked(honest: LyingLog, at: int, serials: Sequence[int], more: int = 120) -> LyingLog:
-    """Return another branch, with these certificates at its end."""
-    fork = await honest.branch(at, more)
+    """Return another branch, with these certificates at its end, and before them one that is on both."""
+    fork = await honest.branch(at, 0)
+    fill(fork, more)
     await put(fork, serials)
     return fork
+
+
+def fill(log: LyingLog, count: int) -> None:
+    """Append a certificate that is on our branch, again and again: other leaves, and nothing to mark."""
+    same = certificate(1)
+    for _ in range(count):
+        log.put(same)
 
 
 async def put(log: LyingLog, serials: Sequence[int]) -> None:
@@ -190,7 +203,7 @@ async def test_a_branch_that_grows_is_read_on_and_is_one_alert(monitor: Monitor)
     assert alerts(monitor) == []
     await monitor.once()  # it begins at 300, where both agree
     [alert] = alerts(monitor)
-    fork.add(200)
+    fill(fork, 200)
     await put(fork, [8])
     await monitor.once()  # and here where that branch was read before
     assert [index for index, _, _ in marks(monitor)] == [600, 801]
@@ -260,3 +273,57 @@ async def test_the_marks_stand_on_the_page_for_who_is_let_in(monitor: Monitor) -
         assert "only on the branch" in (await client.get("/?code=BRANCH")).text
         [found] = (await client.get("/findings.json?code=BRANCH")).json()["findings"]
     assert (found["index"], found["severity"], found["class"]) == (320, "critical", "proven")
+
+
+async def test_what_cannot_be_read_as_a_certificate_is_marked_too(monitor: Monitor) -> None:
+    """Unless our branch has the same bytes. The entries that a log in these tests begins with are no certificates."""
+    node, honest = monitor.world.hk, await known(monitor)
+    both = x509_parts(b"no certificate, and on both branches", [sha256(ISSUER).digest()])
+    honest.put(both)
+    await honest.sign()
+    await healthy(monitor)
+    await judge(monitor)
+    fork = await honest.branch(200, 100, salt="")  # the same entries once more: at other indexes they are other leaves
+    fork.put(both)
+    alone = [b"no certificate, and on this branch alone", b"0\x03\x02\x01\x01"]
+    for data in alone:
+        fork.put(x509_parts(data, [sha256(ISSUER).digest()]))
+    await fork.sign()
+    node.logs["x509"] = fork
+    await monitor.once()
+    node.logs["x509"] = honest
+    await monitor.once()
+    assert [index for index, _, _ in marks(monitor)] == [301, 302]
+    assert monitor.store is not None
+    found = {each.finding.fingerprint for each in monitor.store.findings(code="BRANCH")}
+    assert found == {sha256(data).digest() for data in alone}
+
+
+def test_what_was_unreadable_before_it_was_indexed_marks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state of before: findings say that something is unreadable, and not in which logs it stands."""
+    path = tmp_path / "old.sqlite"
+    [step] = [number for number, script in enumerate(MIGRATIONS) if "CREATE TABLE unreadable" in script]
+    monkeypatch.setattr(database_, "MIGRATIONS", MIGRATIONS[:step])
+    Store.create(path, "witness")
+    monkeypatch.undo()
+    with sqlite3.connect(path) as database:
+        for origin in ("hk.example/x509", "gd.example/x509"):
+            database.execute("INSERT INTO judged VALUES (?, 9, 9, 9)", (origin,))
+        row = ("medium", "proven", b"", b"", "hk.example/x509", 1, 1, "", "{}", 1)
+        for digest, evidence in ((b"1" * 32, '{"begins": "30"}'), (b"2" * 32, '{"parts": ["subject"]}')):
+            database.execute(
+                "INSERT INTO finding (code, about, severity, class, fingerprint, issuer, origin, idx, leaf_ms, text,"
+                " evidence, produced, found_ms) VALUES ('UNPARSABLE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (digest, *row[:8], evidence, *row[8:]),
+            )
+    store = Store.open(path, "witness", 10)
+    try:
+        with store.judging() as index:
+            assert index.unreadable_in("hk.example/x509", b"1" * 32)
+            assert index.unreadable_in("gd.example/x509", b"1" * 32)
+            assert not index.unreadable_in("hk.example/x509", b"2" * 32)
+            assert not index.unreadable_in("other.example/x509", b"1" * 32)
+    finally:
+        store.close()

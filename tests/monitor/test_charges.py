@@ -1,8 +1,11 @@
 """A leaf later than its head, a witness on both sides, data that lead nowhere: found in the look that meets them."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from log.errors import NotFound
 from log.evidence.check import Pinned, Verdict, check
@@ -11,8 +14,9 @@ from log.formats.family import TILES
 from log.formats.identity import Identity
 from log.formats.tile_leaf import LEAF_HEADER
 from log.merkle.hashing import HASH_SIZE, leaf_hash
+from monitor.charges import apart
 from monitor.outcome import Outcome
-from monitor.store import Evidence
+from monitor.store import AGREED, OPEN, REFUTED, Evidence, Vouched
 from tests.monitor.conftest import Monitor
 from tests.monitor.honest import grow, healthy
 from tests.support.lying_log import Fault, LyingLog
@@ -227,6 +231,63 @@ async def test_of_what_a_witness_vouched_for_truly_only_the_largest_tree_is_kept
     kept = monitor.store.vouchings(followed.origin)
     assert len({witness for witness, _, _ in kept}) == len(kept) == 2, "another witness, and we"
     assert max(vouched.size for _, vouched, _ in kept) == followed.size
+
+
+class Size(int):
+    """A size that counts how often it was compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Size.compared += 1
+        return int(self) == other
+
+    def __lt__(self, other: int) -> bool:
+        Size.compared += 1
+        return int(self) < other
+
+    __hash__ = int.__hash__
+
+
+def vouched(*heads: tuple[int, int, str]) -> list[tuple[Vouched, str]]:
+    """Return what a witness vouched for: size, number of the root, what became of it."""
+    return [(Vouched(Size(size), bytes([root]), 1, b""), state) for size, root, state in sorted(heads)]
+
+
+def test_what_a_witness_vouched_for_is_paired_in_few_comparisons() -> None:
+    """However many heads of another branch it has cosigned: pairs and comparisons do not grow as their square."""
+    count = 4_096
+    kept = vouched(
+        *((2 * i, 1, REFUTED) for i in range(1, count)),
+        *((2 * i + 1, 0, AGREED) for i in range(1, count)),
+        *((2 * count, root, OPEN) for root in range(200)),
+    )
+    Size.compared = 0
+    pairs = list(apart(kept))
+    assert len(pairs) == count - 1 + 199
+    assert Size.compared <= len(kept) * (1 + 2 * 14)
+
+
+@given(
+    st.dictionaries(
+        st.tuples(st.integers(0, 9), st.integers(0, 2)), st.sampled_from([AGREED, REFUTED, OPEN]), max_size=12
+    )
+)
+def test_every_head_that_excludes_another_is_in_a_pair(states: dict[tuple[int, int], str]) -> None:
+    """The definition: of one size and two roots, or of two sizes, one on our branch and the other refuted."""
+    ours = {size: root for (size, root), state in states.items() if state == AGREED}
+    kept = vouched(*((*head, s) for head, s in states.items() if s != AGREED or ours[head[0]] == head[1]))
+    every = set()
+    for (one, state), (two, other) in product(kept, kept):
+        same_size = int(one.size) == int(two.size) and one.root < two.root
+        if same_size or (int(one.size) < int(two.size) and {state, other} == {AGREED, REFUTED}):
+            every.add((one, two))
+    found = set(apart(kept))
+    assert found <= every
+    refuted = {each for each, state in kept if state == REFUTED}
+    of_one_size = {each for pair in every if pair[0].size == pair[1].size for each in pair}
+    must = of_one_size | {each for pair in every for each in pair if each in refuted}
+    assert {each for pair in found for each in pair} >= must
 
 
 # --- E8 -------------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from log.evidence.heads import Kind
 from log.formats.action import JOINT
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType, VKey
@@ -16,7 +17,10 @@ from monitor import keyring, settings
 from monitor.alert import Class
 from monitor.outcome import Outcome
 from tests.monitor.conftest import Monitor
+from tests.monitor.test_branches import certificate, fill, judge, marks
 from tests.monitor.test_carrier import frozen, healthy, monitors
+from tests.monitor.test_charges import Mirror
+from tests.monitor.test_unread import FORBIDDEN
 from tests.support.action_log import GovernedWorld, log_added, node_added
 from tests.support.authorities import Chainer
 from tests.support.lying_log import Fault, LyingLog, signers_of
@@ -192,6 +196,47 @@ async def test_a_log_that_is_closed_is_followed_to_its_end_and_no_further(
     assert followed.note in monitor.store.raw_notes(followed.origin), "refused, and kept"
     assert [kept.alert.cls for kept in monitor.store.alerts(lasting=True)] == [Class.SUSPECTED]
     assert {size for size, _ in monitor.cosigned(followed)} == {20, 25}
+
+
+async def test_a_fork_of_a_closed_log_is_proven_and_read_for_certificates_of_its_own(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    """Also where nobody has to look at it any more, and where its sizes are others than the final one."""
+    await healthy(monitor)
+    followed = world.hk_x509
+    followed.put(certificate(1))
+    await followed.sign()
+    text = parse_signed(followed.note)[1]
+    final = {"origin": text.origin, "size": text.size, "root": b64encode(text.root), **BECAUSE}
+    await world.gd_governance.submit(world.pen("hk").say("log-close", final))
+    await healthy(monitor)
+    await judge(monitor)
+    fork = await followed.branch(10, 0)
+    fill(fork, 5)
+    for serial in (1, 7):
+        fork.put(certificate(serial))
+    await fork.sign(time_ms=followed._time_ms - 1_500)  # between its heads: no time contradicts it
+    world.hk.logs[followed.name] = fork
+    monitor.further = lambda origin: [Mirror(followed)] if origin == followed.origin else []
+    assert fork.size < followed.size
+    for _ in range(2):
+        world.time_ms += 1_000
+        await monitor.once()
+    assert monitor.store is not None
+    assert Kind.CROSS_SIZE in {each.kind for each in monitor.store.evidence(followed.origin)}
+    assert marks(monitor) == [(16, fork.size, fork.root_at(fork.size))]
+
+
+async def test_a_log_whose_entries_are_not_for_us_is_one_by_governance_too(
+    monitor: Monitor, world: GovernedWorld
+) -> None:
+    """Its keys come from there, and what we may not read from our settings; the origin may be named before the log."""
+    followed = world.hk_x509
+    monitor.path.write_text(f'unread = ["{followed.origin}", "later.example/x509"]\n{monitor.path.read_text()}')
+    followed.reply = lambda path: FORBIDDEN if path.startswith("tile/data/") else None
+    await healthy(monitor)
+    assert [watch.log.origin for watch in monitor.crew.watches if watch.log.unread] == [followed.origin]
+    assert max(monitor.cosigned(followed)) == (followed.size, followed.root_at(followed.size))
 
 
 async def test_the_keys_of_a_log_are_those_of_governance(monitor: Monitor, world: GovernedWorld) -> None:

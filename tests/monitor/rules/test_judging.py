@@ -1,9 +1,10 @@
 """Judging over logs in memory: positions, one finding for one thing, crashes, first uses, what watchers are told."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -24,7 +25,7 @@ from monitor.rules.case import Case, FixedLists, of_row
 from monitor.rules.engine import Engine
 from monitor.rules.limits import Limits as RuleLimits
 from monitor.rules.watchlist import Watched, WatchList
-from monitor.store import Looked, Store
+from monitor.store import Looked, Position, Store
 from tests.monitor.rules.cases import World, extended, usual, world
 from tests.support.members import of_certificate
 from tests.support.memory_log import START_MS, MemoryLog
@@ -340,3 +341,32 @@ async def test_issuers_are_remembered_as_far_as_their_bytes_go(bench: Bench, hel
     await bench.judge()
     assert bench.store.judged(HK).size == 6
     assert made.blob_reads == reads
+
+
+@pytest.mark.parametrize(("room", "batches"), [(1 << 20, [6]), (700, [2, 4, 6]), (1, [1, 2, 3, 4, 5, 6])])
+async def test_a_batch_ends_before_its_issuers_are_too_many_and_nothing_is_skipped(
+    bench: Bench, room: int, batches: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six issuers of 300 bytes. One entry is judged at the least, whatever its issuers weigh."""
+    issuers = [bytes([i]) * 300 for i in range(6)]
+    digests = [sha256(issuer).digest() for issuer in issuers]
+    made = bench.add(HK, [x509_parts(usual(serial=90 + n)(world()), [digest]) for n, digest in enumerate(digests)])
+    made.blobs |= dict(zip(digests, issuers, strict=True))
+    bench.limits = Limits(judge_entries=10, judge_batch_bytes=room)
+    reached, held = list[int](), list[int]()
+    advance, judge = Looked.advance, Judging._judge
+
+    def advanced(self: Looked, origin: str, position: Position) -> None:
+        reached.append(position.size)
+        advance(self, origin, position)
+
+    def judged(self: Judging, origin: str, start: int, rows: Sequence[bytes], known: dict[bytes, bytes]) -> list[Any]:
+        held.append(sum(map(len, known.values())))
+        return cast(list[Any], judge(self, origin, start, rows, known))
+
+    monkeypatch.setattr(Looked, "advance", advanced)
+    monkeypatch.setattr(Judging, "_judge", judged)
+    await bench.judge()
+    assert reached == batches
+    assert all(each <= max(room, 300) for each in held)
+    assert made.blob_reads == 6
