@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
@@ -85,6 +86,7 @@ async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     [
         (OK, 200, b"ok"),
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, b""),
+        (b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 2\r\nSet-Cookie: \xff=b\r\n\r\nok", 200, b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         (b"HTTP/1.0 200 OK\r\n\r\nuntil the end", 200, b"until the end"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BIG) // 2, BIG[: len(BIG) // 2]), 200, None),
@@ -195,6 +197,9 @@ def self_signed(folder: Path, host: str) -> tuple[Path, Path]:
         b"HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello",
         b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nA: \0\r\n\r\nhello",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"HTTP/1.1 200 OK\r\nA: %b\r\n\r\n" % (b"x" * connection.MAX_HEAD_BYTES),
         b"HTTP/1.1 200 OK\r\n%b\r\n" % (b"A: b\r\n" * connection.MAX_HEAD_BYTES),
@@ -356,6 +361,45 @@ async def test_an_answer_that_is_not_wanted_is_not_read_to_its_end() -> None:
         for _ in range(2):
             got = await exchange(made, "GET", other.url, "it", max_bytes=9, deadline_s=30.0, wanted=lambda _: False)
             assert (got.status, got.body) == (500, b"")
+
+
+async def test_a_url_goes_out_as_it_stands_and_its_password_as_a_field() -> None:
+    async with serving(Other(OK)) as other, client() as made:
+        path = "/%7Ea/b%3A%2Fc%2e?d=%2B%20e:%3D"
+        assert (await ask(made, f"{other.url.replace('//', '//user:pass@')}{path}")).body == b"ok"
+    lines = other.requests[0].decode().split("\r\n")
+    assert lines[0] == f"GET {path} HTTP/1.1"
+    assert "Authorization: Basic dXNlcjpwYXNz" in lines
+
+
+async def test_what_the_environment_says_is_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login a password b\n")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    async with serving(Other(OK)) as other, client() as made:
+        assert (await ask(made, other.url)).body == b"ok"
+    assert b"authorization" not in other.requests[0].lower()
+
+
+async def test_no_redirect_is_followed_and_nothing_is_unpacked() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /b\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno"
+    async with serving(Other(moved)) as other, client() as made, made.stream("GET", other.url) as answer:
+        assert (answer.status_code, [part async for part in answer.aiter_raw()]) == (302, [b"no"])
+    assert len(other.requests) == 1
+
+
+async def test_a_body_whose_connection_breaks_is_not_whole() -> None:
+    """Though it has no length, and ends with its connection."""
+
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nsome")
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    async with serving(Other(then=broken)) as other, client() as made:
+        with pytest.raises(Unreachable, match="ReadError"):
+            await ask(made, other.url)
 
 
 # --- dialling ---------------------------------------------------------------------------------------------------
