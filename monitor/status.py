@@ -44,7 +44,8 @@ def governance(store: Store, governed: Governed, logs: Iterable[FollowedLog]) ->
     """Describe how far the chains have come, what each governance log held of them, and what we carried there."""
     for name, chain in governed.chains.chains.items():
         disputed = f", seq {chain.next_seq} is signed twice" if chain.disputed else ""
-        yield f"chain {name}: {len(chain.actions)} actions count{disputed}."
+        count = len(chain.actions)
+        yield f"chain {name}: {f'{count} actions count' if count else 'no action counts yet'}{disputed}."
     for followed in logs:
         held = store.holding(followed.origin) if followed.family is GOVERNANCE and followed.node else None
         if held is not None:

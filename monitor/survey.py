@@ -58,5 +58,8 @@ class Survey:
         size = 0 if held is None else held.size
         if shown is None or (shown.size, shown.root) == (size, held and held.root) or shown.size < size:
             return []
-        text = f"we cosigned size {shown.size}, but our state says {size}: restored from a copy?"
+        text = (
+            f"we cosigned size {shown.size}, but our state says {size}: was it restored from a copy? We sign nothing of"
+            " this log until its data lead from the one to the other, or the newest state is back"
+        )
         return [Finding(Outcome.OWN, origin, "restored", text)]

@@ -250,7 +250,9 @@ class Watch:
         """Say when the log's own policy is not met by what was collected in this round."""
         if self.vouch is None or self.log.policy.satisfied(self.vouch.lines.keys()):
             return []
-        return [Finding(Outcome.UNREACHED, self.log.origin, "unvouched", "too few cosignatures for its policy")]
+        names = ", ".join(sorted({vkey.name for vkey in self.vouch.lines})) or "nobody"
+        text = f"too few cosignatures for its policy: size {self.vouch.head.size:,} has those of {names}"
+        return [Finding(Outcome.UNREACHED, self.log.origin, "unvouched", text)]
 
     def _contest(self, source: str, findings: Iterable[Finding]) -> None:
         self._contested[source] = any(finding.outcome is Outcome.PROVEN for finding in findings)

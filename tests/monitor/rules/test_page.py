@@ -20,6 +20,7 @@ from monitor.logs import FollowedLog
 from monitor.rules.case import Place
 from monitor.rules.engine import Finding
 from monitor.store import Store
+from monitor.store.alerts import Fault
 from monitor.web.app import make_app
 from monitor.web.gate import Gate
 from monitor.web.page import router
@@ -177,3 +178,13 @@ async def test_more_alerts_than_fit_are_counted(web: httpx.AsyncClient, store: S
     text = (await web.get("/", headers=BEARER)).text
     assert "And 2 more, not shown here." in text
     assert text.index("suspected</td>") < text.index("<td>bad</td>")
+
+
+async def test_who_acknowledged_an_alert_that_is_still_found_stands_behind_it(
+    web: httpx.AsyncClient, store: Store
+) -> None:
+    alert = Alert("fork", Class.PROVEN, "critical", "hk", "E2", "bad")
+    store.keep_faults([Fault("fork", "look", 9_001, 1)], [], [alert], 9_001)
+    assert "acknowledged by" not in (await web.get("/", headers=BEARER)).text
+    assert store.acknowledge("fork", "Chan <b>", 9_002)
+    assert "(acknowledged by Chan &lt;b&gt;)" in (await web.get("/", headers=BEARER)).text
