@@ -61,7 +61,7 @@ class Finding:
     def alert(self) -> Alert:
         """Return what is told: of medium and low ones one alert for each rule and issuer, else one for each."""
         single = self.severity in (table.CRITICAL, table.HIGH)
-        key = f"{self.code} {(self.about if single else self.issuer).hex()}"
+        key = f"{self.code} {(self.about if single else self.issuer).hex()}".rstrip()  # what has no issuer
         detail: dict[str, Any] = {"about": self.about.hex(), "certificate": self.fingerprint.hex()}
         subject = "certificate at hand"
         if self.place is not None:

@@ -116,6 +116,7 @@ async def test_each_log_has_a_position_and_each_thing_one_finding(bench: Bench) 
     assert bench.store.judged(HK).time_ms == START_MS + 1_000
     assert bench.found() == [("P16", HK, 1), ("UNPARSABLE", HK, 3)]
     assert bench.codes() == ["P16", "UNPARSABLE"]
+    assert "rule UNPARSABLE" in {kept.alert.key for kept in bench.store.alerts()}  # a key that can be typed
     [kept] = bench.store.findings(code="P16")
     there = bench.store.sightings(kept.finding.about)
     assert [(place.origin, place.index) for place in there] == [(GD, 0), (HK, 1), (HK, 2)]  # by time
