@@ -328,6 +328,7 @@ async def once(settings: Settings) -> int:
             found = await monitor.rounds.once()
             while await monitor.judging.pass_over(monitor.to_judge()):
                 pass
+            await monitor.rounds.tell()  # of what was judged
         return exit_code(found, identity=await asyncio.to_thread(monitor.store.certificate_alerts) > 0)
 
 

@@ -1,6 +1,7 @@
 """The outbox: every alert to every channel that takes it, at least once, whatever channels do (monitoring.md §5.3).
 
-Each channel is served by a task of its own, one alert at a time, the oldest first, each attempt within a time limit.
+Each channel is served by a task of its own, one alert at a time, what is about logs first and the oldest of it, each
+attempt within a time limit.
 After a failure the channel is left alone for a while, longer each time; an alert that failed `deliver_tries` times is
 given up, and shown. That a channel fails is a finding about ourselves, which goes to the others.
 """
@@ -16,7 +17,7 @@ from monitor.limits import Limits
 from monitor.outcome import CHANNEL, Finding, Outcome
 from monitor.store import GIVEN_UP, SENT, WAITING, Delivery, KeptAlert, Store
 
-BATCH = 16  # alerts sent to a channel before others may report
+BATCH = 64  # alerts sent to a channel before others may report
 LEAST_PAUSE = 0.1  # of the longest pause: the shortest
 
 
@@ -33,14 +34,20 @@ class Outbox:
         self._rest_s = dict.fromkeys(self._channels, 0.0)  # on the monotonic clock: when each is tried again
         self._resumed: set[str] = set()  # channels that this process has looked at
         self._said: dict[str, list[Finding]] = {name: [] for name in self._channels}
+        self._more: set[str] = set()  # channels for which the last batch was full and told
 
     @property
     def names(self) -> tuple[str, ...]:
         """The channels there are."""
         return tuple(self._channels)
 
+    def more(self, name: str) -> bool:
+        """Whether more is due to a channel than the last `deliver` told, as far as it knows."""
+        return name in self._more
+
     async def deliver(self, name: str) -> list[Finding]:
-        """Tell a channel what is due; return what is wrong with it."""
+        """Tell a channel what is due, `BATCH` alerts at most; return what is wrong with it."""
+        self._more.discard(name)
         if self._clock.monotonic_s() < self._rest_s[name]:
             return self._said[name]
         longest_ms = round(self._limits.deliver_pause_s * 1000)
@@ -54,6 +61,9 @@ class Outbox:
             self._said[name] = await self._tell(name, delivery)
             if self._said[name]:
                 break
+        else:
+            if len(due) == BATCH:
+                self._more.add(name)
         return self._said[name]
 
     async def _tell(self, name: str, delivery: Delivery) -> list[Finding]:

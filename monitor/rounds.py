@@ -59,10 +59,20 @@ class Rounds:
         for source in dict.fromkeys([*(source for source, _ in found), *(crew.sources(self._outbox.names) - channels)]):
             await self._desk.report(source, [finding for each, finding in found if each == source])
         await self._desk.keep_only(crew.sources(self._outbox.names))
-        told = await _all(*((telling(name), self._outbox.deliver(name)) for name in self._outbox.names))
-        for name in self._outbox.names:  # not one of the findings: it says nothing of what was looked at
-            await self._desk.report(telling(name), [finding for each, finding in told if each == telling(name)])
+        await self.tell()
         return list(dict.fromkeys(finding for _, finding in found))
+
+    async def tell(self) -> None:
+        """Tell every channel all that is due, and how that went: which says nothing of what was looked at."""
+        told = await asyncio.gather(*(self._tell(name) for name in self._outbox.names))
+        for name, findings in zip(self._outbox.names, told, strict=True):
+            await self._desk.report(telling(name), findings)
+
+    async def _tell(self, name: str) -> list[Finding]:
+        findings = await self._outbox.deliver(name)
+        while self._outbox.more(name):
+            findings = await self._outbox.deliver(name)
+        return findings
 
     async def _learn(self) -> Found:
         """Take over what the nodes hold of governance, until no more logs of it come to light."""

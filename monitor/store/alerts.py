@@ -17,6 +17,7 @@ from monitor.store.database import Database
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given-up"
 
 _COLUMNS = "seq, key, class, severity, subject, code, text, detail, raised_ms, ended_ms, acknowledged_by"
+_OF_CERTIFICATES = "key GLOB 'rule *' OR key GLOB 'watch *'"  # they may be thousands, and are to bury nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,9 @@ class AlertRows(Database):
             return [_kept(row) for row in database.execute(query, (limit,))]
 
     def gravest(self, limit: int) -> list[KeptAlert]:
-        """Return the gravest alerts that last: what is not about certificates first, by severity, newest first.
-
-        Of certificates there may be thousands, and they are to bury nothing.
-        """
+        """Return the gravest alerts that last: what is not about certificates first, by severity, newest first."""
         query = (
-            f"SELECT {_COLUMNS} FROM alert WHERE ended_ms IS NULL ORDER BY key GLOB 'rule *' OR key GLOB 'watch *',"  # noqa: S608
+            f"SELECT {_COLUMNS} FROM alert WHERE ended_ms IS NULL ORDER BY {_OF_CERTIFICATES},"  # noqa: S608
             " CASE severity WHEN 'critical' THEN 0 WHEN 'error' THEN 1 WHEN 'warning' THEN 2 ELSE 3 END,"
             " seq DESC LIMIT ?"
         )
@@ -159,7 +157,7 @@ class AlertRows(Database):
     # --- the outbox ------------------------------------------------------------------------------------------
 
     def due(self, channel: str, now_ms: int, longest_ms: int, limit: int) -> list[Delivery]:
-        """Return what is to be told to a channel now, oldest first.
+        """Return what is to be told to a channel now: what is not about certificates first, oldest first.
 
         What is to wait longer than anything does was put off by a clock that has been set back: it is due.
         """
@@ -182,7 +180,7 @@ class AlertRows(Database):
     def _deliveries(self, where: str, values: tuple[object, ...], limit: int) -> list[Delivery]:
         query = (
             f"SELECT {_COLUMNS}, channel, state, attempts, next_ms FROM outbox JOIN alert ON alert.seq = outbox.alert"  # noqa: S608
-            f" WHERE {where} ORDER BY outbox.alert LIMIT ?"
+            f" WHERE {where} ORDER BY {_OF_CERTIFICATES}, outbox.alert LIMIT ?"
         )
         with self._reading() as database:
             return [Delivery(_kept(row[:11]), *row[11:]) for row in database.execute(query, (*values, limit))]

@@ -83,9 +83,11 @@ def test_commands_say_what_they_are_for(tmp_path: Path, world: World) -> None:
 def test_once_and_status_over_real_sockets(tmp_path: Path, world: World) -> None:
     with served(world.nodes) as urls:
         path = world.write(tmp_path, urls)
+        path.write_text(path.read_text() + '[[channels]]\nname = "lines"\nkind = "stdout"\n')
         assert call("init", "--settings", str(path)).returncode == 0
         first = call("run", "--once", "--settings", str(path))
         assert first.returncode == 0, first.stdout + first.stderr
+        assert "UNPARSABLE" in first.stdout  # what was judged at its end is told in the same run
         shown = call("status", "--settings", str(path)).stdout.splitlines()
         assert len(shown) == 4
         assert "UNPARSABLE" in shown.pop()  # the entries of these logs are no certificates
