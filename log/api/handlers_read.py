@@ -45,7 +45,7 @@ async def hash_tile(site: Site, call: Call) -> Reply:
     name, level, number = call.params
     hosted = site.log(name)
     tile = _tile(level, number)
-    return Reply(200, _TILE, await hosted.hash_tile(tile.level, tile.n, tile.width))
+    return Reply(200, _TILE, await hosted.tiles.hash_tile(tile.level, tile.n, tile.width))
 
 
 async def data_tile(site: Site, call: Call) -> Reply:
@@ -64,10 +64,10 @@ async def _entries(site: Site, call: Call, kind: str) -> Reply:
     tile = _tile("0", number)
     kept = _RESTRICTED if call.restricted else _TILE
     if tile.width < TILE_WIDTH:  # read once or twice before it is full: not worth compressing
-        return Reply(200, kept, await hosted.entry_tile(kind, tile.n, tile.width))
+        return Reply(200, kept, await hosted.tiles.entry_tile(kind, tile.n, tile.width))
     if accepts_gzip(call.headers):
-        return Reply(200, (*kept, _VARY, _GZIP), await hosted.entry_tile_gzip(kind, tile.n))
-    return Reply(200, (*kept, _VARY), await hosted.entry_tile(kind, tile.n, tile.width))
+        return Reply(200, (*kept, _VARY, _GZIP), await hosted.tiles.entry_tile_gzip(kind, tile.n))
+    return Reply(200, (*kept, _VARY), await hosted.tiles.entry_tile(kind, tile.n, tile.width))
 
 
 async def issuer(site: Site, call: Call) -> Reply:

@@ -5,9 +5,6 @@ tiles come from the data store, the rest from the right edge that the sequencer 
 partial tile can be had for every size up to the newest (c2sp.org/tlog-tiles, "Partial tiles").
 """
 
-import asyncio
-import gzip
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,15 +12,13 @@ from functools import partial
 from log.access import Bodies
 from log.client.prover import root, subtree
 from log.errors import Closed, LogError, NotFound, NotYet, StateRefused, StorageError, Unavailable
-from log.formats.bundle import encode_bundle
 from log.formats.checkpoint import Checkpoint
 from log.formats.family import FINGERPRINT_KEY, LEAF_KEY, SIGNATURE_KEY, TILES, X509, Family, Parts
 from log.formats.names import EXTRA_ENTRY
 from log.formats.note import KeyType, Note, VKey
 from log.formats.policy import Policy
 from log.formats.tlog_proof import TlogProof
-from log.merkle.hashing import HASH_SIZE
-from log.merkle.tiles import TILE_BYTES, TILE_WIDTH
+from log.merkle.tiles import TILE_WIDTH
 from log.sequencer.clock import Clock
 from log.sequencer.head import Published
 from log.sequencer.loop import Sequencer
@@ -32,11 +27,10 @@ from log.sequencer.pool import Placement
 from log.service.proofs import Proofs, Sources
 from log.service.reading import CacheReading, LogReading
 from log.service.rfc6962 import CertificateReads, RangeLimits
+from log.service.tiles import Tiles
 from log.service.tree import StoredTree
 from log.service.witnessed import WitnessedHead
 from log.storage import DataStore, Index
-
-GZIP_LEVEL = 6  # data tiles hold hashes and signatures; higher levels cost time and gain nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +112,9 @@ class Log:
         self._on_failure = on_failure
         self.bodies = Bodies.HOME_ONLY  # to whom its entries are shown; the least until its settings say otherwise
         self.closed = ""  # why the log takes no more entries, for ever; "" while it does
-        self._gzip: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._gzip_bytes = 0
-        self._gzip_hits = self._gzip_misses = 0
-        self._tiles: dict[tuple[int, int], bytes] = {}
-        self._tile_hits = self._tile_misses = 0
+        self.tiles = Tiles(
+            self._tree, family, lambda: sequencer.published.head.size, limits.tile_cache_bytes, limits.gzip_cache_bytes
+        )
         self._proofs = Proofs(Sources(self._full_tile, partial(subtree, self._tree)), limits.proof_cache_bytes)
         tree_head = identity.tree_head
         self.certificates = (
@@ -207,8 +199,7 @@ class Log:
             unindexed=sequencer.unindexed,
             unsynced=sequencer.unsynced,
             caches={
-                "gzip": CacheReading(self._gzip_bytes, self._gzip_hits, self._gzip_misses),
-                "tile": CacheReading(len(self._tiles) * TILE_BYTES, self._tile_hits, self._tile_misses),
+                **self.tiles.caches(),
                 "proof": CacheReading(proofs.kept_bytes, proofs.hits, proofs.misses),
             },
             cosignatures=self._head.cosignatures,
@@ -246,54 +237,6 @@ class Log:
     async def blob(self, digest: bytes) -> bytes | None:
         """Return the issuer certificate with this SHA-256, or None."""
         return await self._tree.blob(digest)
-
-    # --- tiles ----------------------------------------------------------------------------------------------
-
-    async def hash_tile(self, level: int, n: int, width: int) -> bytes:
-        """Return `width` hashes of tile `n`; `NotFound` unless some published size implies it."""
-        tile = self._tiles.get((level, n))
-        if tile is not None:
-            self._tile_hits += 1
-            return tile if width == TILE_WIDTH else tile[: width * HASH_SIZE]
-        start = n * TILE_WIDTH
-        tile = await self.hashes(level, start, start + width, self.size)
-        if width == TILE_WIDTH:  # a full tile never changes; the oldest leave first
-            self._tile_misses += 1
-            while len(self._tiles) * TILE_BYTES >= self._limits.tile_cache_bytes:
-                del self._tiles[next(iter(self._tiles))]
-            self._tiles[level, n] = tile
-        return tile
-
-    async def entry_tile(self, kind: str, n: int, width: int) -> bytes:
-        """Return `width` entries as a static-ct data tile ("data") or a tlog-tiles entry bundle ("entries").
-
-        The bundle of a certificate log holds its MerkleTreeLeaf bytes: the same tree for readers that know
-        nothing of certificates. `NotFound` beyond the published size, and for a kind the family lacks.
-        """
-        if kind not in ("entries", self.family.tile):
-            raise NotFound(f"a {self.family.name} log has no tile/{kind}")
-        start = n * TILE_WIDTH
-        rows = await self.entries(start, start + width, self.size)
-        if kind == self.family.tile:
-            return self.family.join(rows)
-        return encode_bundle([self.family.leaf_input(row) for row in rows])
-
-    async def entry_tile_gzip(self, kind: str, n: int) -> bytes:
-        """Return a full tile as gzip: compressed once, off the event loop, then kept within a bound."""
-        cached = self._gzip.get((kind, n))
-        if cached is not None:
-            self._gzip_hits += 1
-            self._gzip.move_to_end((kind, n))
-            return cached
-        tile = await self.entry_tile(kind, n, TILE_WIDTH)
-        self._gzip_misses += 1
-        packed = await asyncio.to_thread(gzip.compress, tile, GZIP_LEVEL, mtime=0)
-        if (kind, n) not in self._gzip:
-            self._gzip[kind, n] = packed
-            self._gzip_bytes += len(packed)
-        while self._gzip_bytes > self._limits.gzip_cache_bytes:
-            self._gzip_bytes -= len(self._gzip.popitem(last=False)[1])
-        return packed
 
     # --- look-ups -------------------------------------------------------------------------------------------
 

@@ -54,7 +54,7 @@ async def test_hash_tiles_are_immutable_and_never_compressed(
     node.x509.fill(300)
     answer = await client.get(f"/x509/{path}", headers={"accept-encoding": "gzip"})
     assert answer.status_code == 200
-    assert answer.content == await node.x509.hash_tile(level, n, width)
+    assert answer.content == await node.x509.tiles.hash_tile(level, n, width)
     assert answer.headers["content-type"] == "application/octet-stream"
     assert answer.headers["cache-control"] == IMMUTABLE
     assert "content-encoding" not in answer.headers
@@ -70,7 +70,7 @@ async def test_a_full_tile_of_entries_is_compressed_for_who_accepts_it(
     assert "content-encoding" not in plain.headers
     assert packed.headers["content-encoding"] == "gzip"
     assert int(packed.headers["content-length"]) == len(gzip.compress(plain.content, mtime=0)) < len(plain.content)
-    assert packed.content == plain.content == await node.x509.entry_tile(kind, 0, 256)
+    assert packed.content == plain.content == await node.x509.tiles.entry_tile(kind, 0, 256)
     for answer in (plain, packed):
         assert answer.headers["cache-control"] == IMMUTABLE
         assert answer.headers["content-type"] == "application/octet-stream"
@@ -82,7 +82,7 @@ async def test_a_partial_tile_of_entries_is_sent_as_it_is(client: Client, node: 
     answer = await client.get("/x509/tile/entries/001.p/44", headers={"accept-encoding": "gzip"})
     assert "content-encoding" not in answer.headers
     leaves = [leaf_hash(entry) for entry in split_bundle(answer.content)]
-    assert b"".join(leaves) == await node.x509.hash_tile(0, 1, 44)
+    assert b"".join(leaves) == await node.x509.tiles.hash_tile(0, 1, 44)
     assert node.x509.compressed == 0
 
 

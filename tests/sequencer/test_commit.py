@@ -445,9 +445,9 @@ async def test_reads_never_go_beyond_the_published_size() -> None:
             with pytest.raises(LogError):
                 await hosted.entries(0, hosted.size + 1, hosted.size + 1)
             with pytest.raises(LogError):
-                await hosted.hash_tile(0, 0, hosted.size + 1)
+                await hosted.tiles.hash_tile(0, 0, hosted.size + 1)
             with pytest.raises(LogError):
-                await hosted.entry_tile("data", 0, hosted.size + 1)
+                await hosted.tiles.entry_tile("data", 0, hosted.size + 1)
             await asyncio.sleep(0)
 
     done = asyncio.Event()

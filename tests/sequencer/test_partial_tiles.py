@@ -27,7 +27,7 @@ class TileReader:
     async def hashes(self, level: int, start: int, end: int, size: int) -> bytes:
         tile = tile_at(level, start // TILE_WIDTH, size)
         assert isinstance(tile, Tile)
-        served = await self.hosted.hash_tile(tile.level, tile.n, tile.width)
+        served = await self.hosted.tiles.hash_tile(tile.level, tile.n, tile.width)
         assert len(served) == 32 * tile.width
         first = tile.n * TILE_WIDTH
         return served[32 * (start - first) : 32 * (end - first)]
@@ -51,7 +51,7 @@ async def test_each_of_a_thousand_heads_verifies_from_the_partial_tiles_of_its_s
         if size % 7:  # the entries behind the hashes, now and then
             continue
         width = (size - 1) % TILE_WIDTH + 1
-        rows = X509.split(await hosted.entry_tile("data", (size - 1) // TILE_WIDTH, width))
+        rows = X509.split(await hosted.tiles.entry_tile("data", (size - 1) // TILE_WIDTH, width))
         assert len(rows) == width
         newest = leaf_hash(X509.leaf_input(rows[-1]))
         assert await reader.hashes(0, size - 1, size, size) == newest

@@ -46,10 +46,10 @@ async def test_tiles_hold_the_leaf_hashes_of_the_entries(engine: Engine) -> None
     hashes = [leaf_hash(X509.leaf_input(row)) for row in await rows(engine)]
     for n, width in ((0, 256), (0, 1), (0, 255), (1, 44), (1, 7)):
         start = 256 * n
-        assert await engine.running.hash_tile(0, n, width) == b"".join(hashes[start : start + width])
-        data = await engine.running.entry_tile("data", n, width)
+        assert await engine.running.tiles.hash_tile(0, n, width) == b"".join(hashes[start : start + width])
+        data = await engine.running.tiles.entry_tile("data", n, width)
         assert X509.split(data) == (await rows(engine))[start : start + width]
-        bundle = split_bundle(await engine.running.entry_tile("entries", n, width))
+        bundle = split_bundle(await engine.running.tiles.entry_tile("entries", n, width))
         assert [leaf_hash(leaf) for leaf in bundle] == hashes[start : start + width]
 
 
@@ -58,24 +58,24 @@ async def test_tiles_hold_the_leaf_hashes_of_the_entries(engine: Engine) -> None
 )
 async def test_no_hash_tile_reaches_beyond_the_published_tree(engine: Engine, level: int, n: int, width: int) -> None:
     with pytest.raises(NotFound):
-        await engine.running.hash_tile(level, n, width)
+        await engine.running.tiles.hash_tile(level, n, width)
 
 
 async def test_no_entry_tile_reaches_beyond_the_published_tree(engine: Engine) -> None:
     for kind in ("data", "entries"):
         with pytest.raises(NotFound):
-            await engine.running.entry_tile(kind, 1, 45)
+            await engine.running.tiles.entry_tile(kind, 1, 45)
         with pytest.raises(NotFound):
-            await engine.running.entry_tile_gzip(kind, 1)
+            await engine.running.tiles.entry_tile_gzip(kind, 1)
     with pytest.raises(NotFound):
-        await engine.running.entry_tile("names", 0, 1)
+        await engine.running.tiles.entry_tile("names", 0, 1)
 
 
 async def test_a_full_tile_is_compressed_once(engine: Engine) -> None:
-    packed = await engine.running.entry_tile_gzip("data", 0)
-    assert gzip.decompress(packed) == await engine.running.entry_tile("data", 0, 256)
-    assert await engine.running.entry_tile_gzip("data", 0) is packed
-    assert await engine.running.entry_tile_gzip("entries", 0) != packed
+    packed = await engine.running.tiles.entry_tile_gzip("data", 0)
+    assert gzip.decompress(packed) == await engine.running.tiles.entry_tile("data", 0, 256)
+    assert await engine.running.tiles.entry_tile_gzip("data", 0) is packed
+    assert await engine.running.tiles.entry_tile_gzip("entries", 0) != packed
 
 
 async def test_a_proof_by_leaf_hash_and_by_fingerprint_verifies(engine: Engine) -> None:
