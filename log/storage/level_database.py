@@ -67,7 +67,9 @@ class Database:
     def __init__(self, path: Path, kind: Kind, limits: LevelLimits, *, create: bool) -> None:
         self._path = path
         self._kind = kind
-        self._db, self._log, self.layout = _open(path, kind, limits, create=create)  # the layout that its rows are in
+        self._db, self._log, found = _open(path, kind, limits, create=create)
+        self.layout = found.layout  # that its rows are in
+        self.has_lost = found.has_lost  # damage was passed over, now or at an earlier opening, and its log lies aside
         self._limits = limits
         self._failed = False  # set once, by whoever sees a write fail
         self._closed = False  # owned by the event loop
@@ -93,10 +95,6 @@ class Database:
             self._db.iterator(start=start, stop=stop, include_key=False, verify_checksums=True) as values,
         ):
             return list(values)
-
-    def has_lost(self) -> bool:
-        """Whether damage was passed over, now or at an earlier opening, and its log lies aside."""
-        return any(self._path.glob(DAMAGED))
 
     def renamed(self, start: bytes, stop: bytes, name: Callable[[bytes], bytes]) -> None:
         """While nobody else uses it, give the rows start <= key < stop, all of an earlier layout, the keys of this one.
@@ -195,11 +193,16 @@ class Database:
             raise StorageError("the store is closed")
 
 
-def _open(path: Path, kind: Kind, limits: LevelLimits, *, create: bool) -> "tuple[plyvel.DB, LogFile, int]":
-    """Open the LevelDB of a folder, or make one when that is asked for and nothing speaks against it.
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """How a database was found."""
 
-    With it come its log and the layout of its rows.
-    """
+    layout: int
+    has_lost: bool
+
+
+def _open(path: Path, kind: Kind, limits: LevelLimits, *, create: bool) -> "tuple[plyvel.DB, LogFile, _Found]":
+    """Open the LevelDB of a folder, or make one when that is asked for and nothing speaks against it."""
     try:
         layout = layout_of(path, kind.name)
         if layout and not (path / "CURRENT").exists():
@@ -221,7 +224,7 @@ def _open(path: Path, kind: Kind, limits: LevelLimits, *, create: bool) -> "tupl
                 _check_empty(db, path)
                 mark(path, kind.name, kind.layout)
             sync_names(path)  # LevelDB renames CURRENT without
-            return db, LogFile(path), layout or kind.layout
+            return db, LogFile(path), _Found(layout or kind.layout, any(path.glob(DAMAGED)))
         except BaseException:
             db.close()
             raise

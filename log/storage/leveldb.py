@@ -52,7 +52,7 @@ class LevelData:
         try:
             if self._db.layout < DATA.layout:
                 self._db.renamed(b"t", b"u", _renamed_tile)
-            if self._db.has_lost():
+            if self._db.has_lost:
                 self._check_gapless(path)
         except BaseException:
             self._db.shut()

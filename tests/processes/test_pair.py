@@ -255,6 +255,12 @@ async def test_a_second_history_under_the_same_keys_is_proven_and_never_cosigned
         await asyncio.gather(*(w.start(side) for side in SIDES))
         await once(w, 0)
         await submit(w, http, 3)
+
+        async def begun() -> bool:
+            newest = await http.get(f"{site.url}/governance/checkpoint")
+            return parse_signed(newest.content)[1].size > 0
+
+        await eventually("governance has begun, so that both go on from one genesis", begun)
         assert await w.process().stop() == 0
         liar = liars_copy(w, tmp_path / "liar")
         await w.start()
