@@ -11,6 +11,7 @@ import pytest
 
 from log.certs import certificate
 from log.formats.text import b64decode
+from tests import soak_monitor
 from tests.bench import __main__ as program
 from tests.bench import (
     cpu,
@@ -328,3 +329,21 @@ async def test_the_storm_row_answers_all_others_and_compares(tmp_path: Path, mon
     result = await row_storm.others(Ground(tmp_path, TINY))
     assert result.value, result.detail
     assert "others at 100/s" in result.detail
+
+
+def test_a_soak_is_run_from_here_and_says_what_was_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost: list[str] = []
+    counts: list[int] = []
+
+    async def kills(_folder: Path, count: int, _seed: int) -> list[str]:
+        counts.append(count)
+        return lost
+
+    monkeypatch.setattr(soak_monitor, "kills", kills)
+    assert program.main(["--soak", "3"]) == 0
+    lost.append("entry 7 is not in the index")
+    assert program.main(["--soak", "1000"]) == 1
+    assert counts == [3, 1000]
+    assert "entry 7 is not in the index" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Measure the rows of design.md section 7: figure, machine limit of the same run, ratio. Up to ten minutes.
 
-A missed goal is printed, not an exit code; 2 is a wrong argument.
+A missed goal is printed, not an exit code; 2 is a wrong argument. With `--soak` no row is measured: a monitor is
+killed so often (`tests.soak_monitor`), and 1 means that something was lost.
 """
 
 import argparse
@@ -14,10 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests import soak_monitor
 from tests.bench import machine
 from tests.bench.ground import Ground, Scale
 from tests.bench.rows import Result, Row
 from tests.bench.table import ROWS
+
+SEED = 1  # of the moments at which a monitor is killed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,12 +31,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [row.name for row in ROWS]
     parser.add_argument("--only", nargs="+", choices=names, metavar="ROW", help=f"of {', '.join(names)}")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one measurement (10)")
+    parser.add_argument("--soak", type=int, metavar="KILLS", help="no rows: kill a monitor under load so often")
     given = parser.parse_args(arguments)
     if given.seconds < 1:
         parser.error("--seconds: at least 1")
     scale = Scale(seconds=given.seconds, vouch_seconds=6 * given.seconds)
     rows = [row for row in ROWS if given.only is None or row.name in given.only]
     with tempfile.TemporaryDirectory(prefix="twinlog-bench-") as folder:
+        if given.soak is not None:
+            lost = asyncio.run(soak_monitor.kills(Path(folder) / "pair", given.soak, SEED))
+            print("\n".join(lost) or "nothing was skipped, no alert was lost")
+            return 1 if lost else 0
         told = asyncio.run(measure(rows, Ground(Path(folder), scale)))
     if given.json is not None:
         given.json.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
