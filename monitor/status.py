@@ -112,6 +112,9 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
         if vouched is not None and now_ms - vouched.time_s * 1000 > limits.degraded_s * 1000:
             parts[-1] = f"not cross-witnessed by {witness.vkey.name} since {date(vouched.time_s * 1000)}"
             parts[-1] += f" (size {vouched.size:,})"
+    if promises := store.promises(followed.origin):
+        told = ", ".join(f"{count:,} {state}" for state, count in promises.items())
+        parts.append(f"SCTs that we were brought: {told}")
     if followed.unread:
         parts.append("entries not seen here: by its hash tiles alone")
     if followed.closed:

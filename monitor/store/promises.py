@@ -51,6 +51,14 @@ class PromiseRows(EvidenceRows):
             )
             return [Promise(*row) for row in rows]
 
+    def promises(self, origin: str) -> dict[str, int]:
+        """Return how many promises of a log there are, by what became of them."""
+        with self._reading() as database:
+            found = database.execute(
+                "SELECT state, COUNT(*) FROM promise WHERE origin = ? GROUP BY state ORDER BY state", (origin,)
+            )
+            return dict(found.fetchall())
+
     def settle_promise(self, promise: Promise, state: str) -> None:
         """Record what became of a promise: `kept`, `broken`, `late`."""
         with self._transaction() as database:

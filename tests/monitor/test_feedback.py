@@ -15,7 +15,8 @@ from log.formats.note import KeyType
 from log.formats.sct import SCT, digitally_signed
 from log.formats.tile_leaf import TileLeaf
 from log.formats.tree_head import signed_tree_head
-from monitor import keyring, main, settings
+from monitor import keyring, main, settings, status
+from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome
 from monitor.store import Store
 from tests.monitor.conftest import Monitor
@@ -96,6 +97,9 @@ async def test_a_promise_that_was_kept_is_kept_for_good(served: Served) -> None:
     assert (await served.post(FEEDBACK, body)).json() == {"kept": 1}
     assert await served.once() == []
     assert served.store.open_promises(followed.origin, 1 << 40, 1 << 60, 9) == []
+    assert "SCTs that we were brought: 1 kept." in "".join(
+        status.sentences(served.store, served.made.crew.logs, Limits(), served.monitor.world.time_ms)
+    )
     assert (await served.post(FEEDBACK, body)).json() == {"kept": 1}, "brought again it is known"
     assert served.store.open_promises(followed.origin, 1 << 40, 1 << 60, 9) == []
 
