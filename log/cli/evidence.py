@@ -80,7 +80,7 @@ def _object(file: Path) -> bytes:
             if archive.getinfo("evidence.json").file_size > MAX_OBJECT_BYTES:
                 raise Malformed(f"an evidence.json of over {MAX_OBJECT_BYTES} bytes")
             return archive.read("evidence.json")
-    except (KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise Malformed(f"{file.name} is no zip with an evidence.json in it") from error
 
 

@@ -18,6 +18,8 @@ import httpx
 MAX_HEAD_BYTES = 100 << 10  # status line and fields of an answer
 READ_BYTES = 512 << 10  # read at a time: a tile of certificates
 HELD_BYTES = 512 << 10  # of a body that nobody has taken yet, before no more is read
+PART_BYTES = 64  # that a part of a body takes besides its own: there may be as many as bytes
+FIELD_BYTES = 16  # the same of a field, and of the first line
 
 _VERSIONS = ("1.0", "1.1")
 
@@ -32,6 +34,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self.closed = False
         self.failed: httpx.TransportError | None = None  # why there will be no whole answer
+        self._given_up = False  # by us
         self.complete = False  # the whole answer came
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -68,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
 
     async def head(self) -> tuple[int, Fields]:
         """Return status and fields."""
-        while not self._status:
+        while not self._status or self.failed is not None:
             await self._wait()
         return self._status, self._fields
 
@@ -84,7 +87,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Give it up at once."""
-        self.closed = True
+        self.closed = self._given_up = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -132,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
         if not self.complete:
-            if exc is None and self._status and self._to_the_end:
+            if exc is None and self._status and self._to_the_end and not self._given_up:
                 self.complete = True
             elif exc is None:
                 self._fail(httpx.RemoteProtocolError("the connection ended before the answer did"))
@@ -145,10 +148,11 @@ class Connection(asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         if self.complete:
             raise httptools.HttpParserError("more than was asked for")  # and the answer itself is whole
+        self._head_bytes += FIELD_BYTES
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._moved = True
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + FIELD_BYTES
         if not self._status:
             self._fields.append((name, value))
 
@@ -171,7 +175,7 @@ class Connection(asyncio.BufferedProtocol):
     def on_body(self, body: bytes) -> None:
         self._moved = True
         self._parts.append(body)
-        self._held += len(body)
+        self._held += len(body) + PART_BYTES
         if self._held >= HELD_BYTES:
             self._wake()
 

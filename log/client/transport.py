@@ -37,6 +37,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._local = local_address
         self._turn = asyncio.Semaphore(connections)
         self._buffer = memoryview(bytearray(READ_BYTES))
+        self._taken = 0  # places, those of connections that are being made too
         self._busy: set[Connection] = set()
         self._free: list[tuple[Place, Connection, float]] = []  # since when, on the monotonic clock; oldest first
         self._tls: ssl.SSLContext | None = None
@@ -45,10 +46,11 @@ class Transport(httpx.AsyncBaseTransport):
         """Send a request and return its answer, whose body is still to come; raise `httpx.TransportError`."""
         sent, place = await _written(request), _place(request.url)
         await self._turn.acquire()
+        self._taken += 1
         try:
             connection = self._reused(place) or await self._dialled(place)
         except BaseException:
-            self._turn.release()
+            self._give_back()
             raise
         self._busy.add(connection)
         body = _Body(connection, partial(self._done, place))
@@ -79,7 +81,7 @@ class Transport(httpx.AsyncBaseTransport):
         return None
 
     async def _dialled(self, place: Place) -> Connection:
-        if self._free and len(self._busy) + len(self._free) >= self._most:
+        while self._free and self._taken + len(self._free) > self._most:
             self._free.pop(0)[1].abort()
         scheme, host, port = place
         try:
@@ -104,9 +106,13 @@ class Transport(httpx.AsyncBaseTransport):
             self._tls.set_alpn_protocols(["http/1.1"])
         return self._tls
 
+    def _give_back(self) -> None:
+        self._taken -= 1
+        self._turn.release()
+
     def _done(self, place: Place, connection: Connection) -> None:
         self._busy.discard(connection)
-        self._turn.release()
+        self._give_back()
         if connection.reusable:
             self._free.append((place, connection, time.monotonic()))
         else:

@@ -103,15 +103,19 @@ class Pool:
         A few now, the others in the next rounds of the event loop: a batch that is answered as one holds up the
         steps of the next commit and everyone else.
         """
+        for waiting in batch:
+            self._taken.pop(waiting.submission.key, None)  # whoever comes now finds the entry
+        self._answer(batch, first_index, timestamp_ms)
+
+    def _answer(self, batch: Sequence[Waiting], first_index: int, timestamp_ms: int) -> None:
         for index, waiting in enumerate(batch[:ANSWERED_AT_ONCE], first_index):
-            self._taken.pop(waiting.submission.key, None)
             placement = Placement(index, timestamp_ms)
             for future in waiting.futures:
                 if not future.done():
                     future.set_result(placement)
         if rest := batch[ANSWERED_AT_ONCE:]:
             loop = asyncio.get_running_loop()
-            loop.call_soon(self.answer, rest, first_index + ANSWERED_AT_ONCE, timestamp_ms)
+            loop.call_soon(self._answer, rest, first_index + ANSWERED_AT_ONCE, timestamp_ms)
 
     def refuse(self, batch: Iterable[Waiting], error: LogError) -> None:
         """Tell everyone who waits for this batch why it did not become history."""

@@ -9,6 +9,7 @@ asks LevelDB to check its block's checksum.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ from log.errors import StateRefused, StorageError, StoreFailed, StoreLocked
 from log.folders import make_folder, sync_names
 from log.storage.folder import layout_of, mark
 from log.storage.level_log import LogFile
+
+logger = logging.getLogger("twinlog.storage")
 
 T = TypeVar("T")
 
@@ -102,6 +105,7 @@ class Database:
         What is stopped in the middle goes on at the next opening. Raises StoreFailed.
         """
         with self._writing():
+            logger.info("rows take another layout, once", extra={"fields": {"path": str(self._path)}})
             with self._db.iterator(start=start, stop=stop, verify_checksums=True) as rows:
                 while some := list(islice(rows, self._limits.renamed_rows)):
                     moves: list[Row] = [(name(key), value) for key, value in some]
@@ -127,11 +131,12 @@ class Database:
 
     async def close(self) -> None:
         if not self._closed:
+            self._closed = True  # no read begins after this, so none runs beside the closing below
             await asyncio.to_thread(self.shut)
 
     def shut(self) -> None:
         """Close it and wait for what runs; `close` does so beside the event loop."""
-        self._closed = True  # no read begins after this, so none runs beside the closing below
+        self._closed = True
         self._writer.shutdown()
         self._readers.shutdown()
         self._db.close()

@@ -50,7 +50,7 @@ class LevelData:
         self._limits = limits or LevelLimits()
         self._db = Database(path, DATA, self._limits, create=create)
         try:
-            if self._db.layout < DATA.layout:
+            if self._db.layout < DATA.layout or self._db.has_lost:  # what was lost may be a renaming
                 self._db.renamed(b"t", b"u", _renamed_tile)
             if self._db.has_lost:
                 self._check_gapless(path)

@@ -342,6 +342,38 @@ async def test_a_free_one_gives_way_to_another_place() -> None:
     assert (one.connections, two.connections) == (2, 1)
 
 
+async def test_free_ones_and_those_that_are_dialled_are_no_more_than_there_are_places() -> None:
+    together = asyncio.Event()
+
+    async def gather(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if one.open + two.open == 4 and two.open == 4:
+            together.set()
+        await together.wait()
+        writer.write(OK)
+        await reader.read()
+
+    async with serving(Other(OK, then=hold)) as one, serving(Other(then=gather)) as two, client(4) as made:
+        await asyncio.gather(*(ask(made, one.url) for _ in range(4)))
+        transport = made._transport
+        assert isinstance(transport, Transport)
+        await asyncio.gather(*(ask(made, two.url) for _ in range(4)))
+        assert transport._taken == 0
+        assert len(transport._free) == 4
+
+
+async def test_half_a_body_is_not_whole_because_we_gave_it_up() -> None:
+    async with serving(Other(b"HTTP/1.1 200 OK\r\n\r\nsome", then=hold)) as other, client() as made:
+        asked = asyncio.ensure_future(ask(made, other.url))
+        transport = made._transport
+        assert isinstance(transport, Transport)
+        while not (transport._busy and all(each._parts for each in transport._busy)):
+            await asyncio.sleep(0)
+        await transport.aclose()
+        with pytest.raises(Unreachable):
+            await asked
+
+
 async def test_who_gives_up_leaves_the_place_to_others() -> None:
     async with serving(Other(OK, then=hold)) as other, serving(Other(then=hold)) as silent, client(1) as made:
         with pytest.raises(Unreachable, match="within"):

@@ -136,6 +136,30 @@ async def test_the_tiles_of_the_first_layout_are_renamed_also_after_a_stop_in_th
         assert (folder / MARKER).read_bytes() == b"twinlog data 2\n"
 
 
+async def test_a_renaming_that_was_lost_with_a_damaged_log_is_made_again(tmp_path: Path) -> None:
+    folder, rows = tmp_path / "store", tuple(b"%d" % index for index in range(TILE_WIDTH))
+    _, [(level, n, tile)] = Edge().grow([leaf_hash(row) for row in rows])
+    store = LevelData(folder, create=True)
+    await store.commit(Batch(0, rows, ((level, n, tile),)))
+    await store.close()
+    database = Database(folder, DATA, LevelLimits(), create=False)
+    await database.write([(b"t" + level.to_bytes(1) + n.to_bytes(8), tile), (_tile_key(level, n), None)], sync=True)
+    await database.close()
+    (folder / "000001.damaged").write_bytes(b"what LevelDB skipped")
+    store = LevelData(folder)
+    assert await store.hashes(0, 0, TILE_WIDTH) == tile
+    await store.close()
+
+
+async def test_from_the_moment_it_is_closed_nothing_is_read(tmp_path: Path) -> None:
+    store = LevelData(tmp_path / "store", create=True)
+    closing = asyncio.ensure_future(store.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StorageError, match="closed"):
+        await store.blob(bytes(32))
+    await closing
+
+
 async def test_every_commit_lies_behind_those_before_it(tmp_path: Path) -> None:
     """So that no compaction writes a row again: LevelDB moves whole tables that overlap with no other."""
     limits = LevelLimits(write_buffer_bytes=64 << 10)
