@@ -170,6 +170,7 @@ class Follower:
         sizes = [each.size for each in waiting]
         begin = await self._stages.begin(frontier, head)
         said: LogError | None = None  # by the log itself, when it does not give what leads to its root
+        astray = False  # whether somebody gave entries that do not lead there
         for reader in [self._reader, *self._further(self.log.origin)]:
             if self._copy is not None:
                 await self._copy.begin(begin.frontier.size, begin.frontier.root())
@@ -180,7 +181,7 @@ class Follower:
             except StorageError:
                 raise
             except LogError as e:
-                said = said or e
+                said, astray = said or e, astray or isinstance(e, BadProof)
                 continue
             if isinstance(grown, Grown):
                 step = await self._rebuilt(reader, head, grown, waiting, frontier, begin.frontier)
@@ -189,10 +190,10 @@ class Follower:
             return step
         if said is None:
             raise AssertionError("the log itself is among those who are asked")
+        if astray and await self._stages.doubt(self._reader, begin, frontier, head):
+            return await self._grow(head, held, frontier)  # from the verified tree, which is in no doubt
         if isinstance(said, Unreachable):
             return Step((self.refused(said, "entries"),))
-        if isinstance(said, BadProof):
-            await self._stages.doubt(self._reader, begin, frontier, head)
         why = str(said) if isinstance(said, BadProof) else f"entries: {said}"
         return await self._refuse(head, held, why, begin.frontier.size)
 

@@ -68,19 +68,22 @@ class Stages:
         text = f"read up to entry {size} of {head.size}: more than one look takes in, the next one goes on"
         return Finding(Outcome.UNREACHED, self._log.origin, BEHIND, text, "entries")
 
-    async def doubt(self, reader: LogReader, stage: Stage, verified: Frontier, head: Head) -> None:
+    async def doubt(self, reader: LogReader, stage: Stage, verified: Frontier, head: Head) -> bool:
         """Forget the stop from which no entries led to a head, unless hash tiles bear it out: it may be what is wrong.
 
         Another head may have been signed on another branch, or what was read before was not held against anything.
+        Return True where the tiles show that it is wrong, whoever gave it: what came behind it is then no fault.
         """
         if stage.frontier.size == verified.size:
-            return
+            return False
         try:
             leads = await self._leads(reader, stage.frontier, head)
         except UNREAD:
-            leads = False
+            await asyncio.to_thread(self._store.drop_halfway, self._log.origin)
+            return False
         if not leads:
             await asyncio.to_thread(self._store.drop_halfway, self._log.origin)
+        return not leads
 
     async def _leads(self, reader: LogReader, frontier: Frontier, head: Head) -> bool:
         """Say whether a tree begins so; one of `UNREAD` when nobody shows."""

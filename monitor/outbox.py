@@ -17,7 +17,7 @@ from monitor.limits import Limits
 from monitor.outcome import CHANNEL, Finding, Outcome
 from monitor.store import GIVEN_UP, SENT, WAITING, Delivery, KeptAlert, Store
 
-BATCH = 64  # alerts sent to a channel before others may report
+BATCH = 32  # alerts sent to a channel before others may report
 LEAST_PAUSE = 0.1  # of the longest pause: the shortest
 
 

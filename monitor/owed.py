@@ -78,6 +78,8 @@ class Owed:
             given = await self._fetcher.stretch(self._reader, debt.head, debt.given, ())
         except StorageError:
             raise
+        except Unreachable:
+            return debt.finding  # and what it has given stays given
         except LogError:
             self._debt = replace(debt, given=Stage(debt.frontier))
             return debt.finding

@@ -13,11 +13,12 @@ from monitor.errands import OWN, ROSTER, Errand, exchanging, feeding, guarding, 
 from monitor.guard import Guard
 from monitor.limits import Limits
 from monitor.outbox import Outbox
-from monitor.outcome import Finding
+from monitor.outcome import BEHIND, Finding
 from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 
 GUARD_TRIES = 4  # pushes of one round to a node that does not sign yet: it counts in whole seconds
+TELL_S = 60.0  # for which a channel is told what is due; what is left is told by the next round
 LEARN_TRIES = 4  # times that it asks what governance says, while each answer leads to more governance logs
 
 Found = list[tuple[str, Finding]]  # by source
@@ -63,14 +64,18 @@ class Rounds:
         return list(dict.fromkeys(finding for _, finding in found))
 
     async def tell(self) -> None:
-        """Tell every channel all that is due, and how that went: which says nothing of what was looked at."""
+        """Tell every channel what is due, as much as `TELL_S` allow, and how that went.
+
+        Which says nothing of what was looked at.
+        """
         told = await asyncio.gather(*(self._tell(name) for name in self._outbox.names))
         for name, findings in zip(self._outbox.names, told, strict=True):
             await self._desk.report(telling(name), findings)
 
     async def _tell(self, name: str) -> list[Finding]:
-        findings = await self._outbox.deliver(name)
-        while self._outbox.more(name):
+        now = asyncio.get_running_loop().time
+        until_s, findings = now() + TELL_S, await self._outbox.deliver(name)
+        while self._outbox.more(name) and now() < until_s:
             findings = await self._outbox.deliver(name)
         return findings
 
@@ -95,8 +100,10 @@ class Rounds:
 
     async def _look(self, watch: Watch) -> list[Finding]:
         """Look at a log, and again while it is further to its head than one look goes."""
+        findings: list[Finding] = []
         for _ in range(self._limits.round_looks):
-            findings = await watch.look()
+            # That it went on is over; what was proven on the way is said once, and stays.
+            findings = [found for found in findings if found.code != BEHIND] + await watch.look()
             if not watch.more:
                 break
         return findings

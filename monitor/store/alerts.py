@@ -159,9 +159,11 @@ class AlertRows(Database):
     def due(self, channel: str, now_ms: int, longest_ms: int, limit: int) -> list[Delivery]:
         """Return what is to be told to a channel now: what is not about certificates first, oldest first.
 
+        Before all that comes what was not tried yet, so that one alert that a channel refuses holds up no other.
+
         What is to wait longer than anything does was put off by a clock that has been set back: it is due.
         """
-        where = "state = 'waiting' AND channel = ? AND (next_ms <= ? OR next_ms > ?)"
+        where = "state != 'sent' AND state = 'waiting' AND channel = ? AND (next_ms <= ? OR next_ms > ?)"
         return self._deliveries(where, (channel, now_ms, now_ms + longest_ms), limit)
 
     def undelivered(self, channels: Sequence[str], limit: int = 1_000) -> list[Delivery]:
@@ -180,7 +182,7 @@ class AlertRows(Database):
     def _deliveries(self, where: str, values: tuple[object, ...], limit: int) -> list[Delivery]:
         query = (
             f"SELECT {_COLUMNS}, channel, state, attempts, next_ms FROM outbox JOIN alert ON alert.seq = outbox.alert"  # noqa: S608
-            f" WHERE {where} ORDER BY {_OF_CERTIFICATES}, outbox.alert LIMIT ?"
+            f" WHERE {where} ORDER BY attempts > 0, {_OF_CERTIFICATES}, outbox.alert LIMIT ?"
         )
         with self._reading() as database:
             return [Delivery(_kept(row[:11]), *row[11:]) for row in database.execute(query, (*values, limit))]

@@ -26,10 +26,14 @@ METRICS = {
     "twinlog_monitor_ok_total": gauge("1 while /healthz is 200, else 0."),
     "twinlog_monitor_clock_trusted_total": gauge("1 while our clock is trusted, else 0."),
     "twinlog_monitor_state_writable_total": gauge("1 while our state can be written, else 0."),
-    "twinlog_monitor_announced_entries_total": gauge("Entries of the largest signed head seen.", "log"),
+    "twinlog_monitor_announced_entries_total": gauge(
+        "Entries of the largest signed head seen; absent of a closed log.", "log"
+    ),
     "twinlog_monitor_verified_entries_total": gauge("Entries read and verified.", "log"),
     "twinlog_monitor_judged_entries_total": gauge("Verified entries that went through the rules.", "log"),
-    "twinlog_monitor_head_age_seconds": gauge("Age of the head verified last; absent before the first.", "log"),
+    "twinlog_monitor_head_age_seconds": gauge(
+        "Age of the head verified last; absent before the first, and of a closed log.", "log"
+    ),
     "twinlog_monitor_looked_seconds": gauge("Time since a look ended; absent before the first.", "log"),
     "twinlog_monitor_open_heads_total": gauge("Signed heads that no data have settled.", "log"),
     "twinlog_monitor_cosigned_entries_total": gauge("Entries of the head that we cosigned last.", "log"),
@@ -75,15 +79,19 @@ class Numbers:
         return sheet.encode()
 
     def _put_log(self, sheet: Sheet, row: LogRow) -> None:
-        sheet.put("twinlog_monitor_announced_entries_total", row.seen, row.origin)
+        """Write what is known of a log. Of a closed one nothing grows older, and nothing more is to come."""
+        if not row.closed:
+            sheet.put("twinlog_monitor_announced_entries_total", row.seen, row.origin)
+            sheet.put("twinlog_monitor_head_age_seconds", row.age_s, row.origin)
         sheet.put("twinlog_monitor_verified_entries_total", row.verified or 0, row.origin)
         sheet.put("twinlog_monitor_judged_entries_total", row.judged, row.origin)
-        sheet.put("twinlog_monitor_head_age_seconds", row.age_s, row.origin)
         for each in row.vouching:
             if each.ours:
                 sheet.put("twinlog_monitor_cosigned_entries_total", each.size or 0, row.origin)
                 continue
             sheet.put("twinlog_monitor_vouched_entries_total", each.size or 0, row.origin, each.name)
+            if row.closed:
+                continue
             age_s = None if each.time_ms is None else max(0, self._board.now_ms - each.time_ms) / 1000
             sheet.put("twinlog_monitor_vouched_age_seconds", age_s, row.origin, each.name)
 

@@ -196,7 +196,9 @@ async def test_a_fork_behind_a_stop_moves_nothing(bounded: Monitor) -> None:
     [found] = evidence(bounded, truth.origin, Kind.CROSS_SIZE)
     assert judge(bounded, found).proven
     assert bounded.held(truth) == held
-    assert halfway(bounded, truth) is None
+    way = halfway(bounded, truth)
+    assert way is not None
+    assert way.goal == fork.size, "the stop on the other branch is forgotten, and the way begins anew"
     world.time_ms += 1_000
     await truth.sign(time_ms=world.time_ms)
     world.hk.logs["x509"] = truth

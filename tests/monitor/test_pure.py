@@ -2,6 +2,8 @@
 
 import dataclasses
 from hashlib import sha256
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,8 +22,10 @@ from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT, leaf_hash
 from monitor import judge
 from monitor.judge import Place
+from monitor.limits import Limits
 from monitor.outcome import Finding, Outcome, exit_code, worst
 from monitor.rebuild import Rebuild
+from monitor.rounds import Rounds
 from tests.support.rfc6962 import mth
 
 
@@ -233,3 +237,21 @@ def test_evidence_is_checked_for_what_it_claims() -> None:
     honest = dataclasses.replace(small, root=mth(entries[:5]))
     with pytest.raises(BadProof):
         evidence.check(data, {small.note: honest, large.note: large}.__getitem__)
+
+
+async def test_what_a_look_found_that_stopped_on_the_way_is_found_by_the_round() -> None:
+    behind = Finding(Outcome.UNREACHED, "hk", "behind", "further than one look goes")
+    lie = Finding(Outcome.PROVEN, "hk", "late", "told once")
+    looks = [([behind, lie], True), ([behind], True), ([], False)]
+
+    class Long:
+        more = False
+
+        async def look(self) -> list[Finding]:
+            found, self.more = looks.pop(0)
+            return found
+
+    rounds: Any = SimpleNamespace(_limits=Limits(round_looks=9))
+    watch: Any = Long()
+    assert await Rounds._look(rounds, watch) == [lie]
+    assert looks == []
