@@ -17,7 +17,8 @@ from monitor.limits import Limits
 from monitor.outcome import CHANNEL, Finding, Outcome
 from monitor.store import GIVEN_UP, SENT, WAITING, Delivery, KeptAlert, Store
 
-BATCH = 32  # alerts sent to a channel before others may report
+BATCH = 32  # alerts looked up at a time
+TELL_S = 60.0  # for which a channel is told what is due before others may report; the rest is told the next time
 LEAST_PAUSE = 0.1  # of the longest pause: the shortest
 
 
@@ -34,21 +35,16 @@ class Outbox:
         self._rest_s = dict.fromkeys(self._channels, 0.0)  # on the monotonic clock: when each is tried again
         self._resumed: set[str] = set()  # channels that this process has looked at
         self._said: dict[str, list[Finding]] = {name: [] for name in self._channels}
-        self._more: set[str] = set()  # channels for which the last batch was full and told
 
     @property
     def names(self) -> tuple[str, ...]:
         """The channels there are."""
         return tuple(self._channels)
 
-    def more(self, name: str) -> bool:
-        """Whether more is due to a channel than the last `deliver` told, as far as it knows."""
-        return name in self._more
-
     async def deliver(self, name: str) -> list[Finding]:
-        """Tell a channel what is due, `BATCH` alerts at most; return what is wrong with it."""
-        self._more.discard(name)
-        if self._clock.monotonic_s() < self._rest_s[name]:
+        """Tell a channel what is due, as much as `TELL_S` allow; return what is wrong with it."""
+        begun_s = self._clock.monotonic_s()
+        if begun_s < self._rest_s[name]:
             return self._said[name]
         longest_ms = round(self._limits.deliver_pause_s * 1000)
         due = await asyncio.to_thread(self._store.due, name, self._clock.now_ms(), longest_ms, BATCH)
@@ -57,13 +53,12 @@ class Outbox:
             if any(each.state == WAITING for each in kept):
                 self._said[name] = [_failed(name, "nor has this process tried yet")]
         self._resumed.add(name)
-        for delivery in due:
-            self._said[name] = await self._tell(name, delivery)
-            if self._said[name]:
-                break
-        else:
-            if len(due) == BATCH:
-                self._more.add(name)
+        while due:
+            for delivery in due:
+                self._said[name] = await self._tell(name, delivery)
+                if self._said[name] or self._clock.monotonic_s() - begun_s >= TELL_S:
+                    return self._said[name]
+            due = await asyncio.to_thread(self._store.due, name, self._clock.now_ms(), longest_ms, BATCH)
         return self._said[name]
 
     async def _tell(self, name: str, delivery: Delivery) -> list[Finding]:

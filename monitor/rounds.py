@@ -18,7 +18,6 @@ from monitor.timekeeper import Timekeeper
 from monitor.watch import Watch
 
 GUARD_TRIES = 4  # pushes of one round to a node that does not sign yet: it counts in whole seconds
-TELL_S = 60.0  # for which a channel is told what is due; what is left is told by the next round
 LEARN_TRIES = 4  # times that it asks what governance says, while each answer leads to more governance logs
 
 Found = list[tuple[str, Finding]]  # by source
@@ -64,20 +63,10 @@ class Rounds:
         return list(dict.fromkeys(finding for _, finding in found))
 
     async def tell(self) -> None:
-        """Tell every channel what is due, as much as `TELL_S` allow, and how that went.
-
-        Which says nothing of what was looked at.
-        """
-        told = await asyncio.gather(*(self._tell(name) for name in self._outbox.names))
+        """Tell every channel what is due, and how that went: which says nothing of what was looked at."""
+        told = await asyncio.gather(*(self._outbox.deliver(name) for name in self._outbox.names))
         for name, findings in zip(self._outbox.names, told, strict=True):
             await self._desk.report(telling(name), findings)
-
-    async def _tell(self, name: str) -> list[Finding]:
-        now = asyncio.get_running_loop().time
-        until_s, findings = now() + TELL_S, await self._outbox.deliver(name)
-        while self._outbox.more(name) and now() < until_s:
-            findings = await self._outbox.deliver(name)
-        return findings
 
     async def _learn(self) -> Found:
         """Take over what the nodes hold of governance, until no more logs of it come to light."""

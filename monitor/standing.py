@@ -63,12 +63,7 @@ class Standing:
             group.create_task(every(TICK_S, lambda: self._report(OWN, self._own()), Stop()), name=OWN)
 
     async def _channel_loop(self, name: str) -> None:
-        async def tell() -> None:
-            await self._report(telling(name), self._outbox.deliver(name))
-            while self._outbox.more(name):
-                await self._report(telling(name), self._outbox.deliver(name))
-
-        await every(OUTBOX_S, tell, Stop())
+        await every(OUTBOX_S, lambda: self._report(telling(name), self._outbox.deliver(name)), Stop())
 
     async def _promises_loop(self, watch: Watch, stop: Stop) -> None:
         work = partial(self._crew.audit_promises, watch)

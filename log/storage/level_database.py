@@ -105,13 +105,16 @@ class Database:
         What is stopped in the middle goes on at the next opening. Raises StoreFailed.
         """
         with self._writing():
-            logger.info("rows take another layout, once", extra={"fields": {"path": str(self._path)}})
             with self._db.iterator(start=start, stop=stop, verify_checksums=True) as rows:
                 while some := list(islice(rows, self._limits.renamed_rows)):
+                    logger.info(
+                        "rows take another layout", extra={"fields": {"path": str(self._path), "rows": len(some)}}
+                    )
                     moves: list[Row] = [(name(key), value) for key, value in some]
                     self._apply([*moves, *((key, None) for key, _ in some)], sync=True)
-            mark(self._path, self._kind.name, self._kind.layout)
-            self.layout = self._kind.layout
+            if self.layout < self._kind.layout:
+                mark(self._path, self._kind.name, self._kind.layout)
+                self.layout = self._kind.layout
 
     async def in_reader(self, read: Callable[..., T], *args: object) -> T:
         """Run a read in a thread."""

@@ -21,7 +21,7 @@ from monitor.channels.mail import NO_TLS, STARTTLS, Mail, Relay
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
 from monitor.limits import Limits
-from monitor.outbox import BATCH, Outbox, attempt
+from monitor.outbox import BATCH, TELL_S, Outbox, attempt
 from monitor.store import KeptAlert, Store
 
 ALERT = Alert("fork hk", Class.PROVEN, "critical", "hk\nx", "fork", "two heads 雙", {"evidence": "ab"})
@@ -286,18 +286,27 @@ async def test_an_alert_told_before_a_crash_is_told_again_and_not_forgotten(
     assert post.one.told == ["a", "a"]
 
 
-async def test_what_is_about_logs_is_told_first_and_the_rest_batch_by_batch(post: Post) -> None:
+async def test_all_that_is_due_is_told_what_is_about_logs_first(post: Post) -> None:
     keys = [f"rule P01 {number:03}" for number in range(2 * BATCH)]
     for key in [*keys, "fork hk", "watch w ab"]:
         post.raise_alert(key)
     assert await post.outbox.deliver("one") == []
-    assert post.one.told == ["fork hk", *keys[: BATCH - 1]]
-    assert post.outbox.more("one")
-    assert not post.outbox.more("two")
-    while post.outbox.more("one"):
-        assert await post.outbox.deliver("one") == []
     assert post.one.told == ["fork hk", *keys, "watch w ab"]
 
-    post.two.error = "refuses"
-    await post.outbox.deliver("two")
-    assert not post.outbox.more("two"), "it is left alone"
+
+async def test_a_slow_channel_is_told_for_a_while_and_the_rest_the_next_time(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = post.one.send
+
+    async def slow(kept: KeptAlert, body: bytes) -> None:
+        post.time_s += TELL_S / 2
+        await send(kept, body)
+
+    monkeypatch.setattr(post.one, "send", slow)
+    for key in "abc":
+        post.raise_alert(key)
+    assert await post.outbox.deliver("one") == []
+    assert post.one.told == ["a", "b"]
+    assert await post.outbox.deliver("one") == []
+    assert post.one.told == ["a", "b", "c"]

@@ -7,7 +7,7 @@ from log.formats.checkpoint import Checkpoint, parse_signed
 from monitor.logs import read_head
 from monitor.outcome import Finding, Outcome
 from tests.monitor.conftest import Monitor
-from tests.monitor.honest import grow, healthy
+from tests.monitor.honest import grow, healthy, serves_again
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,7 @@ async def test_a_fork_is_proven_and_the_proof_stands_alone(monitor: Monitor, at:
     assert evidence.check(found.object, lambda raw: read_head(raw, followed)[0]) is found.kind
     assert fork.note in [raw[: len(fork.note)] for raw in monitor.store.raw_notes(honest.origin)]
 
-    world.hk.logs["x509"] = honest
-    await grow(honest)
-    await healthy(monitor)
-    assert honest.witnessed is not None
-    assert parse_signed(honest.witnessed)[1].size == honest.size
+    await serves_again(monitor, honest)
 
 
 async def test_a_fork_shown_to_the_other_side_only_is_proven(monitor: Monitor) -> None:
@@ -124,11 +120,7 @@ async def test_a_rollback_on_record_does_not_keep_the_log_from_being_vouched_aga
     for _ in range(2):
         outcome, _ = await monitor.once()
         assert outcome is Outcome.PROVEN
-    world.hk.logs["x509"] = followed
-    await grow(followed)
-    await healthy(monitor)
-    assert followed.witnessed is not None
-    assert parse_signed(followed.witnessed)[1].size == followed.size
+    await serves_again(monitor, followed)
 
 
 async def test_a_log_that_goes_back_and_signs_anew_is_proven_to_roll_back(monitor: Monitor) -> None:

@@ -22,6 +22,8 @@ from tests.monitor.conftest import Monitor
 from tests.monitor.honest import grow, healthy
 from tests.monitor.test_belated import Late
 from tests.monitor.test_charges import append, evidence, judge
+from tests.monitor.test_sources import Elsewhere, name
+from tests.support.hostile import Reply
 from tests.support.lying_log import Fault, LyingLog
 
 LOOK = 512  # entries
@@ -338,3 +340,28 @@ async def test_a_monitor_that_stands_does_not_wait_between_two_stretches(bounded
     await bounded.assembled.standing._look_loop(watch, stop)
     assert looks == [True, True, True, False]
     assert max(bounded.cosigned(followed)) == (2_300, followed.root_at(2_300))
+
+
+async def test_a_wrong_stop_that_somebody_else_gave_holds_up_nothing_and_is_charged_to_nobody(bounded: Monitor) -> None:
+    """The log gives no tile for a while, one mirror lies where nobody shows hash tiles, and another comes later."""
+    followed, outside = bounded.world.hk_x509, Elsewhere()
+    bounded.world.outside = outside
+    name(bounded, *(f'url = "http://out/{place}"\norigin = "{followed.origin}"' for place in ("lies", "tells")))
+    await grow(followed, 1_000)
+    outside.logs["lies"] = lies = await followed.branch(300, 1_000, "of another")
+    lies.alter = without_hash_tiles
+    followed.reply = lambda path: Reply(503, (), b"busy\n") if path.startswith("tile/") else None
+    await bounded.once()
+    stop = halfway(bounded, followed)
+    assert stop is not None
+    assert stop.goal == followed.size
+    outside.logs["tells"] = await followed.branch(followed.size, 0)
+    for _ in range(3):
+        await bounded.once()
+    assert bounded.store is not None
+    verified = bounded.store.verified(followed.origin)
+    assert verified is not None
+    assert (verified.head.size, verified.head.root) == (followed.size, followed.root_at(followed.size))
+    followed.reply = lambda _: None
+    await bounded.once()
+    assert evidence(bounded, followed.origin, Kind.UNREPRODUCIBLE) == []
