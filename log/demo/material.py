@@ -10,8 +10,9 @@ from random import Random
 import certifi
 
 from log.client import pem
-from log.demo.ca import HK_SUITES, RSA_SUITES, Suite, Tree, distinguished
+from log.demo.ca import Tree
 from log.demo.deployment import Anchors, Recognised
+from log.demo.issuing import HK_SUITES, RSA_SUITES, Suite, distinguished
 from log.demo.papers import Paper, papers
 
 CERTIFICATES, PRECERTS = 35, 15  # of each suite

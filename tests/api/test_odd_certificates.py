@@ -13,8 +13,8 @@ from log import main
 from log.api.app import Options, create_app
 from log.client.verifier import verify_proof
 from log.crypto.sm2 import sm2_available
-from log.demo.ca import POISON_EXTENSION, SUITES, Suite
 from log.demo.deployment import Anchors, Deployment
+from log.demo.issuing import POISON_EXTENSION, SUITES, Suite
 from log.errors import BadProof
 from log.formats.policy import Policy
 from log.node.node import Node

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from log import main
 from log.api.app import Options, create_app
-from log.demo.ca import ALGORITHMS, Chain, Precert
+from log.demo.ca import Chain, Precert
 from log.demo.deployment import Anchors, Deployment
+from log.demo.issuing import ALGORITHMS
 from log.formats.checkpoint import Checkpoint
 from log.formats.note import KeyType, Note
 from log.node.node import Node

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 
 from log.crypto import sm2
 from log.crypto.sm2 import Sm2PrivateKey
-from log.demo.ca import Suite
+from log.demo.issuing import Suite
 from log.storage.leveldb import ENTRY_KEY_BYTES
 from tests.bench.stats import median
 

@@ -6,7 +6,8 @@ A record is its length as eight decimal digits and then the request as it goes o
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from log.demo.ca import MassIssuer, Suite
+from log.demo.ca import MassIssuer
+from log.demo.issuing import Suite
 from log.formats.text import b64encode
 
 LENGTH_DIGITS = 8

@@ -1,6 +1,6 @@
 """`add_chain_*`: add-chain as fast as it goes, by suite; how long it takes at 1,000/s; what it costs as a log grows."""
 
-from log.demo.ca import Suite
+from log.demo.issuing import Suite
 from tests.bench import limits, load, requests
 from tests.bench.client import Job, Outcome
 from tests.bench.cpu import Spent, Watch

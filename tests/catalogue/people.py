@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from log.certs import der
-from log.demo import ca
+from log.demo import issuing
 from log.evidence.heads import Kind
 from log.formats.family import x509_parts
 from monitor.rules.case import Hit
@@ -83,8 +83,8 @@ async def unreadable(case: Case) -> AsyncIterator[None]:
         b"\x30\x84\xff\xff\xff\xff" + WATCHED.encode(),  # no DER, and the name in its bytes
         issued(1, alternative(0x82, f"{WATCHED}\0.evil.example".encode())),
         issued(2, alternative(0x82, f"{'x' * 30_000}.{WATCHED}".encode())),
-        issued(3, ca.extension(der.oid("2.5.29.17"), many)),
-        issued(4, ca.extension(der.oid("2.5.29.17"), b"\x31\x02" + WATCHED.encode())),
+        issued(3, issuing.extension(der.oid("2.5.29.17"), many)),
+        issued(4, issuing.extension(der.oid("2.5.29.17"), b"\x31\x02" + WATCHED.encode())),
         issued(1 << 900),
     ):
         case.truth.put(x509_parts(data, []))

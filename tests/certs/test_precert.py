@@ -10,19 +10,20 @@ from hypothesis import strategies as st
 from log.certs import der
 from log.certs.certificate import AUTHORITY_KEY_IDENTIFIER, POISON, SCT_LIST, Certificate, parse
 from log.certs.precert import defang, embedded_scts, strip_poison, strip_sct_list
-from log.demo import ca
-from log.demo.ca import ALGORITHMS, MARK
+from log.demo import issuing
+from log.demo.ca import MARK
+from log.demo.issuing import ALGORITHMS
 from log.errors import Malformed
 from tests.support.odd_certificates import NOW_MS, world
 
 SCTS = [b"first SCT", bytes(300)]
-_AKI = ca.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"key.")
-_SCT_EXTENSION = ca.extension(SCT_LIST, der.encode(der.OCTET_STRING, bytes.fromhex("0004000261ff")))
+_AKI = issuing.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"key.")
+_SCT_EXTENSION = issuing.extension(SCT_LIST, der.encode(der.OCTET_STRING, bytes.fromhex("0004000261ff")))
 
 
 @pytest.mark.parametrize("signing_certificate", [False, True])
-@pytest.mark.parametrize("suite", ca.SUITES)
-def test_precertificate_and_final_certificate_meet(suite: ca.Suite, signing_certificate: bool) -> None:
+@pytest.mark.parametrize("suite", issuing.SUITES)
+def test_precertificate_and_final_certificate_meet(suite: issuing.Suite, signing_certificate: bool) -> None:
     tree = world().tree
     if suite not in tree.suites:
         pytest.skip("no SM2 on this machine")
@@ -40,19 +41,21 @@ def tbs(*extensions: bytes) -> bytes:
     return replace(world().profile(), extensions=extensions).tbs(world().ca.name, ALGORITHMS["p256"])
 
 
-_OTHER = st.integers(0, 300).map(lambda n: ca.extension(der.oid("1.2.3"), bytes(n), critical=n % 2 == 0))
+_OTHER = st.integers(0, 300).map(lambda n: issuing.extension(der.oid("1.2.3"), bytes(n), critical=n % 2 == 0))
 
 
 @given(st.lists(_OTHER, max_size=4), st.lists(_OTHER, max_size=4))
 def test_wherever_the_extension_stands_the_rest_is_as_it_was(before: list[bytes], after: list[bytes]) -> None:
     without = tbs(*before, *after)
-    assert strip_poison(tbs(*before, ca.POISON_EXTENSION, *after)) == without
+    assert strip_poison(tbs(*before, issuing.POISON_EXTENSION, *after)) == without
     assert strip_sct_list(tbs(*before, _SCT_EXTENSION, *after)) == without
-    assert strip_sct_list(tbs(*before, ca.POISON_EXTENSION, _SCT_EXTENSION)) == tbs(*before, ca.POISON_EXTENSION)
+    assert strip_sct_list(tbs(*before, issuing.POISON_EXTENSION, _SCT_EXTENSION)) == tbs(
+        *before, issuing.POISON_EXTENSION
+    )
 
 
 def test_exactly_one_must_stand_there() -> None:
-    for strip, extension in ((strip_poison, ca.POISON_EXTENSION), (strip_sct_list, _SCT_EXTENSION)):
+    for strip, extension in ((strip_poison, issuing.POISON_EXTENSION), (strip_sct_list, _SCT_EXTENSION)):
         with pytest.raises(Malformed):
             strip(tbs())
         with pytest.raises(Malformed):
@@ -62,7 +65,7 @@ def test_exactly_one_must_stand_there() -> None:
 
 
 def test_unique_ids_before_the_extensions_stay() -> None:
-    plain = tbs(ca.POISON_EXTENSION, _AKI)
+    plain = tbs(issuing.POISON_EXTENSION, _AKI)
     start, stop = der.expect(plain, 0, len(plain), der.SEQUENCE)
     *_, (_, extensions, _, _) = der.children(plain, start, stop)
     ids = der.encode(0x81, b"\0one") + der.encode(0x82, b"\0two")
@@ -73,22 +76,22 @@ def test_unique_ids_before_the_extensions_stay() -> None:
 def signing(*extensions: bytes) -> tuple[Certificate, Certificate]:
     """A Precertificate Signing Certificate with these extensions, and the CA behind it."""
     w = world()
-    usage = ca.extension(der.oid("2.5.29.37"), bytes.fromhex("300c060a2b06010401d679020404"))
-    name = ca.distinguished(("CN", f"Signing {MARK}"))
-    profile = ca.Profile(name, w.ca.key.spki, 3, NOW_MS, NOW_MS, (usage, *extensions))
+    usage = issuing.extension(der.oid("2.5.29.37"), bytes.fromhex("300c060a2b06010401d679020404"))
+    name = issuing.distinguished(("CN", f"Signing {MARK}"))
+    profile = issuing.Profile(name, w.ca.key.spki, 3, NOW_MS, NOW_MS, (usage, *extensions))
     return parse(w.ca.issue(profile)), parse(w.ca.certificate)
 
 
 def precert_by(signer: Certificate, *extensions: bytes) -> Certificate:
-    profile = replace(world().profile(), extensions=(*extensions, ca.POISON_EXTENSION))
+    profile = replace(world().profile(), extensions=(*extensions, issuing.POISON_EXTENSION))
     algorithm = ALGORITHMS["p256"]
-    return parse(ca.assemble(profile.tbs(signer.subject, algorithm), algorithm, world().ca.key.sign))
+    return parse(issuing.assemble(profile.tbs(signer.subject, algorithm), algorithm, world().ca.key.sign))
 
 
-_SIGNERS_AKI = ca.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"root")
-_CRITICAL_AKI = ca.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"psc.", critical=True)
-_CRITICAL_ROOT = ca.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"root", critical=True)
-_FIRST, _LAST = (ca.extension(der.oid(f"1.2.3.{n}"), b"?") for n in (1, 2))
+_SIGNERS_AKI = issuing.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"root")
+_CRITICAL_AKI = issuing.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"psc.", critical=True)
+_CRITICAL_ROOT = issuing.extension(AUTHORITY_KEY_IDENTIFIER, b"\x30\x06\x80\x04" + b"root", critical=True)
+_FIRST, _LAST = (issuing.extension(der.oid(f"1.2.3.{n}"), b"?") for n in (1, 2))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_a_signing_certificate_needs_its_issuer() -> None:
 
 def with_list(value: bytes) -> Certificate:
     w = world()
-    return parse(w.ca.issue(replace(w.profile(), extensions=(_AKI, ca.extension(SCT_LIST, value)))))
+    return parse(w.ca.issue(replace(w.profile(), extensions=(_AKI, issuing.extension(SCT_LIST, value)))))
 
 
 def test_embedded_scts_of_a_certificate_without_a_list() -> None:
@@ -145,7 +148,7 @@ def test_two_lists_are_malformed() -> None:
 @settings(max_examples=200)
 @given(st.data())
 def test_mutated_tbs_are_spliced_or_malformed(choose: st.DataObject) -> None:
-    raw = bytearray(tbs(_AKI, ca.POISON_EXTENSION, _SCT_EXTENSION))
+    raw = bytearray(tbs(_AKI, issuing.POISON_EXTENSION, _SCT_EXTENSION))
     for _ in range(choose.draw(st.integers(1, 4))):
         raw[choose.draw(st.integers(0, len(raw) - 1))] = choose.draw(st.integers(0, 255))
     for strip in (strip_poison, strip_sct_list):
@@ -157,5 +160,5 @@ def test_mutated_tbs_are_spliced_or_malformed(choose: st.DataObject) -> None:
 
 
 def test_the_poison_is_the_one_of_the_rfc() -> None:
-    assert ca.POISON_EXTENSION.hex() == "3013060a2b06010401d6790204030101ff04020500"
+    assert issuing.POISON_EXTENSION.hex() == "3013060a2b06010401d6790204030101ff04020500"
     assert POISON.hex() == "2b06010401d679020403"

@@ -7,7 +7,8 @@ import pytest
 from log.certs import certificate
 from log.certs.certificate import parse
 from log.checking.claims import Claims
-from log.demo.ca import CA, MassIssuer
+from log.demo.ca import MassIssuer
+from log.demo.issuing import CA
 
 ISSUER = MassIssuer()
 ROOT = ISSUER.issuers[-1]

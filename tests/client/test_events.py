@@ -18,7 +18,7 @@ from log.client.event_verifier import ProvenEvent, certificate_ref, verify_event
 from log.client.events import Opened, disclosed, event_ref, kept, sign_event
 from log.crypto import documents
 from log.crypto.sm2 import sm2_available
-from log.demo.ca import Suite
+from log.demo.issuing import Suite
 from log.errors import BadProof, BadSignature, LogError, Malformed, PolicyNotMet, Refused, VerificationError
 from log.formats.commitment import Opening
 from log.formats.event import event_entry

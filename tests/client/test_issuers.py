@@ -5,7 +5,7 @@ from dataclasses import replace
 from log.certs import certificate
 from log.certs.certificate import Certificate
 from log.client.issuers import Issuers
-from log.demo import ca
+from log.demo import ca, issuing
 from tests.support.odd_certificates import NOW_MS, world
 
 
@@ -27,7 +27,7 @@ def test_a_chain_goes_up_to_the_root_or_as_far_as_it_is_known() -> None:
 
 def test_of_namesakes_the_one_that_signed_is_taken() -> None:
     w = world()
-    old = ca.CA.root("ed25519", w.impostor.name, 3, NOW_MS)
+    old = issuing.CA.root("ed25519", w.impostor.name, 3, NOW_MS)
     for first, second in ((old, w.impostor), (w.impostor, old)):
         issuers = Issuers([first.certificate, second.certificate], 10)
         for issuer in (first, second):
@@ -40,10 +40,10 @@ def test_of_namesakes_the_one_that_signed_is_taken() -> None:
 
 def test_issuers_that_certify_each_other_end_a_chain() -> None:
     w = world()
-    names = [ca.distinguished(("CN", f"{letter} {ca.MARK}")) for letter in "AB"]
+    names = [issuing.distinguished(("CN", f"{letter} {ca.MARK}")) for letter in "AB"]
     keys = [w.ca.key, w.impostor.key]
     profiles = [replace(w.profile(), subject=name, spki=key.spki) for name, key in zip(names, keys, strict=True)]
-    one = ca.CA(keys[1], names[1], b"").issue(profiles[0])
-    other = ca.CA(keys[0], names[0], b"").issue(profiles[1])
-    leaf = ca.CA(keys[0], names[0], one).issue(w.profile())
+    one = issuing.CA(keys[1], names[1], b"").issue(profiles[0])
+    other = issuing.CA(keys[0], names[0], b"").issue(profiles[1])
+    leaf = issuing.CA(keys[0], names[0], one).issue(w.profile())
     assert Issuers([one, other], 10).complete(parsed(leaf)) == [leaf, one, other]

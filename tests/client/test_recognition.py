@@ -10,16 +10,16 @@ from log.certs.certificate import parse
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import CertType, Issuer, Status
 from log.client.recognition import recognition
-from log.demo import ca
-from log.demo.ca import CA, Key, Profile
+from log.demo import issuing
+from log.demo.issuing import CA, Key, Profile
 from log.errors import Malformed
 
 NOW_MS = 1_767_225_600_000
 DAY_MS = 86_400_000
 POLICY = "2.16.344.8.2.2008.810.2.2018.1.1"
-ROOT = CA.root("p256", ca.distinguished(("CN", "Root (synthetic)")), 1, NOW_MS)
-ISSUING = ROOT.subordinate(ca.distinguished(("CN", "Issuing (synthetic)")), 2, NOW_MS)
-OTHER = ROOT.subordinate(ca.distinguished(("CN", "Issuing (synthetic)")), 3, NOW_MS)  # the same name, another key
+ROOT = CA.root("p256", issuing.distinguished(("CN", "Root (synthetic)")), 1, NOW_MS)
+ISSUING = ROOT.subordinate(issuing.distinguished(("CN", "Issuing (synthetic)")), 2, NOW_MS)
+OTHER = ROOT.subordinate(issuing.distinguished(("CN", "Issuing (synthetic)")), 3, NOW_MS)  # the same name, another key
 
 
 def certificate(issuer: CA = ISSUING, policy: str = POLICY) -> bytes:
@@ -28,7 +28,7 @@ def certificate(issuer: CA = ISSUING, policy: str = POLICY) -> bytes:
     value = der.encode(der.SEQUENCE, element)
     oid = der.encode(der.OBJECT_IDENTIFIER, der.oid("2.5.29.32"))
     policies = der.encode(der.SEQUENCE, oid, der.encode(der.OCTET_STRING, value))
-    subject = ca.distinguished(("CN", "A subscriber (synthetic)"))
+    subject = issuing.distinguished(("CN", "A subscriber (synthetic)"))
     return issuer.issue(Profile(subject, key.spki, 7, NOW_MS - DAY_MS, NOW_MS + 365 * DAY_MS, (policies,)))
 
 

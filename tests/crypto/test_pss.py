@@ -22,7 +22,7 @@ from log.certs.chain import Anchor, ChainChecker
 from log.client import pem
 from log.crypto import pss
 from log.crypto.suites import load_issuer_key, suite_of, weak_hash
-from log.demo import ca
+from log.demo import issuing
 from log.errors import BadSignature, Refused
 from tests.support.odd_certificates import NOW_MS, world
 
@@ -142,7 +142,7 @@ def test_any_bytes_are_parameters_or_refused(parameters: bytes) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_whatever_two_readers_can_read_they_read_alike(choose: st.DataObject) -> None:
-    good = ca.rsa_pss("2.16.840.1.101.3.4.2.1", salt=32)
+    good = issuing.rsa_pss("2.16.840.1.101.3.4.2.1", salt=32)
     mutated = bytearray(good)
     for _ in range(choose.draw(st.integers(1, 3))):
         mutated[choose.draw(st.integers(0, len(good) - 1))] = choose.draw(st.integers(0, 255))
@@ -150,7 +150,7 @@ def test_whatever_two_readers_can_read_they_read_alike(choose: st.DataObject) ->
     w = world()
     try:
         suite = suite_of(algorithm)
-        der = ca.assemble(w.profile().tbs(w.ca.name, algorithm), algorithm, lambda _: b"?")
+        der = issuing.assemble(w.profile().tbs(w.ca.name, algorithm), algorithm, lambda _: b"?")
         theirs = x509.load_der_x509_certificate(der).signature_algorithm_parameters
     except (Refused, ValueError):
         return
@@ -222,7 +222,7 @@ def test_what_openssl_issues_is_admitted(
 
 @pytest.mark.skipif(OPENSSL is None, reason="no openssl command")
 @pytest.mark.parametrize("suite", ["ed25519", "rsapss"])
-def test_openssl_verifies_what_the_synthetic_authorities_issue(suite: ca.Suite, tmp_path: Path) -> None:
+def test_openssl_verifies_what_the_synthetic_authorities_issue(suite: issuing.Suite, tmp_path: Path) -> None:
     chain = world().tree.issue(suite, 77)
     names = ("leaf", "issuing", "root")
     for name, der in zip(names, chain.submitted, strict=True):

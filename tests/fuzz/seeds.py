@@ -18,7 +18,8 @@ from log.certs.trustlist_rows import Issuer
 from log.checking.messages import Check, frame
 from log.client.events import Opened
 from log.client.held import Held
-from log.demo.ca import Key, Tree
+from log.demo.ca import Tree
+from log.demo.issuing import Key
 from log.evidence import actions
 from log.evidence import objects as evidence
 from log.evidence.heads import Kind

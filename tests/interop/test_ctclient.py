@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 
-from log.demo import ca
-from log.demo.ca import POISON_EXTENSION
+from log.demo import ca, issuing
+from log.demo.issuing import POISON_EXTENSION
 from tests.support.foreign import Foreign, foreign
 from tests.support.go_tools import run, tool
 
@@ -102,7 +102,7 @@ async def test_ctclient_is_told_why_a_chain_is_refused_and_believes_no_other_key
         assert "the chain does not end at a listed issuer" in said
         assert (await node.sth())["tree_size"] == 1
 
-        other = b64encode(ca.Key.generate("p256").spki).decode()
+        other = b64encode(issuing.Key.generate("p256").spki).decode()
         key = node.write("other.pem", f"-----BEGIN PUBLIC KEY-----\n{other}\n-----END PUBLIC KEY-----\n")
         code, said = await Ctclient(node, key)("get-sth")
         assert code != 0

@@ -19,7 +19,7 @@ import httpx
 from cryptography import x509
 
 from log import state
-from log.demo import ca
+from log.demo import ca, issuing
 from log.formats.note import KeyType, VKey
 from log.formats.sct import SCT
 from log.sequencer.clock import SystemClock
@@ -36,11 +36,11 @@ class Foreign:
 
     home: Path  # for what tools read and write
     node: LoneNode
-    issuer: ca.CA
+    issuer: issuing.CA
     http: httpx.AsyncClient
     server: Server | None = None
     serial: int = 1000
-    leaf_key: ca.Key = field(default_factory=lambda: ca.Key.generate("p256"))
+    leaf_key: issuing.Key = field(default_factory=lambda: issuing.Key.generate("p256"))
 
     @property
     def url(self) -> str:
@@ -57,16 +57,16 @@ class Foreign:
 
     # --- certificates in --------------------------------------------------------------------------------------
 
-    def chain(self, *names: str, extensions: Iterable[ca.Extension] = ()) -> list[bytes]:
+    def chain(self, *names: str, extensions: Iterable[issuing.Extension] = ()) -> list[bytes]:
         """Issue a certificate (DER), for these DNS names and with these extensions; return it with its issuers."""
         self.serial += 1
         now_ms = int(time.time()) * 1000
         validity = (now_ms - 86_400_000, now_ms + 180 * 86_400_000)
-        subject = ca.distinguished(("C", "HK"), ("O", f"Harbour Sample Trading {self.serial} {ca.MARK}"))
+        subject = issuing.distinguished(("C", "HK"), ("O", f"Harbour Sample Trading {self.serial} {ca.MARK}"))
         profile = ca.leaf_profile(subject, self.leaf_key.spki, self.issuer.key.spki, self.serial, validity)
         more = [*extensions]
         if names:
-            more.append(ca.known(x509.SubjectAlternativeName([x509.DNSName(name) for name in names])))
+            more.append(issuing.known(x509.SubjectAlternativeName([x509.DNSName(name) for name in names])))
         profile = replace(profile, extensions=(*profile.extensions, *more))
         return [self.issuer.issue(profile), *self.issuer.issuers]
 
@@ -141,8 +141,8 @@ class Foreign:
 async def foreign(folder: Path, *more_roots: bytes) -> AsyncIterator[Foreign]:
     """Start a node in `folder` that admits one P-256 CA and these roots (DER); stop it after the block."""
     now_ms = int(time.time()) * 1000
-    root = ca.CA.root("p256", ca.distinguished(("C", "HK"), ("CN", f"Interop Root {ca.MARK}")), 1, now_ms)
-    issuer = root.subordinate(ca.distinguished(("C", "HK"), ("CN", f"Interop Issuing CA {ca.MARK}")), 2, now_ms)
+    root = issuing.CA.root("p256", issuing.distinguished(("C", "HK"), ("CN", f"Interop Root {ca.MARK}")), 1, now_ms)
+    issuer = root.subordinate(issuing.distinguished(("C", "HK"), ("CN", f"Interop Issuing CA {ca.MARK}")), 2, now_ms)
     home = folder / "home"
     home.mkdir(parents=True)
     node = LoneNode(folder / "node", FAMILIES)

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from log.certs import der
 from log.certs.certificate import BASIC_CONSTRAINTS, POISON, parse
 from log.certs.chain import Anchor
-from log.demo import ca
-from log.demo.ca import ALGORITHMS, CA, Key, Profile, Tree
+from log.demo import ca, issuing
+from log.demo.ca import Tree
+from log.demo.issuing import ALGORITHMS, CA, Key, Profile
 
 NOW_MS = 1_767_225_600_000  # 2026-01-01
 _DAY_MS = 86_400_000
@@ -62,17 +63,19 @@ class OldKey:
 
     def root(self, name: str, algorithm: bytes, digest: hashes.HashAlgorithm) -> CA:
         """Make a self-signed CA with this hash."""
-        subject = ca.distinguished(("CN", f"{name} {ca.MARK}"))
-        profile = Profile(subject, self.spki, 1, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, ca.ca_extensions(self.spki))
+        subject = issuing.distinguished(("CN", f"{name} {ca.MARK}"))
+        profile = Profile(subject, self.spki, 1, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, issuing.ca_extensions(self.spki))
         signer = lambda message: self.sign(message, digest)  # noqa: E731
-        certificate = ca.assemble(profile.tbs(subject, algorithm), algorithm, signer)
+        certificate = issuing.assemble(profile.tbs(subject, algorithm), algorithm, signer)
         return CA(Key("rsa2048", self.spki, signer), subject, certificate)
 
 
 def explicit(spki: bytes) -> bytes:
     """Return a P-256 key with the parameters of its curve in place of the curve's name."""
     p = 2**256 - 2**224 + 2**192 + 2**96 - 1
-    field = der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.10045.1.1")), ca.integer(p))
+    field = der.encode(
+        der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.840.10045.1.1")), issuing.integer(p)
+    )
     a = (p - 3).to_bytes(32, "big")
     b = bytes.fromhex("5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b")
     generator = bytes.fromhex(
@@ -83,12 +86,12 @@ def explicit(spki: bytes) -> bytes:
     curve = der.encode(der.SEQUENCE, der.encode(der.OCTET_STRING, a), der.encode(der.OCTET_STRING, b))
     parameters = der.encode(
         der.SEQUENCE,
-        ca.integer(1),
+        issuing.integer(1),
         field,
         curve,
         der.encode(der.OCTET_STRING, generator),
-        ca.integer(order),
-        ca.integer(1),
+        issuing.integer(order),
+        issuing.integer(1),
     )
     start, stop = der.expect(spki, 0, len(spki), der.SEQUENCE)
     _, (_, bits, _, end) = der.children(spki, start, stop)
@@ -107,7 +110,7 @@ class World:
         self.weak_root = self.old.root("Old Root", SHA1, hashes.SHA1())  # noqa: S303
         self.strict_root = self.strict.root("Strict Root", SHA1, hashes.SHA1())  # noqa: S303
         self.md5_root = OldKey().root("Oldest Root", MD5, hashes.MD5())  # noqa: S303
-        self.unlisted = CA.root("p256", ca.distinguished(("CN", f"Unlisted Root {ca.MARK}")), 1, NOW_MS)
+        self.unlisted = CA.root("p256", issuing.distinguished(("CN", f"Unlisted Root {ca.MARK}")), 1, NOW_MS)
         self.impostor = CA.root("p256", _subject(self.root), 1, NOW_MS)
         self.explicit_issuer = self._explicit_issuer()
         self.anchors = (
@@ -135,20 +138,20 @@ class World:
     def old_leaf(self, root: CA, key: OldKey, algorithm: bytes, digest: hashes.HashAlgorithm) -> list[bytes]:
         """Return a chain whose leaf an RSA root signed with this hash."""
         tbs = self.profile().tbs(root.name, algorithm)
-        return [ca.assemble(tbs, algorithm, lambda message: key.sign(message, digest)), root.certificate]
+        return [issuing.assemble(tbs, algorithm, lambda message: key.sign(message, digest)), root.certificate]
 
     def deep(self, length: int) -> list[bytes]:
         """Return a chain of this many certificates, leaf and root among them."""
         issuer = self.ca
         while len(issuer.issuers) < length - 1:
             level = len(issuer.issuers)
-            name = ca.distinguished(("CN", f"Level {level} {ca.MARK}"))
+            name = issuing.distinguished(("CN", f"Level {level} {ca.MARK}"))
             issuer = issuer.subordinate(name, level, NOW_MS)
         return [issuer.issue(self.profile()), *issuer.issuers]
 
     def under(self, key: Key, extensions: tuple[bytes, ...]) -> list[bytes]:
         """Return a chain through an issuer with this key and these extensions."""
-        name = ca.distinguished(("CN", f"Odd Issuer {ca.MARK}"))
+        name = issuing.distinguished(("CN", f"Odd Issuer {ca.MARK}"))
         profile = Profile(name, key.spki, 7, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, extensions)
         odd = CA(key, name, self.ca.issue(profile), self.ca.issuers)
         return [odd.issue(self.profile()), *odd.issuers]
@@ -158,15 +161,15 @@ class World:
         algorithm = ALGORITHMS["p256"]
         tbs = (profile or self.profile()).tbs(self.ca.name, algorithm)
         head, tail = tbs.split(old)
-        return [ca.assemble(head + new + tail, algorithm, self.ca.key.sign), *self.ca.issuers]
+        return [issuing.assemble(head + new + tail, algorithm, self.ca.key.sign), *self.ca.issuers]
 
     def _explicit_issuer(self) -> CA:
         key = Key.generate("p256")
-        name = ca.distinguished(("CN", f"Explicit Root {ca.MARK}"))
+        name = issuing.distinguished(("CN", f"Explicit Root {ca.MARK}"))
         spki = explicit(key.spki)
-        profile = Profile(name, spki, 1, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, ca.ca_extensions(spki))
+        profile = Profile(name, spki, 1, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, issuing.ca_extensions(spki))
         algorithm = ALGORITHMS["p256"]
-        return CA(key, name, ca.assemble(profile.tbs(name, algorithm), algorithm, key.sign))
+        return CA(key, name, issuing.assemble(profile.tbs(name, algorithm), algorithm, key.sign))
 
 
 _LEAF_KEY = Key.generate("p256")
@@ -210,23 +213,26 @@ def _indefinite(certificate: bytes) -> bytes:
 def _crossed(w: World) -> list[bytes]:
     """Behind the root its own key and name again, certified by another listed root: all verifies."""
     root = parse(w.root)
-    profile = Profile(root.subject, root.spki, 9, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, ca.ca_extensions(root.spki))
-    algorithm = ca.ALGORITHMS["rsa2048"]
+    profile = Profile(root.subject, root.spki, 9, NOW_MS - _DAY_MS, NOW_MS + _DAY_MS, issuing.ca_extensions(root.spki))
+    algorithm = issuing.ALGORITHMS["rsa2048"]
     tbs = profile.tbs(w.weak_root.name, algorithm)
-    cross = ca.assemble(tbs, algorithm, lambda message: w.old.sign(message, hashes.SHA256()))
+    cross = issuing.assemble(tbs, algorithm, lambda message: w.old.sign(message, hashes.SHA256()))
     return [*w.issue(w.profile()), cross, w.weak_root.certificate]
 
 
 def _two_algorithms(w: World) -> list[bytes]:
     tbs = w.profile().tbs(w.ca.name, ALGORITHMS["p384"])
-    return [ca.assemble(tbs, ALGORITHMS["p256"], w.ca.key.sign), *w.ca.issuers]
+    return [issuing.assemble(tbs, ALGORITHMS["p256"], w.ca.key.sign), *w.ca.issuers]
 
 
 def _version_1(w: World) -> list[bytes]:
     tbs = replace(w.profile(), extensions=()).tbs(w.ca.name, ALGORITHMS["p256"])
     start, stop = der.expect(tbs, 0, len(tbs), der.SEQUENCE)
     _, _, after = der.read(tbs, start, stop)  # [0] version
-    return [ca.assemble(der.encode(der.SEQUENCE, tbs[after:stop]), ALGORITHMS["p256"], w.ca.key.sign), *w.ca.issuers]
+    return [
+        issuing.assemble(der.encode(der.SEQUENCE, tbs[after:stop]), ALGORITHMS["p256"], w.ca.key.sign),
+        *w.ca.issuers,
+    ]
 
 
 def _more(w: World, *extensions: bytes) -> list[bytes]:
@@ -236,9 +242,9 @@ def _more(w: World, *extensions: bytes) -> list[bytes]:
 
 def _issued(w: World, spki: bytes, algorithm: bytes, sign: Callable[[bytes], bytes]) -> list[bytes]:
     """Return a chain through an issuer with this key, which signed the leaf like this."""
-    _, *issuers = w.under(Key("p256", spki, w.ca.key.sign), ca.ca_extensions(spki))
+    _, *issuers = w.under(Key("p256", spki, w.ca.key.sign), issuing.ca_extensions(spki))
     tbs = w.profile().tbs(_subject(issuers[0]), algorithm)
-    return [ca.assemble(tbs, algorithm, sign), *issuers]
+    return [issuing.assemble(tbs, algorithm, sign), *issuers]
 
 
 def _spki(public: ec.EllipticCurvePublicKey | ed448.Ed448PublicKey) -> bytes:
@@ -277,14 +283,14 @@ def _pss(
     """Build a leaf signed by RSA-PSS so, naming `algorithm`; `restricted` is that of an issuer's PSS-only key."""
 
     def build(w: World) -> list[bytes]:
-        spki = ca.rekeyed(w.old.spki, restricted) if restricted else w.old.spki
+        spki = issuing.rekeyed(w.old.spki, restricted) if restricted else w.old.spki
         return _issued(w, spki, algorithm, lambda m: w.old.sign_pss(m, digest, salt, mask))
 
     return build
 
 
 def _pss_key_signs_otherwise(w: World) -> list[bytes]:
-    spki = ca.rekeyed(w.old.spki, _algorithm(PSS))
+    spki = issuing.rekeyed(w.old.spki, _algorithm(PSS))
     return _issued(w, spki, ALGORITHMS["rsa2048"], lambda m: w.old.sign(m, hashes.SHA256()))
 
 
@@ -292,7 +298,7 @@ def _pss_sha1(root: Callable[[World], tuple[CA, OldKey]]) -> Callable[[World], l
     def build(w: World) -> list[bytes]:
         issuer, key = root(w)
         tbs = w.profile().tbs(issuer.name, PSS_DEFAULTS)
-        return [ca.assemble(tbs, PSS_DEFAULTS, lambda m: key.sign_pss(m, _SHA1, 20)), issuer.certificate]
+        return [issuing.assemble(tbs, PSS_DEFAULTS, lambda m: key.sign_pss(m, _SHA1, 20)), issuer.certificate]
 
     return build
 
@@ -302,12 +308,12 @@ def _not_a_ca(w: World) -> list[bytes]:
 
 
 def _no_constraints(w: World) -> list[bytes]:
-    return w.under(_LEAF_KEY, ca.ca_extensions(_LEAF_KEY.spki)[1:])
+    return w.under(_LEAF_KEY, issuing.ca_extensions(_LEAF_KEY.spki)[1:])
 
 
 def _explicit_intermediate(w: World) -> list[bytes]:
     spki = explicit(_LEAF_KEY.spki)
-    return w.under(replace(_LEAF_KEY, spki=spki), ca.ca_extensions(spki))
+    return w.under(replace(_LEAF_KEY, spki=spki), issuing.ca_extensions(spki))
 
 
 def _valid(not_before_ms: int, not_after_ms: int) -> Callable[[World], list[bytes]]:
@@ -320,11 +326,11 @@ def _serial(serial: int) -> Callable[[World], list[bytes]]:
 
 _SHA1, _MD5 = hashes.SHA1(), hashes.MD5()  # noqa: S303
 _256, _384 = hashes.SHA256(), hashes.SHA384()
-_PSS_256 = ca.rsa_pss(SHA256, salt=32)
+_PSS_256 = issuing.rsa_pss(SHA256, salt=32)
 _UNKNOWN = der.oid("1.2.3.4.5.6.7.8.9")
-_POISON = ca.POISON_EXTENSION
-_RELAXED = ca.extension(POISON, _NULL)
-_FILLED = ca.extension(POISON, b"\x04\x00", critical=True)
+_POISON = issuing.POISON_EXTENSION
+_RELAXED = issuing.extension(POISON, _NULL)
+_FILLED = issuing.extension(POISON, b"\x04\x00", critical=True)
 _BEFORE = b"\x17\x0d251231000000Z"  # notBefore of the usual profile
 _NO_KEY = der.encode(der.SEQUENCE, ED448, der.encode(der.BIT_STRING, b"\0?"))
 
@@ -372,39 +378,39 @@ CASES: tuple[Odd, ...] = (
     Odd("Ed25519 under another kind of key", _ed25519_foreign, 400, "bad-signature"),
     # RSA-PSS.
     Odd("PSS by a usual RSA key", _pss(_PSS_256, _256, 32), 200),
-    Odd("PSS with SHA-384", _pss(ca.rsa_pss(SHA384, salt=48), _384, 48), 200),
-    Odd("PSS with SHA-512", _pss(ca.rsa_pss(SHA512, salt=0), hashes.SHA512(), 0), 200),
-    Odd("PSS with the longest salt", _pss(ca.rsa_pss(SHA256, salt=222), _256, 222), 200),
-    Odd("PSS, salt longer than the key", _pss(ca.rsa_pss(SHA256, salt=223), _256, 222), 400, "bad-signature"),
+    Odd("PSS with SHA-384", _pss(issuing.rsa_pss(SHA384, salt=48), _384, 48), 200),
+    Odd("PSS with SHA-512", _pss(issuing.rsa_pss(SHA512, salt=0), hashes.SHA512(), 0), 200),
+    Odd("PSS with the longest salt", _pss(issuing.rsa_pss(SHA256, salt=222), _256, 222), 200),
+    Odd("PSS, salt longer than the key", _pss(issuing.rsa_pss(SHA256, salt=223), _256, 222), 400, "bad-signature"),
     Odd("PSS, salt of another length", _pss(_PSS_256, _256, 20), 400, "bad-signature"),
     Odd("PSS without parameters", _pss(_algorithm(PSS), _SHA1, 20), 400, "pss-parameters"),
     Odd("PSS with NULL", _pss(_algorithm(PSS, _NULL), _SHA1, 20), 400, "pss-parameters"),
-    Odd("PSS with SHA-224", _pss(ca.rsa_pss(SHA224, salt=28), hashes.SHA224(), 28), 400, "pss-parameters"),
+    Odd("PSS with SHA-224", _pss(issuing.rsa_pss(SHA224, salt=28), hashes.SHA224(), 28), 400, "pss-parameters"),
     Odd(
         "PSS, masked with another hash",
-        _pss(ca.rsa_pss(SHA256, mask=SHA384, salt=32), _256, 32, mask=_384),
+        _pss(issuing.rsa_pss(SHA256, mask=SHA384, salt=32), _256, 32, mask=_384),
         400,
         "pss-parameters",
     ),
     Odd("PSS with SHA-1, listed for it", _pss_sha1(lambda w: (w.weak_root, w.old)), 200),
     Odd("PSS with SHA-1, not listed for it", _pss_sha1(lambda w: (w.strict_root, w.strict)), 400, "weak-hash"),
     Odd("PSS by a key for any PSS", _pss(_PSS_256, _256, 32, restricted=_algorithm(PSS)), 200),
-    Odd("PSS by a key for shorter salts", _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA256, salt=20)), 200),
+    Odd("PSS by a key for shorter salts", _pss(_PSS_256, _256, 32, restricted=issuing.rsa_pss(SHA256, salt=20)), 200),
     Odd(
         "PSS by a key for longer salts",
-        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA256, salt=33)),
+        _pss(_PSS_256, _256, 32, restricted=issuing.rsa_pss(SHA256, salt=33)),
         400,
         "bad-signature",
     ),
     Odd(
         "PSS by a key for another hash",
-        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA384, salt=0)),
+        _pss(_PSS_256, _256, 32, restricted=issuing.rsa_pss(SHA384, salt=0)),
         400,
         "bad-signature",
     ),
     Odd(
         "PSS by a key for what is not taken",
-        _pss(_PSS_256, _256, 32, restricted=ca.rsa_pss(SHA224, salt=28)),
+        _pss(_PSS_256, _256, 32, restricted=issuing.rsa_pss(SHA224, salt=28)),
         400,
         "pss-parameters",
     ),
@@ -419,9 +425,9 @@ CASES: tuple[Odd, ...] = (
     # Extensions.
     Odd("no extensions", lambda w: w.issue(replace(w.profile(), extensions=())), 200),
     Odd("version 1", _version_1, 200),
-    Odd("unknown critical extension", lambda w: _more(w, ca.extension(_UNKNOWN, b"?", critical=True)), 200),
+    Odd("unknown critical extension", lambda w: _more(w, issuing.extension(_UNKNOWN, b"?", critical=True)), 200),
     Odd("extension twice", lambda w: _more(w, w.profile().extensions[0]), 200),
-    Odd("value that cannot be read", lambda w: _more(w, ca.extension(BASIC_CONSTRAINTS, b"\xff\xff\xff")), 200),
+    Odd("value that cannot be read", lambda w: _more(w, issuing.extension(BASIC_CONSTRAINTS, b"\xff\xff\xff")), 200),
     Odd("list that cannot be read", lambda w: _more(w, b"\x31\x03abc"), 200),
     Odd("extensions that are none", lambda w: _more(w, b"\x30\x82\xff\xff"), 200),
     # Who may issue.
@@ -450,7 +456,7 @@ CASES: tuple[Odd, ...] = (
     Odd("cut short", lambda w: [w.issue(w.profile())[0][:-1], *w.ca.issuers], 400, "malformed"),
     Odd("indefinite length", lambda w: [_indefinite(w.issue(w.profile())[0]), *w.ca.issuers], 400, "malformed"),
     Odd("issuer that is none", lambda w: [w.issue(w.profile())[0], b"\x30\x00"], 400, "malformed"),
-    Odd("over 65,535 bytes", lambda w: _more(w, ca.extension(_UNKNOWN, bytes(65_535))), 413, "too-large"),
+    Odd("over 65,535 bytes", lambda w: _more(w, issuing.extension(_UNKNOWN, bytes(65_535))), 413, "too-large"),
     # Precertificates.
     Odd("precertificate", lambda w: w.precert(_POISON), 200, endpoint="add-pre-chain"),
     Odd("precertificate, root left out", lambda w: w.precert(_POISON)[:-1], 200, endpoint="add-pre-chain"),
@@ -475,7 +481,7 @@ CASES: tuple[Odd, ...] = (
     Odd("poison among rubbish", lambda w: w.precert(_POISON, b"\x31\x03abc"), 400, "poison"),
     Odd(
         "precertificate over 65,535 bytes",
-        lambda w: w.precert(_POISON, ca.extension(_UNKNOWN, bytes(65_535))),
+        lambda w: w.precert(_POISON, issuing.extension(_UNKNOWN, bytes(65_535))),
         413,
         "too-large",
         endpoint="add-pre-chain",

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 from random import Random
 
-from log.demo.ca import Key, Suite, Tree, distinguished, leaf_profile
+from log.demo.ca import Tree, leaf_profile
+from log.demo.issuing import Key, Suite, distinguished
 
 NOW_MS = 1_795_853_700_000  # 2026-11-28T08:15Z
 YEAR_MS = 365 * 86_400_000

@@ -17,8 +17,8 @@ from log.certs import der
 from log.certs.certificate import EXTENDED_KEY_USAGE
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import CertType, Issuer
-from log.demo import ca
-from log.demo.ca import CA, Key, Profile
+from log.demo import ca, issuing
+from log.demo.issuing import CA, Key, Profile
 from monitor.rules.reading import SERVER_AUTH
 from tests.support.odd_certificates import MD5, SHA1, explicit
 
@@ -47,7 +47,7 @@ class World:
     def profile(self, under: CA | None = None, *subject: tuple[str, str]) -> Profile:
         """Return the profile of a certificate in which nothing is wrong."""
         country = "CN" if under is self.gd else "HK"
-        name = ca.distinguished(*(subject or (("C", country), ("O", COMPANY), ("CN", COMPANY))))
+        name = issuing.distinguished(*(subject or (("C", country), ("O", COMPANY), ("CN", COMPANY))))
         validity = (NOW_MS, NOW_MS + 365 * DAY_MS)
         return ca.leaf_profile(name, self.key.spki, (under or self.hk).key.spki, 1 << 70, validity)
 
@@ -57,12 +57,14 @@ def world() -> World:
     """Return the CAs, made once."""
     rng = Random(3)
     made = {
-        name: CA.root("p256", ca.distinguished(("C", "HK"), ("CN", f"{name} {ca.MARK}")), rng.getrandbits(70), NOW_MS)
+        name: CA.root(
+            "p256", issuing.distinguished(("C", "HK"), ("CN", f"{name} {ca.MARK}")), rng.getrandbits(70), NOW_MS
+        )
         for name in ("hk", "gd", "bare", "far", "unlisted", "old")
     }
     old = made["old"]
     validity = (NOW_MS - DAY_MS, NOW_MS + 30 * DAY_MS)
-    profile = Profile(old.name, old.key.spki, 1 << 70, *validity, ca.ca_extensions(old.key.spki))
+    profile = Profile(old.name, old.key.spki, 1 << 70, *validity, issuing.ca_extensions(old.key.spki))
     made["old"] = CA(old.key, old.name, old.issue(profile))
     small = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505 - weak on purpose
     spki = small.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -134,7 +136,7 @@ def signed(algorithm: bytes, not_before_ms: int = NOW_MS) -> Callable[[World], b
 
     def build(w: World) -> bytes:
         profile = replace(w.profile(), not_before_ms=not_before_ms, not_after_ms=not_before_ms + 300 * DAY_MS)
-        return ca.assemble(profile.tbs(w.hk.name, algorithm), algorithm, lambda _: b"no signature")
+        return issuing.assemble(profile.tbs(w.hk.name, algorithm), algorithm, lambda _: b"no signature")
 
     return build
 
@@ -146,7 +148,7 @@ def valid(days: float, more_ms: int = 0) -> Callable[[World], bytes]:
 
 def alternative(tag: int, raw: bytes) -> bytes:
     """Return a subjectAltName with one name."""
-    return ca.extension(der.oid("2.5.29.17"), der.encode(der.SEQUENCE, der.encode(tag, raw)))
+    return issuing.extension(der.oid("2.5.29.17"), der.encode(der.SEQUENCE, der.encode(tag, raw)))
 
 
 def _country(tag: int) -> Callable[[World], bytes]:
@@ -182,11 +184,15 @@ def _type(name: str, **changes: object) -> Change:
     return change
 
 
-_SERVER = ca.extension(EXTENDED_KEY_USAGE, der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, SERVER_AUTH)))
+_SERVER = issuing.extension(
+    EXTENDED_KEY_USAGE, der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, SERVER_AUTH))
+)
 _NO_POLICY = (0, 1, 2, 4)
 _ORG = (("C", "HK"), ("O", ORGANISATIONAL), ("OU", COMPANY), ("OU", "0001234567"), ("CN", "Chan Tai Man"))
 _PERSON = (("C", "HK"), ("O", PERSONAL), ("OU", "0001234567"), ("CN", "CHAN TAI MAN"))
-_OTHER_POLICY = ca.known(x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.4"), None)]))
+_OTHER_POLICY = issuing.known(
+    x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier("1.2.3.4"), None)])
+)
 _SINCE = {"from_ms": None, "unknown": True}
 _BEFORE_LISTED = LISTED_MS - 1_000
 
@@ -241,16 +247,16 @@ SAMPLES = (
     # P11
     Sample("P11: SHA-1", "P11", signed(SHA1)),
     Sample("P11: MD5", "P11", signed(MD5)),
-    Sample("P11: SHA-1 by RSA-PSS", "P11", signed(ca.rsa_pss("1.3.14.3.2.26", salt=32))),
+    Sample("P11: SHA-1 by RSA-PSS", "P11", signed(issuing.rsa_pss("1.3.14.3.2.26", salt=32))),
     Sample("not P11: SHA-1 a second before the cut-off date", "P01", signed(SHA1, 1_451_606_399_000)),
     Sample("P11: SHA-1 on the cut-off date", "P01 P11", signed(SHA1, 1_451_606_400_000)),
-    Sample("not P11: SHA-256 by RSA-PSS", "", signed(ca.ALGORITHMS["rsapss"])),
+    Sample("not P11: SHA-256 by RSA-PSS", "", signed(issuing.ALGORITHMS["rsapss"])),
     # P13
-    Sample("P13: signs and enciphers data", "P13", extended(0, 2, 3, 4, more=(ca.key_usage(0x90),))),
-    Sample("P13: signs and enciphers keys", "P13", extended(0, 2, 3, 4, more=(ca.key_usage(0xE0),))),
-    Sample("P13: enciphers only", "P13", extended(0, 2, 3, 4, more=(ca.key_usage(0x38),))),
-    Sample("not P13: a server's", "", extended(0, 2, 3, 4, more=(ca.key_usage(0xA0), _SERVER))),
-    Sample("not P13: signs and agrees on keys", "", extended(0, 2, 3, 4, more=(ca.key_usage(0x88),))),
+    Sample("P13: signs and enciphers data", "P13", extended(0, 2, 3, 4, more=(issuing.key_usage(0x90),))),
+    Sample("P13: signs and enciphers keys", "P13", extended(0, 2, 3, 4, more=(issuing.key_usage(0xE0),))),
+    Sample("P13: enciphers only", "P13", extended(0, 2, 3, 4, more=(issuing.key_usage(0x38),))),
+    Sample("not P13: a server's", "", extended(0, 2, 3, 4, more=(issuing.key_usage(0xA0), _SERVER))),
+    Sample("not P13: signs and agrees on keys", "", extended(0, 2, 3, 4, more=(issuing.key_usage(0x88),))),
     Sample("not P13: says nothing", "", extended(0, 2, 3, 4)),
     # P16
     Sample("P16: zero", "P16", usual(serial=0)),
@@ -279,6 +285,6 @@ SAMPLES = (
     Sample("UNPARSABLE: no certificate", "UNPARSABLE", lambda _: b"\x30\x03abc"),
     Sample("UNPARSABLE: extensions", "UNPARSABLE", extended(0, 1, 2, 3, 4, more=(b"\x31\x03abc",))),
     Sample("UNPARSABLE: a key usage", "UNPARSABLE", extended(0, 2, 3, 4, more=(
-        ca.extension(der.oid("2.5.29.15"), b"\xff\xff"),))),
+        issuing.extension(der.oid("2.5.29.15"), b"\xff\xff"),))),
     Sample("UNPARSABLE: a subject", "UNPARSABLE", usual(subject=b"\x30\x02\x31\x05")),
 )  # fmt: skip

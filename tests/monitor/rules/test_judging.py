@@ -10,7 +10,7 @@ import pytest
 
 from log.certs import certificate as certs
 from log.certs.precert import defang
-from log.demo import ca
+from log.demo import issuing
 from log.errors import StoreFailed, Unreachable
 from log.formats.event import event_entry
 from log.formats.event_codes import Standing
@@ -91,7 +91,7 @@ def pair(serial: int, **changes: object) -> tuple[Parts, Parts]:
     """A precertificate's entry, and that of its certificate."""
     w = world()
     profile = replace(w.profile(), serial=serial, **changes)  # type: ignore[arg-type]
-    poisoned = w.hk.issue(replace(profile, extensions=(*profile.extensions, ca.POISON_EXTENSION)))
+    poisoned = w.hk.issue(replace(profile, extensions=(*profile.extensions, issuing.POISON_EXTENSION)))
     digest = sha256(w.hk.certificate).digest()
     key_hash, tbs = defang(certs.parse(poisoned), [certs.parse(w.hk.certificate)])
     return precert_parts(key_hash, tbs, poisoned, [digest]), x509_parts(w.hk.issue(profile), [digest])
@@ -291,7 +291,7 @@ async def test_a_precertificate_that_the_event_names_is_enough(bench: Bench) -> 
 
 
 async def test_a_signature_under_a_certificate_for_encryption(bench: Bench) -> None:
-    certificate = extended(0, 2, 3, 4, more=(ca.key_usage(0x38),))(world())
+    certificate = extended(0, 2, 3, 4, more=(issuing.key_usage(0x38),))(world())
     bench.add(HK, [x509_parts(certificate, [])])
     bench.add(SIGNED, [use(certificate, FIRST_MINUTE)])
     await bench.judge()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from log.certs import der
 from log.certs.certificate import CERTIFICATE_POLICIES, KEY_USAGE
-from log.demo import ca
+from log.demo import issuing
 from monitor.rules import case as cases
 from monitor.rules.case import FixedLists, at_hand
 from monitor.rules.engine import Engine
@@ -54,7 +54,7 @@ def test_bytes_that_were_changed(at: int, byte: int, then: int, other: int) -> N
 @settings(max_examples=100, deadline=None)
 def test_any_extension(value: bytes) -> None:
     for oid in (KEY_USAGE, der.oid("2.5.29.17"), der.oid("2.5.29.37"), der.oid("2.5.29.32"), der.oid("2.5.29.19")):
-        judge(extended(0, 2, more=(ca.extension(oid, value),))(world()))
+        judge(extended(0, 2, more=(issuing.extension(oid, value),))(world()))
 
 
 @given(st.binary(max_size=60))
@@ -62,7 +62,9 @@ def test_any_extension(value: bytes) -> None:
 def test_any_key_and_any_subject(value: bytes) -> None:
     for tag in (0x02, 0x03, 0x06, 0x30):
         spki = der.encode(
-            0x30, der.encode(0x30, der.encode(6, ca.Key.generate("ed25519").spki[4:7]), value), der.encode(3, value)
+            0x30,
+            der.encode(0x30, der.encode(6, issuing.Key.generate("ed25519").spki[4:7]), value),
+            der.encode(3, value),
         )
         judge(usual(spki=spki)(world()))
         judge(usual(subject=der.encode(0x30, der.encode(0x31, der.encode(tag, value))))(world()))
@@ -72,13 +74,13 @@ def test_any_key_and_any_subject(value: bytes) -> None:
     "build",
     [
         lambda: usual(serial=1 << 80_000)(world()),
-        lambda: extended(0, 1, 2, 3, 4, more=(ca.extension(der.oid("1.2.3.4"), bytes(1 << 20)),))(world()),
+        lambda: extended(0, 1, 2, 3, 4, more=(issuing.extension(der.oid("1.2.3.4"), bytes(1 << 20)),))(world()),
         lambda: extended(
             0, 1, 2, 3, 4,
-            more=(ca.extension(der.oid("2.5.29.17"), der.encode(0x30, *(
+            more=(issuing.extension(der.oid("2.5.29.17"), der.encode(0x30, *(
                 der.encode(0x82, b"a%d.example.hk" % n) for n in range(10_000)))),),
         )(world()),
-        lambda: usual(subject=ca.distinguished(*[("OU", "x" * 60)] * 5_000))(world()),
+        lambda: usual(subject=issuing.distinguished(*[("OU", "x" * 60)] * 5_000))(world()),
     ],
     ids=["serial of 10,000 octets", "a megabyte", "10,000 names", "5,000 units"],
 )  # fmt: skip
@@ -109,7 +111,7 @@ def test_nothing_that_is_long_is_remembered() -> None:
     for count, remembered in ((1, 1), (4_000, 0)):
         policies = [der.encode(der.SEQUENCE, der.encode(der.OBJECT_IDENTIFIER, der.oid("1.2.3.4")))] * count
         value = der.encode(der.SEQUENCE, *policies)
-        made = extended(0, more=(ca.extension(CERTIFICATE_POLICIES, value),))(world())
+        made = extended(0, more=(issuing.extension(CERTIFICATE_POLICIES, value),))(world())
         engine, case = Engine(LIMITS), at_hand(made, [world().hk.certificate], FixedLists({}), LIMITS)
         assert isinstance(case, cases.Case)
         assert len(case.certificate.policies) == count

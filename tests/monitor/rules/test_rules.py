@@ -8,7 +8,8 @@ import pytest
 
 from log.certs import certificate as certs
 from log.certs.precert import defang
-from log.demo.ca import POISON_EXTENSION, Key, Tree
+from log.demo.ca import Tree
+from log.demo.issuing import POISON_EXTENSION, Key
 from log.errors import Malformed
 from log.formats.family import X509, precert_parts, x509_parts
 from monitor.alert import Class

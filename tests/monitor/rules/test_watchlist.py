@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log.certs import der
-from log.demo import ca
+from log.demo import issuing
 from monitor.rules.case import FixedLists, at_hand
 from monitor.rules.limits import Limits
 from monitor.rules.reading import folded
@@ -100,7 +100,7 @@ def test_everyone_who_watches_is_told_once() -> None:
 
 def test_what_cannot_be_read_is_searched_as_bytes() -> None:
     names = b"\x31\x02" + b"www.Example.HK"  # where names stand, no names
-    broken = extended(0, 1, 2, 3, 4, more=(ca.extension(der.oid("2.5.29.17"), names),))(world())
+    broken = extended(0, 1, 2, 3, 4, more=(issuing.extension(der.oid("2.5.29.17"), names),))(world())
     assert values(watching("example.hk"), broken) == [("bytes", "example.hk")]
     assert values(watching("example.hk"), b"no certificate www.example.hk") == [("bytes", "example.hk")]
     assert values(watching("例子.hk"), "no certificate 例子.hk".encode()) == [("bytes", "xn--fsqu00a.hk")]
