@@ -5,6 +5,7 @@ Run as `python -m tests.storage.children VERB PATH` by `child`. Each line on sta
 
 import asyncio
 import contextlib
+import os
 import resource
 import subprocess
 import sys
@@ -132,10 +133,13 @@ async def count(path: Path) -> None:
 
 
 async def race(path: Path) -> None:
-    """Raise a counter that another process raises too, saying each value that is ours."""
+    """Raise a counter that another process raises too, saying each value that is ours. They begin together."""
     heads = SqliteHeads(path)
     say("ready")
     sys.stdin.readline()
+    await heads.replace(f"runner {os.getpid()}", None, b"here")
+    while len(await heads.names("runner ")) < 2:
+        await asyncio.sleep(0)
     while (number := int((old := await heads.load("counter")) or b"0")) < 300:
         if await heads.replace("counter", old, b"%d" % (number + 1)) is Swap.OK:
             say(number + 1)
