@@ -23,6 +23,7 @@ def admission_limits(settings: NodeSettings) -> AdmissionLimits:
         submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
         submitted_bytes=limits.pool_bytes,
         issuer_abreast=limits.issuer_abreast,
+        issuer_alone_ms=limits.issuer_alone_ms,
     )
 
 

@@ -165,7 +165,8 @@ class LimitsTable(Table):
     max_client_rate_per_s: Positive = 10_000
     max_issuer_rate_per_s: Positive = 10_000
     max_member_rate_per_s: Positive = 10_000
-    issuer_abreast: Positive = 32
+    issuer_abreast: Positive = 8
+    issuer_alone_ms: Positive = 10_000
     rate_burst_s: Positive = 1
     max_rate_sources: Positive = 8192
     checkers: Positive = 1

@@ -31,7 +31,8 @@ class AdmissionLimits:
     max_rate_sources: int = 8192  # clients, and issuers, and members, whose rate is remembered
     submissions: int = 4096  # between their arrival and their answer
     submitted_bytes: int = 64 << 20  # of their entries and certificates
-    issuer_abreast: int = 32  # submissions of one issuer at one client under way while others submit too
+    issuer_abreast: int = 8  # submissions of one issuer at one client under way, unless it is alone
+    issuer_alone_ms: int = 10_000  # after the newest entry of any other it is alone
 
 
 class Admission:
@@ -46,7 +47,9 @@ class Admission:
         self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)
         self._places = Shares(limits.submissions)
         self._bytes = Shares(limits.submitted_bytes)
-        self._abreast: Abreast[tuple[str, bytes], asyncio.Future[None]] = Abreast(limits.issuer_abreast, now_ms)
+        self._abreast: Abreast[tuple[str, bytes], asyncio.Future[None]] = Abreast(
+            limits.issuer_abreast, limits.issuer_alone_ms, now_ms
+        )
 
     def check_claim(self, issuers: Sequence[bytes]) -> None:
         """Raise `RateLimited` when the submission is of one of these issuers and none of them has a token."""
@@ -74,8 +77,8 @@ class Admission:
         self._places.leave(client, count, issuer)
 
     @asynccontextmanager
-    async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[None]:
-        """Be under way as one of `issuer_abreast`; wait for that before."""
+    async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[bool]:
+        """Be under way as one of `issuer_abreast`, and wait for that before; true for one that is to be `prompt`."""
         source = client, issuer
         if not self._abreast.enter(source):
             place = asyncio.get_running_loop().create_future()
@@ -87,9 +90,13 @@ class Admission:
                     self._go_on(source)
                 raise
         try:
-            yield
+            yield self._abreast.prompt(source)
         finally:
             self._go_on(source)
+
+    def entered(self, client: str, issuer: bytes) -> None:
+        """Something of an issuer became a new entry: the others are not alone. Repeats and refusals hold up none."""
+        self._abreast.there((client, issuer))
 
     def _go_on(self, source: tuple[str, bytes]) -> None:
         """Give the place of one that was under way to those that wait."""

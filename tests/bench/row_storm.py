@@ -1,12 +1,14 @@
-"""`storm_p99`: how long others wait while one issuer submits as fast as it is answered, against how long without it.
+"""`storm_p99`: how long others wait while one issuer submits as fast as it is answered.
 
 The storm is a closed loop of one issuer, the others an open loop of another issuer at a fixed rate, all from one
 address: what tells them apart is the issuer alone. Every limit has its default, under which the storm may take what
-the machine has.
+the machine has. The load tools, and a storm's own work, keep the machine busy whoever is asked; so the others are held
+against what they wait for while the same storm is at another node of this machine.
 """
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tests.bench import load, requests
 from tests.bench.client import Job, Outcome
@@ -19,42 +21,64 @@ from tests.bench.stats import median, percentile
 
 
 async def others(ground: Ground) -> Result:
-    """Measure the others' 99th percentile in calm and in storm, in turn, each as often."""
-    calm, storm = Chains(), Chains()
-    node = await ground.empty_node("storm", calm, storm)
-    server = await node.start()
+    """Measure the others' 99th percentile in calm, in storm, and with the storm elsewhere, in turn, each as often."""
+    scale, calm, storm = ground.scale, Chains(), Chains()
+    nodes = [await ground.empty_node(name, calm, storm) for name in ("storm", "elsewhere")]
+    servers: list[Server] = []
     without: list[Outcome] = []
-    within: list[Outcome] = []
-    storms: list[load.Load] = []
+    within = _Beside([], [])
+    elsewhere = _Beside([], [])
     try:
-        await _others(ground, server, calm, WARM_UP_S)
-        await _storm(ground, server, storm, WARM_UP_S)  # from here on its claim is known
-        for _ in range(ground.scale.repeats):
-            without.append(await _others(ground, server, calm, ground.scale.seconds))
-            outcome, raged = await asyncio.gather(
-                _others(ground, server, calm, ground.scale.seconds),
-                # Longer at both ends than what it is to disturb.
-                _storm(ground, server, storm, ground.scale.seconds + 2 * load.START_S),
-            )
-            within.append(outcome)
-            storms.append(raged)
+        servers += [await node.start() for node in nodes]
+        await _others(ground, servers[0], calm, WARM_UP_S)
+        for server in servers:
+            await _storm(ground, server, storm, WARM_UP_S)  # from here on its claim is known
+        for _ in range(scale.repeats):
+            without.append(await _others(ground, servers[0], calm, scale.seconds))
+            for server, beside in zip(servers, (within, elsewhere), strict=True):
+                outcome, raged = await asyncio.gather(
+                    _others(ground, servers[0], calm, scale.seconds),
+                    # Longer at both ends than what it is to disturb.
+                    _storm(ground, server, storm, scale.seconds + 2 * load.START_S),
+                )
+                beside.others.append(outcome)
+                beside.storms.append(raged)
     finally:
-        await server.stop()
-    calm_ms, storm_ms = _p99(without), _p99(within)
-    rates = ", ".join(f"{raged.rate:,.0f}" for raged in storms)
+        for server in servers:
+            await server.stop()
+    calm_ms, here_ms, there_ms = _ms(without), _ms(within.others), _ms(elsewhere.others)
     detail = (
-        f"others at {ground.scale.calm_rate:,.0f}/s: p99 {storm_ms or 0:.1f} ms in a storm that got {rates} answers/s "
-        f"({storms[0].tool}), {calm_ms or 0:.1f} ms without; medians of {ground.scale.repeats}; {ALONE}"
+        f"others at {scale.calm_rate:,.0f}/s: {_shown(here_ms)} in a storm {within}, {_shown(there_ms)} with the storm "
+        f"at another node {elsewhere}, {_shown(calm_ms)} without; medians of {scale.repeats}; "
+        f"{within.storms[0].tool}; {ALONE}"
     )
-    errors = load.describe(load.merged(without + within).errors)
-    if errors or calm_ms is None or storm_ms is None:
+    errors = load.describe(load.merged([*without, *within.others, *elsewhere.others]).errors)
+    if errors or here_ms is None or there_ms is None:
         return Result(None, None, f"errors: {errors or 'no answers'}. {detail}")
-    return Result(storm_ms / calm_ms, 1.0, detail)
+    return Result(here_ms[1] / there_ms[1], 1.0, detail)
 
 
-def _p99(outcomes: Sequence[Outcome]) -> float | None:
-    taken = [percentile(outcome.latencies_ms, 99) for outcome in outcomes if outcome.latencies_ms]
-    return median(taken) if taken else None
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What became of the others, and of the storms beside them."""
+
+    others: list[Outcome]
+    storms: list[load.Load]
+
+    def __str__(self) -> str:
+        return f"that got {', '.join(f'{raged.rate:,.0f}' for raged in self.storms)} answers/s"
+
+
+def _ms(outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
+    """Return the medians of the 50th and of the 99th percentiles; None when nothing was answered."""
+    taken = [outcome.latencies_ms for outcome in outcomes if outcome.latencies_ms]
+    if not taken:
+        return None
+    return median([median(each) for each in taken]), median([percentile(each, 99) for each in taken])
+
+
+def _shown(both: tuple[float, float] | None) -> str:
+    return "no answers" if both is None else f"p99 {both[1]:.1f} ms (p50 {both[0]:.1f})"
 
 
 async def _others(ground: Ground, server: Server, chains: Chains, seconds: float) -> Outcome:

@@ -2,7 +2,9 @@
 
 from random import Random
 
-from log.fair.abreast import TOGETHER_MS, Abreast
+from log.fair.abreast import Abreast
+
+ALONE_MS = 1000
 
 
 class Time:
@@ -28,12 +30,12 @@ def followers(abreast: Abreast[str, int], source: str) -> list[int]:
 
 
 def test_who_is_alone_is_not_held_up() -> None:
-    assert storm(Abreast(4, lambda: 0), "a", 1000) == 1000
+    assert storm(Abreast(4, ALONE_MS, lambda: 0), "a", 1000) == 1000
 
 
 def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their_order() -> None:
-    abreast: Abreast[str, int] = Abreast(4, lambda: 0)
-    assert abreast.enter("b")
+    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
+    abreast.there("b")
     assert storm(abreast, "a", 10) == 4
     assert followers(abreast, "a") == []
     for n in range(4, 10):
@@ -45,8 +47,8 @@ def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their
 
 
 def test_nobody_passes_those_that_wait() -> None:
-    abreast: Abreast[str, int] = Abreast(1, lambda: 0)
-    assert abreast.enter("b")
+    abreast: Abreast[str, int] = Abreast(1, ALONE_MS, lambda: 0)
+    abreast.there("b")
     assert storm(abreast, "a", 2) == 1
     abreast.leave("a")
     assert not abreast.enter("a")  # before the one that waits was asked for
@@ -54,9 +56,9 @@ def test_nobody_passes_those_that_wait() -> None:
 
 
 def test_what_was_let_in_alone_stays_and_has_to_go_down_before_more_come() -> None:
-    abreast: Abreast[str, int] = Abreast(4, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
     assert storm(abreast, "a", 10) == 10
-    assert abreast.enter("b")
+    abreast.there("b")
     assert storm(abreast, "a", 1) == 0
     for _ in range(6):
         abreast.leave("a")
@@ -65,27 +67,52 @@ def test_what_was_let_in_alone_stays_and_has_to_go_down_before_more_come() -> No
     assert followers(abreast, "a") == [0]
 
 
-def test_a_second_after_the_other_one_it_is_alone_again() -> None:
+def test_a_while_after_the_other_one_it_is_alone_again() -> None:
     time = Time()
-    abreast: Abreast[str, int] = Abreast(2, lambda: time.now_ms)
-    assert abreast.enter("b")
+    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: time.now_ms)
+    abreast.there("b")
     assert storm(abreast, "a", 6) == 2
-    time.now_ms = TOGETHER_MS - 1
+    time.now_ms = ALONE_MS - 1
     abreast.leave("a")
     assert followers(abreast, "a") == [2]
-    time.now_ms = TOGETHER_MS
+    time.now_ms = ALONE_MS
     abreast.leave("a")
     assert followers(abreast, "a") == [3, 4, 5]
     assert storm(abreast, "a", 100) == 100
 
 
+def test_who_has_little_under_way_is_prompt_while_another_is_held_back() -> None:
+    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
+    abreast.there("b")
+    assert storm(abreast, "b", 2) == 2
+    assert storm(abreast, "a", 4) == 4
+    assert not abreast.prompt("b")  # nobody waits
+    assert storm(abreast, "a", 1) == 0
+    assert abreast.prompt("b")
+    assert not abreast.prompt("a")
+    assert storm(abreast, "b", 1) == 1
+    assert not abreast.prompt("b")  # three of four
+    abreast.leave("b")
+    assert abreast.prompt("b")
+    abreast.leave("a")
+    assert followers(abreast, "a") == [0]
+    assert not abreast.prompt("b")
+
+
 def test_the_other_one_is_remembered_however_often_the_storm_comes() -> None:
-    abreast: Abreast[str, int] = Abreast(2, lambda: 0)
-    assert abreast.enter("c")
-    assert abreast.enter("b")
+    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: 0)
+    abreast.there("b")
+    abreast.there("c")
+    for _ in range(50):
+        abreast.there("a")
     assert storm(abreast, "a", 50) == 2
-    assert abreast.enter("b")
-    assert storm(abreast, "a", 50) == 0
+
+
+def test_who_comes_to_nothing_is_nobodys_company() -> None:
+    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: 0)
+    assert storm(abreast, "b", 10) == 10
+    abreast.there("a")
+    assert storm(abreast, "a", 10) == 10
 
 
 def test_whatever_happens_each_item_passes_once_and_in_order() -> None:
@@ -93,7 +120,7 @@ def test_whatever_happens_each_item_passes_once_and_in_order() -> None:
     time = Time()
     for _ in range(50):
         limit = random.randint(1, 5)
-        abreast: Abreast[str, int] = Abreast(limit, lambda: time.now_ms)
+        abreast: Abreast[str, int] = Abreast(limit, ALONE_MS, lambda: time.now_ms)
         came = dict.fromkeys("abc", 0)
         passed: dict[str, list[int]] = {source: [] for source in came}
         under_way = dict.fromkeys("abc", 0)
@@ -119,6 +146,8 @@ def test_whatever_happens_each_item_passes_once_and_in_order() -> None:
                 else:
                     abreast.wait(source, came[source])
                 came[source] += 1
+                if random.random() < 0.5:
+                    abreast.there(source)
             elif under_way[source]:
                 leave(source, abreast, passed, under_way)
         for source in came:

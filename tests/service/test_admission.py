@@ -9,6 +9,7 @@ from log.certs import certificate
 from log.checking.pool import Checked, Pool, PoolLimits
 from log.demo.ca import MassIssuer
 from log.errors import Closed, Malformed, RateLimited, Refused, Unavailable
+from log.sequencer.loop import SequencerConfig
 from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake
 from tests.service.test_intake import ISSUER, OTHER, RULES, Desk
@@ -161,7 +162,7 @@ async def test_a_client_over_its_rate_takes_nothing_from_the_rate_of_all(desk: D
 
 
 async def test_a_storm_of_one_issuer_holds_its_share_and_leaves_room_at_its_own_client(desk: Desk) -> None:
-    desk.admission = AdmissionLimits(submissions=40)
+    desk.admission = AdmissionLimits(submissions=40, issuer_abreast=40)
     intake = desk.intake()
     await add(intake, ISSUER.chain(0), "shared")  # from here its claim is known
     pool = watched(desk)
@@ -232,6 +233,60 @@ async def test_beside_another_issuer_few_of_a_storm_are_under_way(desk: Desk) ->
     assert checks.checks == len(storm) + 1  # of one that went away nothing is checked
 
 
+async def test_an_issuers_first_chain_is_no_company_to_its_second(desk: Desk) -> None:
+    """Whose the first one is nobody knows before its check."""
+    desk.admission = AdmissionLimits(issuer_abreast=2)
+    intake, checks = desk.intake(), watched(desk)
+    await add(intake, ISSUER.chain(0))
+    checks.held, checks.checks = asyncio.Event(), 0
+    storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 8)]
+    await until(lambda: checks.checks == len(storm))
+    checks.held.set()
+    await asyncio.gather(*storm)
+
+
+async def test_what_is_refused_or_repeated_holds_up_nobody(desk: Desk) -> None:
+    """Whoever has no issuer's key could else slow down everybody with a chain that anyone can read."""
+    desk.admission = AdmissionLimits(issuer_abreast=2, issuer_alone_ms=10_000)
+    intake, checks = desk.intake(), watched(desk)
+    await add(intake, ISSUER.chain(0))
+    await add(intake, OTHER.chain(0))
+    desk.engine.clock.advance(10_000)
+    await add(intake, OTHER.chain(0))
+    with pytest.raises(Refused):
+        await add(intake, spoilt(OTHER, 1))
+    checks.held, checks.checks = asyncio.Event(), 0
+    storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 8)]
+    await until(lambda: checks.checks == len(storm))
+    checks.held.set()
+    await asyncio.gather(*storm)
+
+
+async def test_who_comes_beside_a_storm_waits_for_no_company() -> None:
+    """The storm's commits wait for an hour; the other one's does not, and what has come by then goes with it."""
+    engine = Engine(MemoryPlace(), config=SequencerConfig(linger_ms=3_600_000))
+    await engine.create()
+    await engine.start()
+    checks = Watched()
+    checks.admit(RULES)
+    await checks.start()
+    desk = Desk(engine, checks, admission=AdmissionLimits(issuer_abreast=2))
+    intake = desk.intake()
+    await add(intake, ISSUER.chain(0))  # from here on its claim is known
+    await add(intake, OTHER.chain(0))
+    storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 6)]
+    await until(lambda: engine.running.sequencer.waiting == 2)
+    async with asyncio.timeout(60):
+        assert await add(intake, OTHER.chain(1)) == 4
+        assert await asyncio.gather(*storm[:2]) == [2, 3]
+    await until(lambda: engine.running.sequencer.waiting == 2)
+    for task in storm:
+        task.cancel()
+    await asyncio.gather(*storm, return_exceptions=True)
+    await checks.stop()
+    await engine.audited()
+
+
 async def test_a_place_given_to_one_who_goes_away_is_given_on() -> None:
     admission = Admission(AdmissionLimits(issuer_abreast=1), lambda: 0)
     order: list[int] = []
@@ -240,8 +295,7 @@ async def test_a_place_given_to_one_who_goes_away_is_given_on() -> None:
         async with admission.abreast("client", b"issuer"):
             order.append(n)
 
-    async with admission.abreast("client", b"other"):
-        pass
+    admission.entered("client", b"other")
     async with admission.abreast("client", b"issuer"):
         tasks = [asyncio.create_task(pass_by(n)) for n in range(3)]
         await asyncio.sleep(0)
