@@ -199,9 +199,10 @@ class WitnessedHead:
         """Keep the witnessed head over restarts. Anyone may bring it again, so only failure matters here."""
         name = store_name(self._origin)
         async with self._storing:
+            held = await self._heads.load(name)
             if self.note is None:
-                raise AssertionError("nothing to store")
-            swap = await self._heads.replace(name, await self._heads.load(name), self.note)
+                return  # a policy came meanwhile that it does not meet; `load` will see that of what is held as well
+            swap = await self._heads.replace(name, held, self.note)
         if swap is Swap.STALE:
             raise StateRefused(f"head store: another process writes for {self._origin}")
         if swap is Swap.UNKNOWN:

@@ -350,6 +350,31 @@ async def test_a_head_store_that_fails_ends_the_process(swap: Swap | None) -> No
     await engine.crash()
 
 
+async def test_a_policy_that_changes_while_a_witnessed_head_is_stored_harms_no_store() -> None:
+    class Heads(MemoryHeads):
+        async def load(self, name: str) -> bytes | None:
+            if name == ROW and size_of(await hosting.running.witnessed()) == 4:
+                hosting.running.follow(policy_of(ONE, TWO))
+            return await super().load(name)
+
+    class Place(MemoryPlace):
+        def open(self, faults: Faults) -> tuple[DataStore, HeadStore, Index]:
+            data, _, index = super().open(faults)
+            return data, Heads(self.disk), index
+
+    place = Place()
+    hosting = Engine(place, policy=policy_of(ONE))
+    await hosting.create()
+    await hosting.start()
+    await hosting.submit_some(3)
+    await take(hosting, ONE)
+    await hosting.submit_some(1)
+    await take(hosting, ONE)
+    assert await hosting.running.witnessed() is None
+    assert size_of(place.disk.heads[ROW]) == 3
+    await hosting.stop()
+
+
 async def test_whoever_replays_the_published_head_costs_no_write(engine: Engine) -> None:
     await take(engine, ONE, TWO)
     published = await engine.running.witnessed()
