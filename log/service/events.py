@@ -7,7 +7,7 @@ A request, whose signature was verified before its body was read (`log.api.auth`
     3. its body is a batch (400), and of the member that signed
     4. alone among requests of its member and seq; if that number is known the same body goes on where it stands,
        another one is 409
-    5. its member's rate and share, the log's rate, whether the log takes anything now
+    5. whether the log takes anything now, its member's rate and share, the log's rate
     6. each event is judged: may its sender send it, does it name only what is known here (`event_names`), and what its
        references are (`references`)
     7. WRITE: the record, the body and those verdicts, synced
@@ -195,14 +195,17 @@ class EventIntake:
 
     @contextmanager
     def _charged(self, batch: EventBatch, client: str, size: int) -> Iterator[None]:
-        """Take tokens and a share for a request, or raise `RateLimited` or `Unavailable`."""
+        """Take tokens and a share for a request, or raise `RateLimited` or `Unavailable`.
+
+        The log's tokens come last: they are everybody's, and who is over what is its own takes none.
+        """
         count = len(batch.events)
         self._log.check_takes()
-        self._rate.take(None, count)
         self._admission.members.take(batch.member, count)
         try:
             self._admission.enter(client, batch.member.encode(), size, count)
             try:
+                self._rate.take(None, count)
                 yield
             finally:
                 self._admission.leave(client, batch.member.encode(), size, count)

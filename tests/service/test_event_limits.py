@@ -37,6 +37,20 @@ async def test_a_member_has_a_share_and_pays_nothing_for_what_is_over_it(desk: D
     assert len(receipts(await send(intake, 1, [event(n) for n in range(8)]))) == 8
 
 
+async def test_a_member_over_its_rate_or_its_share_takes_none_of_the_others_rate(desk: Desk) -> None:
+    desk.limits = EventLimits(max_rate_per_s=18)
+    desk.admission = AdmissionLimits(max_member_rate_per_s=10, submissions=9)
+    intake = desk.intake()
+    await send(intake, 1, [event(n) for n in range(9)])
+    for seq in range(2, 5):
+        with pytest.raises(RateLimited, match="max_member_rate_per_s"):
+            await send(intake, seq, [event(n) for n in range(9)])
+    with pytest.raises(RateLimited, match="in progress at once"):
+        await send(intake, 1, [event(n) for n in range(10)], CA)
+    judged = await send(intake, 1, [event(n) for n in range(9)], CA)
+    assert judged.refused == ("role",) * 9  # so it came through
+
+
 async def test_a_request_has_so_many_events_at_most(desk: Desk) -> None:
     desk.limits = EventLimits(max_events=3)
     with pytest.raises(TooLarge, match="max_events = 3"):
