@@ -35,7 +35,7 @@ class PoolLimits:
 
     processes: int = 1
     max_checking: int = 4096  # chains that wait for their check, in all processes together
-    restart_s: float = 1.0  # before a process is replaced that ended without having answered anything
+    restart_s: float = 1.0  # after a process that ended without having answered anything, or could not be started
     ahead: int = 32  # chains that one process is given before it has answered; two rounds of its answers
     max_claims: int = 4096  # issuing certificates whose key is remembered, about 200 bytes each
 
@@ -178,10 +178,14 @@ class Pool:
 
     async def _spawn(self) -> "_Worker":
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _WORKER, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, cwd=_ROOT
-            )
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", _WORKER, stdin=theirs.fileno(), stdout=asyncio.subprocess.DEVNULL, cwd=_ROOT
+                )
+        except BaseException:
+            ours.close()
+            raise
         _, worker = await asyncio.get_running_loop().create_connection(lambda: _Worker(process, self._room), sock=ours)
         for each in self._rules.values():
             worker.send(each)
@@ -198,20 +202,31 @@ class Pool:
 
     async def _keep(self, worker: "_Worker") -> None:
         """Replace a process that ends, until the pool stops."""
-        while True:
-            await worker.ended.wait()
-            code = await worker.process.wait()
-            self._workers.remove(worker)
+        keeping: _Worker | None = worker
+        while keeping is not None:
+            await keeping.ended.wait()
+            code = await keeping.process.wait()
+            self._workers.remove(keeping)
             if not self._stopping.is_set():
                 self.restarts += 1
                 logger.error("a checking process ended; another takes its place", extra={"fields": {"code": code}})
-                if not worker.answered:
+                if not keeping.answered:
                     await self._pause()
-            if self._stopping.is_set():
-                return
-            worker = await self._spawn()
-            if self._stopping.is_set():
-                worker.close()
+            keeping = await self._another()
+
+    async def _another(self) -> "_Worker | None":
+        """Start a process, as often as it takes: the machine may have no memory or files now. None: the pool stops."""
+        while not self._stopping.is_set():
+            try:
+                worker = await self._spawn()
+            except OSError as error:
+                logger.warning("a checking process could not be started", extra={"fields": {"why": error.strerror}})
+                await self._pause()
+            else:
+                if self._stopping.is_set():
+                    worker.close()
+                return worker
+        return None
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -168,6 +168,31 @@ async def test_a_process_that_ends_at_once_is_replaced_after_a_pause(
     await pool.stop()
 
 
+async def test_a_process_that_cannot_be_started_now_is_started_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = children()
+    pool = await started(PoolLimits(restart_s=0.01))
+    [first] = [pid for pid in children() if pid not in before]
+    with monkeypatch.context() as machine:
+        machine.setattr(sys, "executable", "/nowhere/python")
+        os.kill(first, signal.SIGKILL)
+
+        async def said() -> bool:
+            return "could not be started" in caplog.text
+
+        await eventually("it is said that no process could be started", said)
+    assert not pool.working()
+
+    async def works() -> bool:
+        return pool.working()
+
+    await eventually("another process is there", works)
+    await pool.check("x509", ISSUER.chain(9), precert=False)
+    await pool.stop()
+    assert children() == before
+
+
 async def test_chains_that_wait_for_their_check_are_bounded() -> None:
     pool = await started(PoolLimits(max_checking=2))
     answers = await asyncio.gather(
