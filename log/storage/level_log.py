@@ -37,5 +37,7 @@ class LogFile:
         sync_names(self._path)
 
     def _newest(self) -> tuple[Path, int]:
-        newest = max(self._path.glob("*.log"), key=lambda file: int(file.stem))
+        newest = max(self._path.glob("*.log"), key=lambda file: int(file.stem), default=None)
+        if newest is None:
+            raise FileNotFoundError(f"{self._path} holds no log of LevelDB's any more")
         return newest, newest.stat().st_size

@@ -1,6 +1,7 @@
 """What only LevelDB can do or suffer: locks, folders, damage, and writes that fail in their middle."""
 
 import asyncio
+import shutil
 import time
 from pathlib import Path
 from typing import cast
@@ -90,6 +91,15 @@ class TestFolder:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(StoreFailed):
             kind(tmp_path / "file" / "store", create=True)
+
+
+async def test_a_folder_that_goes_away_under_a_store_is_a_store_that_failed(tmp_path: Path) -> None:
+    store = LevelData(tmp_path / "store", create=True)
+    shutil.rmtree(tmp_path / "store")
+    for _ in range(2):
+        with pytest.raises(StoreFailed):
+            await store.commit(Batch(0, (b"row",), ()))
+    await store.close()
 
 
 async def test_an_index_is_not_opened_as_data_nor_data_as_an_index(tmp_path: Path) -> None:
