@@ -115,7 +115,7 @@ def _parse(der: bytes) -> Certificate | Malformed:
 
 
 def files(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield the certificate files among `paths` and below them, sorted within each."""
+    """Yield the certificate files among `paths` and below them, sorted within each, and folders nobody can list."""
     for path in paths:
         yield from sorted(walk([path]))
 
@@ -130,7 +130,12 @@ def walk(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    with os.scandir(folder) as entries:
+    try:
+        listed = os.scandir(folder)
+    except OSError:
+        yield folder  # gone since it was found, or not ours to read: whoever opens it is to say so
+        return
+    with listed as entries:
         for entry in entries:
             path = Path(entry.path)
             if entry.is_dir(follow_symlinks=False):

@@ -1,5 +1,6 @@
 """Certificates out of files: whatever is in them, one block after the other."""
 
+import shutil
 import ssl
 from itertools import pairwise
 from pathlib import Path
@@ -115,3 +116,20 @@ def test_folders_are_gone_through_to_the_ground_and_links_to_folders_are_not(tmp
     expected = [tmp_path / name for name in ("a.CRT", "b.der", "link.der", "nothing.der", "x/c.cer", "x/y/z.pem")]
     assert sorted(pem.walk([tmp_path])) == list(pem.files([tmp_path])) == expected
     assert list(pem.walk([tmp_path / "x/readme.txt"])) == [tmp_path / "x/readme.txt"]  # named, so meant
+
+
+def test_a_folder_that_is_gone_when_its_turn_comes_is_named_like_a_file_and_the_rest_is_gone_through(
+    tmp_path: Path,
+) -> None:
+    leaf = world().issue(world().profile())[0]
+    folders = [tmp_path / name for name in ("one", "two", "three")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "a.der").write_bytes(leaf)
+    walked = pem.walk([tmp_path])
+    first = next(walked)
+    gone = next(folder for folder in folders if folder != first.parent)
+    shutil.rmtree(gone)
+    assert {first, *walked} == {gone if folder == gone else folder / "a.der" for folder in folders}
+    with pytest.raises(NotFound):
+        pem.read(gone)
