@@ -189,6 +189,8 @@ async def test_what_is_left_in_the_middle_leaves_no_task() -> None:
         ("1.5", None),
         ("\u0663", None),
         ("tomorrow", None),
+        ("Thu, 01 Jan 99999999999999999999 00:00:30 GMT", None),
+        ("Thu, 01 Jan 2026 00:00:30 +99999999999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(value: str, seconds: float | None) -> None:
