@@ -4,13 +4,17 @@ Below the watermark a node is read-only; what is left serves the head store, who
 """
 
 import asyncio
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from log.errors import Unavailable
 from log.sequencer.clock import Clock
+
+logger = logging.getLogger("twinlog.disk")
 
 LOOK_MS = 1000  # the file system is asked at most this often
 
@@ -26,10 +30,14 @@ class Disk:
         self._looked_ms: int | None = None
 
     def free_bytes(self) -> int:
-        """Return the free bytes, as they were within the last second."""
+        """Return the free bytes, as they were within the last second; none where the file system does not tell."""
         now_ms = self._clock.mono_ms()
         if self._looked_ms is None or now_ms - self._looked_ms >= LOOK_MS:
-            self._free_bytes = shutil.disk_usage(self._folder).free
+            try:
+                self._free_bytes = shutil.disk_usage(self._folder).free
+            except OSError as error:
+                logger.warning("the file system does not tell its room", extra={"fields": {"why": error.strerror}})
+                self._free_bytes = 0
             self._looked_ms = now_ms
         return self._free_bytes
 
@@ -52,9 +60,17 @@ class Footprint:
         self._stores = stores
 
     async def used_bytes(self, names: Iterable[str]) -> dict[tuple[str, str], int]:
-        """Add up the files, off the event loop: a large LevelDB has thousands."""
+        """Add up the files, off the event loop: a large LevelDB has thousands. What cannot be listed is left out."""
         stores = self._stores(names)
-        return await asyncio.to_thread(lambda: {key: _used_bytes(path) for key, path in stores.items()})
+        return await asyncio.to_thread(_used_by, stores)
+
+
+def _used_by(stores: Mapping[tuple[str, str], Path]) -> dict[tuple[str, str], int]:
+    used = {}
+    for key, path in stores.items():
+        with suppress(OSError):
+            used[key] = _used_bytes(path)
+    return used
 
 
 def _used_bytes(path: Path) -> int:
@@ -64,8 +80,6 @@ def _used_bytes(path: Path) -> int:
     with os.scandir(folder) as files:
         for file in files:
             if file.name.startswith(prefix):
-                try:
+                with suppress(FileNotFoundError):  # compacted away since the folder was read
                     used += file.stat(follow_symlinks=False).st_size
-                except FileNotFoundError:  # compacted away since the folder was read
-                    continue
     return used
