@@ -82,6 +82,14 @@ class NodeSettings(BaseSettings):
     governance: GovernanceTable | None = None
     limits: LimitsTable = LimitsTable()
 
+    @field_validator("public_url")
+    @classmethod
+    def _reachable(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0):  # or `port` raises
+            raise ValueError("a URL begins with https:// or http://, and a host follows")
+        return url
+
     @field_validator("logs")
     @classmethod
     def _distinct(cls, logs: tuple[LogTable, ...]) -> tuple[LogTable, ...]:

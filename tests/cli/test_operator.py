@@ -106,6 +106,15 @@ def test_init_signs_an_empty_head_once(node: Path) -> None:
         assert "hk.example/x509: 0 entries" in audited.output
 
 
+@pytest.mark.parametrize(
+    "url", ["hk.example", "ftp://hk.example", "https://", "https://hk.example:99999", "https://[hk"]
+)
+def test_a_public_url_that_is_none_is_refused(node: Path, url: str) -> None:
+    node.write_text(f'public_url = "{url}"\n' + node.read_text())
+    with pytest.raises(SettingsError, match="public_url"):
+        NodeSettings.load(node)
+
+
 def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
     node.write_text('heads_file = "data/heads.sqlite"\n' + node.read_text())
     twinlog("keygen", "--settings", node)
