@@ -35,6 +35,7 @@ from log.errors import (
     Conflict,
     Denied,
     LogError,
+    Malformed,
     NotFound,
     Refused,
     StorageError,
@@ -42,14 +43,13 @@ from log.errors import (
     Unavailable,
 )
 from log.fair.rates import Rate, Rates
-from log.formats.checkpoint import Checkpoint
+from log.formats.checkpoint import parse_signed
 from log.formats.event import event_entry
 from log.formats.event_batch import EventBatch, EventResults, Result, Submitted
 from log.formats.event_codes import EventType, Standing
 from log.formats.family import EVENTS, Parts
 from log.formats.logged_event import MAX_EVENTS, LoggedEvent
 from log.formats.names import EXTRA_ENTRY
-from log.formats.note import Note
 from log.formats.submission import Submission
 from log.formats.tlog_proof import TlogProof
 from log.sequencer.clock import Clock
@@ -163,12 +163,12 @@ class EventIntake:
                 outcome = await self._records.outcome(batch.member, batch.seq)
             if filed is None:
                 filed, refused = await self._file(signed, batch, body, client)
-            elif Submission.parse(filed.record).base.digest != signed.base.digest:
+            elif _read_back(Submission.parse, filed.record).base.digest != signed.base.digest:
                 raise Conflict(f"another request of this member was taken in under the number {batch.seq}")
-            verdicts = parse_plan(filed.plan)
+            verdicts = _read_back(parse_plan, filed.plan)
             if outcome is None:
                 outcome = await self._log_all(filed, batch, verdicts)
-        return EventAnswer(await self._answer(verdicts, Outcome.parse(outcome)), refused)  # 10
+        return EventAnswer(await self._answer(verdicts, _read_back(Outcome.parse, outcome)), refused)  # 10
 
     async def record(self, digest: bytes) -> bytes | None:
         """Return the submission record with this SHA-256 (32 bytes), or None."""
@@ -278,7 +278,7 @@ class EventIntake:
     # --- 10 -----------------------------------------------------------------------------------------------------
 
     async def _answer(self, verdicts: Sequence[Verdict], outcome: Outcome) -> bytes:
-        size = Checkpoint.parse(Note.parse(outcome.head).text).size
+        _, head = _read_back(parse_signed, outcome.head)
         indices = iter(outcome.indices)
         results: list[Result] = []
         for number, verdict in enumerate(verdicts):
@@ -287,7 +287,7 @@ class EventIntake:
             if isinstance(verdict, Refusal):
                 results.append(Result(None, verdict.reason))
             else:
-                results.append(Result(await self._receipt(next(indices), size, outcome.head)))
+                results.append(Result(await self._receipt(next(indices), head.size, outcome.head)))
         return await self._in_thread(EventResults(tuple(results)).encode)
 
     async def _receipt(self, index: int, size: int, head: bytes) -> bytes:
@@ -329,6 +329,14 @@ class EventIntake:
         except StorageError as error:
             self._on_failure(error)
             raise Unavailable("a store of this log failed; the node restarts", reason="store-failed") from error
+
+
+def _read_back(parse: Callable[[bytes], T], kept: bytes) -> T:
+    """Read what was kept of a request. Where that cannot be done the store is at fault, not who sends it again."""
+    try:
+        return parse(kept)
+    except Malformed as error:
+        raise StorageError(f"records: what was kept of a request cannot be read: {error}") from error
 
 
 def _entries(filed: Filed, batch: EventBatch, verdicts: Sequence[Verdict]) -> list[Parts]:

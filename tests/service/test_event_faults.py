@@ -3,10 +3,11 @@
 import asyncio
 import copy
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from log.errors import LogError, Unavailable
+from log.errors import LogError, StorageError, Unavailable
 from log.formats.tlog_proof import EntryExtra
 from log.service.events import EventAnswer
 from tests.service.desk import PLATFORM, Desk, engine_of, receipts, send
@@ -77,3 +78,19 @@ async def test_a_fault_at_every_write_of_the_log_is_made_good_by_the_same_body(w
         if not faults.hit:
             break
     assert at > 4
+
+
+@pytest.mark.parametrize("kept", ["record", "plan", "outcome"])
+async def test_what_was_kept_of_a_request_and_cannot_be_read_is_no_fault_of_its_sender(desk: Desk, kept: str) -> None:
+    name, body = (PLATFORM.member, 1), batch(PLATFORM.member, 1, [event()])
+    await send(desk.intake(), 1, [], body=body)
+    filed = desk.disk.records[name]
+    match kept:
+        case "record":
+            desk.disk.records[name] = replace(filed, record=b"{}")
+        case "plan":
+            desk.disk.records[name] = replace(filed, plan=b"{}")
+        case _:
+            desk.disk.outcomes[name] = b"{}"
+    with pytest.raises(StorageError):
+        await send(desk.intake(), 1, [], body=body)
