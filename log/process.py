@@ -71,20 +71,22 @@ async def _serve(
     failed = asyncio.create_task(node.ended())
     app = create_app(node, options, clock, vitals)
     logger.info("serving", extra={"fields": {"node": node.name, "url": url, "version": node.version}})
-    with heap.settled():
-        await server.serve(
-            app,
-            listener,
-            settings.stop_timeout_s,
-            failed,
-            partial(announce, url),
-            tls,
-            bounds.connection_limits(settings),
-        )
-    logger.info("stopping", extra={"fields": {"node": node.name}})
-    failed.cancel()
-    await node.stop()
-    logger.info("stopped", extra={"fields": {"node": node.name}})
+    try:
+        with heap.settled():
+            await server.serve(
+                app,
+                listener,
+                settings.stop_timeout_s,
+                failed,
+                partial(announce, url),
+                tls,
+                bounds.connection_limits(settings),
+            )
+    finally:
+        logger.info("stopping", extra={"fields": {"node": node.name}})
+        failed.cancel()
+        await node.stop()
+        logger.info("stopped", extra={"fields": {"node": node.name}})
     if node.failure is None:
         return EXIT_STOPPED
     return EXIT_STATE if isinstance(node.failure, StateRefused) else EXIT_STORE

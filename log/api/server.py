@@ -8,6 +8,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 from log.api import exchange
@@ -40,7 +41,7 @@ async def serve(
 ) -> None:
     """Serve until a signal comes or `failed` ends; return when the last answer is out or the time is up.
 
-    `SettingsError` when the files of `tls` do not go together.
+    `SettingsError` when the files of `tls` do not go together. What broke the server is raised when it has ended.
     """
     bounded = connections(server.bounded_by_files(limits))
     made = server.make(
@@ -65,3 +66,5 @@ async def serve(
     made.should_exit = True
     await serving
     sweeping.cancel()
+    with suppress(asyncio.CancelledError):
+        await sweeping

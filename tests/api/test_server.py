@@ -18,7 +18,7 @@ from log import sockets
 from log.api import server
 from log.api.app import Options, create_app
 from log.errors import SettingsError
-from log.serving.connections import ConnectionLimits
+from log.serving.connections import ConnectionLimits, Connections
 from log.sockets import Tls
 from tests.support.fake_node import FakeNode
 
@@ -94,6 +94,19 @@ async def test_a_key_that_does_not_go_with_the_certificate_is_a_settings_error(t
     app, mixed = create_app(FakeNode(), Options()), Tls(tls.certificate, other)
     with listener, pytest.raises(SettingsError, match="tls_certificate"):
         await server.serve(app, listener, 1, never, lambda: None, mixed)
+    never.cancel()
+
+
+async def test_a_server_whose_connections_nobody_bounds_any_more_ends_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_: Connections) -> None:
+        raise AssertionError("told by the test")
+
+    monkeypatch.setattr(Connections, "sweep", broken)
+    never = asyncio.create_task(_until(asyncio.Event()))
+    with sockets.listen("127.0.0.1:0") as listener, pytest.raises(AssertionError, match="told by the test"):
+        await server.serve(create_app(FakeNode(), Options()), listener, 1, never, lambda: None)
     never.cancel()
 
 

@@ -168,6 +168,16 @@ async def test_settings_that_cannot_be_used_are_exit_code_2(tmp_path: Path) -> N
         await w.reckon(http)
 
 
+async def test_a_node_that_cannot_serve_lets_go_of_its_stores_first(tmp_path: Path) -> None:
+    async with world(tmp_path / "d") as w:
+        (w.site().folder / "none.pem").write_bytes(b"no PEM")
+        wrong = w.site().folder / "wrong.toml"
+        tls = 'tls_certificate = "none.pem"\ntls_key = "none.pem"\n'
+        wrong.write_text(tls + w.site().settings.read_text(encoding="utf-8"), encoding="utf-8")
+        code, words = await w.ends(settings=wrong)
+        assert (code, "tls_certificate" in words, '"message": "stopped"' in words) == (2, True, True), words
+
+
 async def test_a_state_that_is_not_there_is_exit_code_3(tmp_path: Path) -> None:
     """Never taken for a new log: data folder or head store missing, or of another kind."""
     async with world(tmp_path / "d") as w, client() as http:
