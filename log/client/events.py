@@ -17,7 +17,7 @@ from log.crypto.documents import document_digest, document_word, key_words, reco
 from log.errors import BadProof, Malformed
 from log.formats import text as txt
 from log.formats.checkpoint import parse_signed
-from log.formats.commitment import SALT_SIZE, Opening
+from log.formats.commitment import MAX_VALUE_SIZE, SALT_SIZE, Opening
 from log.formats.event_codes import EventType
 from log.formats.fields import encode_minute
 from log.formats.names import EVENT
@@ -39,7 +39,13 @@ class Opened:
 
 
 def commit(values: Mapping[str, bytes]) -> tuple[Opening, ...]:
-    """Draw a salt for each value, by field; what comes back is sorted by field."""
+    """Draw a salt for each value, by field; what comes back is sorted by field.
+
+    `Malformed` for a value that no opening holds: an empty one, or one over MAX_VALUE_SIZE.
+    """
+    for name, value in values.items():
+        if not 1 <= len(value) <= MAX_VALUE_SIZE:
+            raise Malformed(f"{name}: what is committed to has 1 to {MAX_VALUE_SIZE} bytes, not {len(value)}")
     return tuple(Opening(name, secrets.token_bytes(SALT_SIZE), values[name]) for name in sorted(values))
 
 

@@ -20,7 +20,7 @@ from log.crypto import documents
 from log.crypto.sm2 import sm2_available
 from log.demo.issuing import Suite
 from log.errors import BadProof, BadSignature, LogError, Malformed, PolicyNotMet, Refused, VerificationError
-from log.formats.commitment import Opening
+from log.formats.commitment import Opening, encode_openings, parse_openings
 from log.formats.event import event_entry
 from log.formats.event_batch import EventBatch, Submitted
 from log.formats.event_codes import Standing
@@ -337,6 +337,15 @@ async def test_only_the_receipt_of_the_event_is_kept() -> None:
     stranger = Opened(opened.event, other.openings)
     with pytest.raises(LogError):
         verify_event(kept(receipt, "hk/iam-smart", stranger), DOCUMENT, POLICY)
+
+
+@pytest.mark.parametrize("size", [0, 65_536])
+def test_a_value_that_no_opening_can_hold_is_not_committed_to(size: int) -> None:
+    """Else the event would be logged, and its receipt open nothing for ever."""
+    with pytest.raises(Malformed, match="subject"):
+        made(signer("p256"), committed={"subject": bytes(size)})
+    longest = made(signer("p256"), committed={"subject": bytes(65_535)})
+    assert parse_openings(encode_openings(longest.openings)) == longest.openings
 
 
 async def test_a_reader_is_shown_some_openings() -> None:
