@@ -1,7 +1,7 @@
-"""Who is listed, who witnesses, whose keys count: the say of both sides' authorities, as of a date.
+"""Who is listed, who is a member, whose keys count: the say of both sides' authorities, as of a date.
 
 Nodes ask an `Authority`. Where a genesis is pinned it is the fold of the governance chains; a node without one has
-signed files and settings, whose values are passed in. Whoever lets members in asks `Members`.
+signed files, whose values are passed in. Whoever lets members in asks `Members`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,6 @@ from typing import Protocol
 
 from log.certs.chain import Anchor
 from log.certs.trustlist import TrustList
-from log.certs.trustlist_rows import Status, strictest
 from log.formats.note import VKey
 from log.governance.chains import Chains
 from log.governance.fold import State
@@ -19,13 +18,9 @@ from log.governance.timeline import Timeline
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What holds on a date. Sides are names such as `hk` and `gd`."""
+    """What is listed on a date."""
 
-    date_ms: int
-    trust_lists: Mapping[str, TrustList]  # by side
-    witnesses: tuple[VKey, ...]
-    logs: Mapping[str, tuple[VKey, ...]]  # by origin
-    guards: tuple[VKey, ...]
+    trust_lists: Mapping[str, TrustList]  # by side: names such as `hk` and `gd`
 
     def anchors(self) -> tuple[Anchor, ...]:
         """Return every issuer that is or ever was on a list, or is observed, once (design section 5).
@@ -38,51 +33,24 @@ class Listed:
                 weak_hash[issuer.certificate] = weak_hash.get(issuer.certificate, False) or issuer.weak_hash
         return tuple(Anchor(certificate, weak) for certificate, weak in weak_hash.items())
 
-    def roots(self) -> tuple[bytes, ...]:
-        """Return the certificate of each anchor, DER: what get-roots answers."""
-        return tuple(anchor.certificate for anchor in self.anchors())
-
-    def issuer_status(self, fingerprint: bytes) -> dict[str, Status]:
-        """Say by side how the issuer stands whose certificate has this SHA-256."""
-        return {
-            side: trust_list.issuer_status(fingerprint, self.date_ms) for side, trust_list in self.trust_lists.items()
-        }
-
-    def recognised(self, type_id: str, issuer: bytes | None = None) -> Status:
-        """Say whether a type is mutually recognised: the strictest of what all sides say.
-
-        With the SHA-256 of an issuer's certificate, as this issuer issues it. `ABSENT` without lists.
-        """
-        if not self.trust_lists:
-            return Status.ABSENT
-        return strictest(
-            trust_list.type_status(type_id, self.date_ms, issuer) for trust_list in self.trust_lists.values()
-        )
-
 
 class Authority(Protocol):
     """Answers for any date."""
 
     def at(self, date_ms: int) -> Listed:
-        """Return what holds on a date, milliseconds since 1970."""
+        """Return what is listed on a date, milliseconds since 1970."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileAuthority:
-    """An authority out of trust lists that have been verified, and of keys that stand in the settings.
-
-    The lists keep their own history; keys hold for all dates.
-    """
+    """An authority out of trust lists that have been verified, and that keep their own history."""
 
     trust_lists: Mapping[str, TrustList] = field(default_factory=dict)  # by side
-    witnesses: tuple[VKey, ...] = ()
-    logs: Mapping[str, tuple[VKey, ...]] = field(default_factory=dict)  # by origin
-    guards: tuple[VKey, ...] = ()
 
-    def at(self, date_ms: int) -> Listed:
-        """Return what holds on a date, milliseconds since 1970."""
-        return Listed(date_ms, self.trust_lists, self.witnesses, self.logs, self.guards)
+    def at(self, date_ms: int) -> Listed:  # noqa: ARG002 - of each date the lists tell themselves
+        """Return what is listed on a date, milliseconds since 1970."""
+        return Listed(self.trust_lists)
 
 
 class Members(Protocol):
@@ -125,22 +93,13 @@ class FixedMembers:
 class GovernedAuthority:
     """An authority out of the governance chains, as they are whenever it is asked."""
 
-    def __init__(self, chains: Callable[[], Chains], node: str) -> None:
-        """`node` is the one whose guards are meant."""
+    def __init__(self, chains: Callable[[], Chains]) -> None:
         self._chains = chains
-        self._node = node
         self._timeline = Timeline(chains())
 
     def at(self, date_ms: int) -> Listed:
-        """Return what holds on a date, milliseconds since 1970."""
-        state = self.state(date_ms)
-        return Listed(
-            date_ms,
-            state.trust_lists,
-            tuple(vkey for witness in state.witnesses.values() for vkey in witness.vkeys),
-            {origin: entry.vkeys for origin, entry in state.logs.items()},
-            tuple(guard.cosigner for guard in state.guards.values() if guard.node == self._node),
-        )
+        """Return what is listed on a date, milliseconds since 1970."""
+        return Listed(self.state(date_ms).trust_lists)
 
     def state(self, date_ms: int) -> State:
         """Return all that the chains say of a date."""

@@ -3,7 +3,6 @@
 from hashlib import sha256
 from pathlib import Path
 
-from log import state
 from log.authority import FileAuthority
 from log.certs.trustlist import TrustList
 from log.errors import Malformed, SettingsError
@@ -18,18 +17,15 @@ from log.tables import GovernanceTable, LogTable
 
 
 async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:
-    """Read and verify every configured trust list, and the keys that the settings name. `SettingsError`."""
+    """Read and verify every configured trust list, and the policy of every log. `SettingsError`."""
+    for table in settings.logs:
+        _policy(table.policy)  # of shards to come nobody reads it sooner
     lists: dict[str, TrustList] = {}
-    for table in settings.trustlists:
-        signers = [VKey.parse(signer) for signer in table.signers]
-        data, note = _read(table.path / "trustlist.json"), _read(table.path / "trustlist.note")
-        lists[table.side] = await trustlists.adopt(heads, table.side, data, note, signers, table.threshold)
-    return FileAuthority(
-        lists,
-        tuple(witness.vkey for table in settings.logs for witness in _policy(table.policy).witnesses),
-        state.witnessed(settings),
-        tuple(guard.cosigner for guard in state.guards(settings)),
-    )
+    for side in settings.trustlists:
+        signers = [VKey.parse(signer) for signer in side.signers]
+        data, note = _read(side.path / "trustlist.json"), _read(side.path / "trustlist.note")
+        lists[side.side] = await trustlists.adopt(heads, side.side, data, note, signers, side.threshold)
+    return FileAuthority(lists)
 
 
 def load_genesis(table: GovernanceTable, side: str) -> Genesis:

@@ -79,7 +79,7 @@ class _Builder:
         if settings.governance is not None:
             self._guard.seal()
             ledger = Ledger(files.load_genesis(settings.governance, settings.side))
-            self._authority = governed = GovernedAuthority(lambda: ledger.chains, settings.node)
+            self._authority = governed = GovernedAuthority(lambda: ledger.chains)
             self._members = GovernedMembers(governed)
             self._governing = ledger, governed
         # 4. The witness.

@@ -1,12 +1,11 @@
 """What the authorities of both sides list, put together."""
 
 from dataclasses import replace
-from hashlib import sha256
 
-from log.authority import Authority, FileAuthority
+from log.authority import FileAuthority
 from log.certs.chain import Anchor
 from log.certs.trustlist import TrustList
-from log.certs.trustlist_rows import CertType, Issuer, Status
+from log.certs.trustlist_rows import CertType, Issuer
 from log.demo import ca
 from tests.support.odd_certificates import NOW_MS, world
 
@@ -33,27 +32,7 @@ def test_every_issuer_that_ever_was_on_a_list_is_an_anchor_once() -> None:
     expected = (Anchor(w.root, weak_hash=True), Anchor(w.unlisted.certificate), Anchor(w.md5_root.certificate))
     for date_ms in (0, NOW_MS, 2 * NOW_MS):
         assert authority().at(date_ms).anchors() == expected
-    assert authority().at(0).roots() == tuple(anchor.certificate for anchor in expected)
 
 
-def test_standing_is_that_of_the_date_and_by_side() -> None:
-    w = world()
-    ended, seen = sha256(w.unlisted.certificate).digest(), sha256(w.md5_root.certificate).digest()
-    asked: Authority = authority()
-    assert asked.at(999).issuer_status(ended) == {"hk": Status.LISTED, "gd": Status.ABSENT}
-    assert asked.at(1000).issuer_status(ended) == {"hk": Status.ENDED, "gd": Status.ABSENT}
-    assert asked.at(1000).issuer_status(seen) == {"hk": Status.ABSENT, "gd": Status.OBSERVED}
-
-
-def test_recognition_is_mutual() -> None:
-    root = sha256(world().root).digest()
-    before, after = authority().at(NOW_MS - 1), authority().at(NOW_MS)
-    assert before.recognised("organisation") == before.recognised("organisation", root) == Status.LISTED
-    assert after.recognised("organisation") == after.recognised("organisation", root) == Status.ENDED
-    assert before.recognised("organisation", bytes(32)) == Status.ABSENT
-
-
-def test_without_lists_nothing_is_recognised_and_nobody_admits() -> None:
-    listed = FileAuthority().at(NOW_MS)
-    assert listed.recognised("organisation") == Status.ABSENT
-    assert (listed.anchors(), listed.witnesses, dict(listed.logs), listed.guards) == ((), (), {}, ())
+def test_without_lists_nobody_admits() -> None:
+    assert FileAuthority().at(NOW_MS).anchors() == ()

@@ -177,11 +177,6 @@ def _known(*dates: int | None) -> list[int]:
     return [date for date in dates if date is not None]
 
 
-def recognised(hk: TrustList, gd: TrustList, type_id: str, date_ms: int, issuer: bytes | None = None) -> Status:
-    """Say whether a type was mutually recognised on a date: the stricter of what both lists say."""
-    return strictest(side.type_status(type_id, date_ms, issuer) for side in (hk, gd))
-
-
 def note_text(version: int, data: bytes) -> bytes:
     """Return the text signed for these bytes of `trustlist.json`."""
     return f"{TRUSTLIST}\n{version}\n{b64encode(sha256(data).digest())}\n".encode()

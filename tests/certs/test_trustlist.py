@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from log.certs.trustlist import TrustList, note_text, recognised, verify
+from log.certs.trustlist import TrustList, note_text, verify
 from log.certs.trustlist_rows import CertType, Issuer, Status, strictest
 from log.demo import ca
 from log.errors import BadSignature, Malformed, PolicyNotMet, VerificationError
@@ -145,13 +145,11 @@ def test_types_are_found_by_policy_and_issuer() -> None:
     assert listed.types_of((ca.MUTUAL_RECOGNITION,), bytes(32)) == ()
 
 
-def test_mutual_recognition_takes_both_lists() -> None:
-    both, until = trust_list(), trust_list(types=(cert_type(to_ms=2000),))
-    assert recognised(both, both, "organisation", 1000) == Status.LISTED
-    assert [recognised(both, until, "organisation", t) for t in (1999, 2000)] == ["listed", "ended"]
-    assert [recognised(until, both, "organisation", t) for t in (1999, 2000)] == ["listed", "ended"]
-    assert recognised(both, trust_list(types=()), "organisation", 0) == Status.ABSENT
-    assert recognised(both, both, "organisation", 0, bytes(32)) == Status.ABSENT
+def test_a_type_stands_as_its_rows_say_and_under_an_issuer_that_is_there() -> None:
+    until = trust_list(types=(cert_type(to_ms=2000),))
+    assert [until.type_status("organisation", t) for t in (1999, 2000)] == ["listed", "ended"]
+    assert trust_list(types=()).type_status("organisation", 0) == Status.ABSENT
+    assert trust_list().type_status("organisation", 0, bytes(32)) == Status.ABSENT
 
 
 def test_the_strictest_status_wins_and_no_status_is_none() -> None:
