@@ -35,9 +35,6 @@ class Series:
     first_year: int
     closed: bool  # by its settings: no shard is created any more
 
-    def shard_name(self, year: int) -> str:
-        return f"{self.name}-{year}"
-
     def shard_origin(self, year: int) -> str:
         return f"{self.origin}-{year}"
 
