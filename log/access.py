@@ -1,9 +1,9 @@
 """Who may do what: one pure decision, asked on every route (design section 5).
 
 `RULES` and `ENTRY_RULES` are the whole of it, tables of action by resource. What they do not name is refused. Heads,
-hash tiles, proofs, issuers and lists are open to all, so that anyone can check the log; what is written into it is read
-by members, by everybody, or by members of its own side, as the log is configured. Requests that prove themselves (a
-chain to a listed issuer, a cosignature, a witness's proof, an action) need no principal.
+hash tiles, proofs, issuers and governance are open to all, so that anyone can check the log; what is written into it
+is read by members, by everybody, or by members of its own side, as the log is configured. Requests that prove
+themselves (a chain to a listed issuer, a cosignature, a witness's proof, an action) need no principal.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,6 @@ class Kind(StrEnum):
     HASHES = "hashes"  # hash tiles
     PROOF = "proof"
     ISSUER = "issuer"  # issuer certificates, get-roots
-    TRUST_LIST = "trust-list"
     GOVERNANCE = "governance"  # genesis and actions, which prove themselves
     ENTRY = "entry"  # bodies: data tiles, entry bundles, get-entries
     SUBMISSION = "submission"  # add-chain, add-pre-chain
@@ -53,7 +52,6 @@ class Kind(StrEnum):
     COSIGNATURE = "cosignature"  # add-cosignatures
     WITNESS = "witness"  # the other side's heads, for this node's cosignature
     GUARD = "guard"  # what monitors hold and push
-    ADMIN = "admin"  # what only the operator does: clear a halt, reload lists
 
 
 class Bodies(StrEnum):
@@ -111,7 +109,6 @@ class Rule:
 
 _ALL = Rule(frozenset(Role))
 _NOBODY = Rule(frozenset())
-_OPERATOR = Rule(frozenset({Role.OPERATOR}), home=True)
 _AUDITORS = frozenset({Role.REGULATOR, Role.OPERATOR})
 
 RULES: dict[tuple[Action, Kind], Rule] = {
@@ -120,10 +117,8 @@ RULES: dict[tuple[Action, Kind], Rule] = {
     (Action.READ, Kind.HASHES): _ALL,
     (Action.READ, Kind.PROOF): _ALL,
     (Action.READ, Kind.ISSUER): _ALL,
-    (Action.READ, Kind.TRUST_LIST): _ALL,
     (Action.READ, Kind.GOVERNANCE): _ALL,
     (Action.READ, Kind.WITNESS): _ALL,
-    (Action.READ, Kind.ADMIN): _OPERATOR,
     (Action.WRITE, Kind.SUBMISSION): _ALL,
     (Action.WRITE, Kind.OPEN): _ALL,
     (Action.WRITE, Kind.GOVERNANCE): _ALL,
@@ -131,7 +126,6 @@ RULES: dict[tuple[Action, Kind], Rule] = {
     (Action.WRITE, Kind.COSIGNATURE): _ALL,
     (Action.WRITE, Kind.WITNESS): _ALL,
     (Action.WRITE, Kind.GUARD): Rule(frozenset({Role.GUARD})),
-    (Action.WRITE, Kind.ADMIN): _OPERATOR,
 }
 
 # What depends on to whom a log shows its entries. Who signed is never shown to everybody.

@@ -32,7 +32,6 @@ read   head        *         yes    yes  yes      yes       yes           yes   
 read   hashes      *         yes    yes  yes      yes       yes           yes     yes      yes
 read   proof       *         yes    yes  yes      yes       yes           yes     yes      yes
 read   issuer      *         yes    yes  yes      yes       yes           yes     yes      yes
-read   trust-list  *         yes    yes  yes      yes       yes           yes     yes      yes
 read   governance  *         yes    yes  yes      yes       yes           yes     yes      yes
 read   entry       public    yes    yes  yes      yes       yes           yes     yes      yes
 read   entry       members   no     yes  yes      yes       yes           yes     yes      no
@@ -46,13 +45,11 @@ read   record      home-only no     no   no       home      no            no    
 read   cosignature *         no     no   no       no        no            no      no       no
 read   witness     *         yes    yes  yes      yes       yes           yes     yes      yes
 read   guard       *         no     no   no       no        no            no      no       no
-read   admin       *         no     no   no       no        no            no      home     no
 write  status      *         no     no   no       no        no            no      no       no
 write  head        *         no     no   no       no        no            no      no       no
 write  hashes      *         no     no   no       no        no            no      no       no
 write  proof       *         no     no   no       no        no            no      no       no
 write  issuer      *         no     no   no       no        no            no      no       no
-write  trust-list  *         no     no   no       no        no            no      no       no
 write  governance  *         yes    yes  yes      yes       yes           yes     yes      yes
 write  entry       *         no     no   no       no        no            no      no       no
 write  submission  *         yes    yes  yes      yes       yes           yes     yes      yes
@@ -62,7 +59,6 @@ write  record      *         no     no   no       no        no            no    
 write  cosignature *         yes    yes  yes      yes       yes           yes     yes      yes
 write  witness     *         yes    yes  yes      yes       yes           yes     yes      yes
 write  guard       *         no     no   no       no        no            no      no       yes
-write  admin       *         no     no   no       no        no            no      home     no
 """
 _HEAD, *_ROWS = [line.split() for line in EXPECTED.strip().splitlines()]
 TABLE = {
