@@ -13,7 +13,7 @@ from log.errors import Denied, Unauthenticated
 
 
 class Role(StrEnum):
-    """What a caller is known as. The words of members are those of governance (`log.governance.parties`)."""
+    """What a caller is known as. Governance admits members by these words (`log.governance.parties`)."""
 
     ANONYMOUS = "anonymous"
     CA = "ca"

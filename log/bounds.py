@@ -1,6 +1,5 @@
 """What a node's settings allow, as the values that each layer declares for itself: limits, TLS, credentials."""
 
-from log.access import Role
 from log.api.auth import Credentials, Token
 from log.api.limits import HttpLimits
 from log.authority import Members
@@ -29,7 +28,7 @@ def admission_limits(settings: NodeSettings) -> AdmissionLimits:
 
 def credentials(settings: NodeSettings, url: str, members: Members) -> Credentials:
     tokens = [
-        Token(table.name, Role(table.role), table.side, bytes.fromhex(table.sha256), table.expires)
+        Token(table.name, table.role, table.side, bytes.fromhex(table.sha256), table.expires)
         for table in settings.tokens
     ]
     authority = settings.authority or authority_of(settings.public_url or url)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from log.access import Bodies
+from log.access import MEMBERS, Bodies, Role
 from log.formats.event_codes import Standing
 from log.formats.family import EVENTS, GOVERNANCE, TILES
 from log.formats.logged_event import MAX_EVENTS
@@ -137,11 +137,17 @@ class GovernanceTable(Table):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of the file: what is pinned
 
 
+def _of_a_member(role: Role) -> Role:
+    if role not in MEMBERS:
+        raise ValueError(f"one of {', '.join(sorted(MEMBERS))}")
+    return role
+
+
 class TokenTable(Table):
     """`[[tokens]]`: a bearer token by which entries may be read."""
 
     name: str
-    role: Literal["ca", "platform", "regulator", "relying-party", "monitor", "operator"]
+    role: Annotated[Role, AfterValidator(_of_a_member)]
     side: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     expires: Milliseconds

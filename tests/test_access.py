@@ -19,7 +19,6 @@ from log.access import (
     decide,
 )
 from log.errors import Denied, Unauthenticated
-from log.governance.parties import ROLES
 
 NOW_MS = 1_767_225_600_000
 HERE, THERE = "hk", "gd"
@@ -93,10 +92,6 @@ def test_a_refusal_says_by_what_one_would_be_let_in() -> None:
     assert read == "to read this (record) takes a bearer token or a signed request, as operator or regulator"
     write = ask(Role.ANONYMOUS, Action.WRITE, Kind.EVENT).reason
     assert write == "to write this (event) takes a signed request, as ca or platform of this node's own side"
-
-
-def test_members_have_the_roles_that_governance_gives() -> None:
-    assert ROLES == MEMBERS
 
 
 def test_a_node_that_says_no_side_is_nobodys_home() -> None:

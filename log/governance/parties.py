@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from log.access import MEMBERS
 from log.errors import Malformed
 from log.formats.fields import identifier, members, typed
 from log.formats.names import SM2_COSIGNATURE
@@ -9,14 +10,12 @@ from log.formats.note import KeyType, VKey
 from log.governance.draft import Draft, Member, Payload
 from log.governance.kinds import Kind, Where
 
-ROLES = frozenset({"ca", "platform", "regulator", "relying-party", "monitor", "operator"})
-
 
 def _admit(draft: Draft, payload: Payload, _effective_ms: int) -> None:
     fields = members(payload, "id", "name", "role", "keys")
     member = Member(identifier(fields["id"]), typed(fields["name"], str), typed(fields["role"], str))
-    if member.role not in ROLES:
-        raise Malformed(f"a member's role is one of {', '.join(sorted(ROLES))}")
+    if member.role not in MEMBERS:
+        raise Malformed(f"a member's role is one of {', '.join(sorted(MEMBERS))}")
     keys = [_key(member.id, key) for key in typed(fields["keys"], list)]
     draft.members[member.id] = member
     draft.keys.setdefault(member.id, {}).update({key.encode(): key for key in keys})

@@ -115,6 +115,16 @@ def test_a_public_url_that_is_none_is_refused(node: Path, url: str) -> None:
         NodeSettings.load(node)
 
 
+@pytest.mark.parametrize("role", ["anonymous", "guard", "admin"])
+def test_a_token_is_a_members(node: Path, role: str) -> None:
+    token = f'[[tokens]]\nname = "t"\nrole = "{role}"\nside = "hk"\nsha256 = "{"0" * 64}"\nexpires = "2030-01-01"\n'
+    node.write_text(node.read_text() + token)
+    with pytest.raises(SettingsError, match=r"tokens.0.role"):
+        NodeSettings.load(node)
+    node.write_text(node.read_text().replace(f'"{role}"', '"relying-party"'))
+    assert [str(each.role) for each in NodeSettings.load(node).tokens] == ["relying-party"]
+
+
 def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
     node.write_text('heads_file = "data/heads.sqlite"\n' + node.read_text())
     twinlog("keygen", "--settings", node)
