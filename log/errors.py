@@ -20,7 +20,6 @@
     │   ├── BadSignature            -   a known key's signature does not verify, or none is there
     │   ├── BadProof                -   hashes that do not lead to the root
     │   ├── PolicyNotMet            -   too few cosignatures for the policy
-    │   ├── Inconsistent            -   two signed heads that contradict each other; holds both
     │   └── Mismatch                -   stored or served bytes differ from what they must be
     ├── StorageError                -
     │   ├── StoreMissing            -   a row that must be there is not
@@ -148,15 +147,6 @@ class BadProof(VerificationError):
 
 class PolicyNotMet(VerificationError):
     """The cosignatures present do not meet the policy's quorum."""
-
-
-class Inconsistent(VerificationError):
-    """Two heads of one log that cannot both be true; `older` and `newer` are the raw notes."""
-
-    def __init__(self, message: str, older: bytes, newer: bytes) -> None:
-        super().__init__(message)
-        self.older = older
-        self.newer = newer
 
 
 class Mismatch(VerificationError):

@@ -6,7 +6,6 @@ court can run it. What bytes cannot be read raises `Malformed`, what does not ho
     BadSignature    a known key's line fails, or a line that must be there is not
     BadProof        the hashes do not lead from this certificate, or this old head, to the signed root
     PolicyNotMet    all is true, but too few witnesses have cosigned
-    Inconsistent    two signed heads of one log that cannot both be true: evidence, both notes inside
 """
 
 from collections.abc import Sequence
@@ -15,9 +14,9 @@ from hashlib import sha256
 
 from log.certs import certificate as certs
 from log.certs.precert import strip_poison, strip_sct_list
-from log.crypto.notes import Opened, open_head, statement_key, verify_note
+from log.crypto.notes import statement_key, verify_note
 from log.crypto.tree_heads import verify_sct
-from log.errors import BadProof, BadSignature, Inconsistent, Malformed, PolicyNotMet, VerificationError
+from log.errors import BadProof, BadSignature, Malformed, PolicyNotMet
 from log.formats.checkpoint import Checkpoint, is_rehearsal, parse_signed
 from log.formats.identity import Identity
 from log.formats.note import KeyType, Note, VKey
@@ -25,121 +24,10 @@ from log.formats.policy import Policy
 from log.formats.sct import SCT
 from log.formats.tile_leaf import PRECERT_ENTRY, TileLeaf
 from log.formats.tlog_proof import TlogProof, X509Extra
-from log.merkle.hashing import EMPTY_ROOT, leaf_hash
+from log.merkle.hashing import leaf_hash
 from log.merkle.proof import verify_consistency, verify_inclusion
 
 MAX_CERTIFICATE_BYTES = 65_535  # no leaf of a log is longer (contract, Answers of add-chain)
-
-
-# --- one log over time ------------------------------------------------------------------------------------
-
-
-class LogView:
-    """What one reader knows of one log: its newest verified head. Fed with heads, it advances or raises.
-
-    After an error the view stands where it stood. Whoever fetches also keeps what it fetched.
-    """
-
-    def __init__(self, origin: str, vkeys: Sequence[VKey]) -> None:
-        """Begin without a head. `vkeys` are the keys of the log's identity, all named by the origin."""
-        if not vkeys or any(vkey.name != origin for vkey in vkeys):
-            raise AssertionError("a view needs the keys of its origin")
-        self.origin = origin
-        self._vkeys = tuple(vkeys)
-        self._opened: Opened | None = None
-        self._raw = b""
-
-    @property
-    def checkpoint(self) -> Checkpoint:
-        """The newest verified head; asking before there is one is an `AssertionError`."""
-        if self._opened is None:
-            raise AssertionError("no head has been verified yet")
-        return self._opened.checkpoint
-
-    @property
-    def note(self) -> bytes:
-        """The newest verified head as it came, b"" before the first."""
-        return self._raw
-
-    @property
-    def size(self) -> int:
-        """The size up to which the log is known, 0 before the first head: where a proof must begin."""
-        return self._opened.checkpoint.size if self._opened else 0
-
-    def update(self, note: bytes, proof: Sequence[bytes]) -> Checkpoint:
-        """Verify a head, move on to it and return the newest.
-
-        `proof` leads from `size` to the new head's size (RFC 6962 section 2.1.2); it is empty when one of
-        them is 0 or both are equal. Raises `BadSignature`, `BadProof`, `Malformed`; `Inconsistent` when the
-        head cannot be true beside the last one; a plain `VerificationError` for a smaller head, which may
-        only be old. The same tree signed earlier changes nothing.
-
-        A proof that fails is `BadProof` also between signed heads: whoever carried it may have spoilt it.
-        """
-        opened = open_head(note, self._vkeys)
-        if opened.checkpoint.size == 0 and opened.checkpoint.root != EMPTY_ROOT:
-            raise BadProof("size 0 with a root that is not the empty tree's")
-        if self._opened is None:
-            if proof:
-                raise AssertionError("nothing leads to the first head of a view")
-        elif not self._follows(self._opened, opened, note, proof):
-            return self._opened.checkpoint
-        self._opened, self._raw = opened, note
-        return opened.checkpoint
-
-    def _follows(self, last: Opened, opened: Opened, note: bytes, proof: Sequence[bytes]) -> bool:
-        """Return True for a head to move on to, False for an earlier signature of the same tree; or raise."""
-        why = contradiction(last, opened)
-        if why is not None:
-            raise Inconsistent(f"{self.origin}: {why}", older=self._raw, newer=note)
-        old, new = last.checkpoint, opened.checkpoint
-        if new.size < old.size:
-            raise VerificationError(f"{self.origin}: the head of size {new.size} is older than size {old.size}")
-        verify_extends(old, new, proof)
-        before, after = _times_ms(last), _times_ms(opened)
-        return new.size > old.size or all(before.get(kind, 0) <= after[kind] for kind in after)
-
-
-def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
-    """Check that the tree of `new` begins with that of `old`, or raise `BadProof`.
-
-    From size 0, with which every tree begins, and between equal sizes the proof is empty.
-    """
-    if old.size not in (0, new.size):
-        verify_consistency(old.size, new.size, old.root, new.root, proof)
-    elif proof:
-        raise BadProof("a consistency proof where none belongs")
-    elif old.size == new.size and old.root != new.root:
-        raise BadProof(f"two roots at size {new.size}")
-
-
-def contradiction(one: Opened, other: Opened) -> str | None:
-    """Say why two heads of one log, opened with its own keys, cannot both be true; None when they can.
-
-    Times are compared within one signature type: 0x04 and 0x06 have whole seconds, 0x05 milliseconds.
-    """
-    small, large = sorted((one, other), key=lambda opened: opened.checkpoint.size)
-    size, larger = small.checkpoint.size, large.checkpoint.size
-    if small.checkpoint.origin != large.checkpoint.origin:
-        raise AssertionError("heads of two logs are never compared")
-    if size == larger:
-        return f"two roots at size {size}" if small.checkpoint.root != large.checkpoint.root else None
-    times_ms, later_ms = _times_ms(small), _times_ms(large)
-    for kind in times_ms.keys() & later_ms.keys():
-        if times_ms[kind] > later_ms[kind]:
-            return f"size {size} was signed after size {larger}"
-        if kind is KeyType.TREE_HEAD and times_ms[kind] == later_ms[kind]:
-            return f"sizes {size} and {larger} were signed at one time"
-    return None
-
-
-def _times_ms(opened: Opened) -> dict[KeyType, int]:
-    """Return the latest time that each type of line tells; a time of 0 tells none."""
-    times_ms: dict[KeyType, int] = {}
-    for line in opened.verified:
-        if line.timestamp_ms:
-            times_ms[line.vkey.type] = max(line.timestamp_ms, times_ms.get(line.vkey.type, 0))
-    return times_ms
 
 
 # --- one head ---------------------------------------------------------------------------------------------
@@ -193,6 +81,19 @@ def verify_checkpoint(note: bytes, policy: Policy) -> Vouched:
         max((line.timestamp_ms for line in verified if line.vkey in log_vkeys and line.timestamp_ms), default=None),
         tuple(dict.fromkeys(v.name for v in policy.witness_vkeys() if v.name not in {c.vkey.name for c in cosigned})),
     )
+
+
+def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check that the tree of `new` begins with that of `old`, or raise `BadProof`.
+
+    From size 0, with which every tree begins, and between equal sizes the proof is empty.
+    """
+    if old.size not in (0, new.size):
+        verify_consistency(old.size, new.size, old.root, new.root, proof)
+    elif proof:
+        raise BadProof("a consistency proof where none belongs")
+    elif old.size == new.size and old.root != new.root:
+        raise BadProof(f"two roots at size {new.size}")
 
 
 def verify_leaf(proof: TlogProof, leaf: bytes, policy: Policy) -> Vouched:

@@ -58,4 +58,3 @@ def consistency(old: int, d: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 D = leaves(20)
-FORK = leaves(20, "fork")
