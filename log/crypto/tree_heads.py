@@ -1,7 +1,7 @@
 """What a log signs as RFC 6962 has it: tree heads and SCTs, by the one key whose hash is its log id.
 
 Our logs sign with P-256. Logs of others may have an RSA key (RFC 6962 section 2.1.4: at least 2048 bits, PKCS #1 v1.5,
-SHA-256), and what they signed is judged all the same.
+SHA-256), and the heads that they signed are judged all the same. Of SCTs only those by P-256 are read.
 """
 
 from hashlib import sha256
@@ -56,8 +56,8 @@ def _rsa(spki: bytes) -> RSAPublicKey | None:
 def verify_sct(sct: bytes, leaf: bytes, vkey: VKey) -> SCT:
     """Verify an SCT for a MerkleTreeLeaf by the log's 0x05 key, and return it.
 
-    Raises `Malformed`, and `BadSignature` when it is another log's, speaks of another time or index than the
-    leaf does, or does not verify.
+    Raises `Malformed`, also for an RSA key, and `BadSignature` when it is another log's, speaks of another time or
+    index than the leaf does, or does not verify.
     """
     if vkey.type is not KeyType.TREE_HEAD:
         raise AssertionError("SCTs are signed by a 0x05 key")
