@@ -51,11 +51,12 @@ def check(data: bytes, pinned: Pinned) -> Verdict:
     proves nothing under the pinned keys.
     """
     value = jcs.parse(data)
+    if not isinstance(value, dict):
+        raise Malformed("evidence is an object")
     try:
-        kind = Kind(value["kind"] if isinstance(value, dict) else None)
+        kind = Kind(value["kind"])
     except (KeyError, ValueError) as e:
         raise Malformed("evidence of no known kind") from e
-    assert isinstance(value, dict)  # noqa: S101 - for mypy: only an object has a kind
     match kind:
         case Kind.SAME_SEQ:
             if pinned.genesis is None:
