@@ -100,7 +100,11 @@ def _create(path: Path, content: bytes) -> None:
 
 
 def load_p256(path: Path) -> EcdsaSigner:
-    """Return the P-256 key of a file; raise `SettingsError` as `load_signer` does."""
+    """Return the P-256 key of a file, ready to sign.
+
+    Raises `SettingsError` for a file that is absent, open to others, no PKCS#8 PEM, or of another kind, also when
+    this machine lacks the kind.
+    """
     key = _load(path)
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise SettingsError(f"{path} does not hold a P-256 key")
@@ -108,7 +112,7 @@ def load_p256(path: Path) -> EcdsaSigner:
 
 
 def load_ed25519(path: Path) -> Ed25519Signer:
-    """Return the Ed25519 key of a file; raise `SettingsError` as `load_signer` does."""
+    """Return the Ed25519 key of a file; raise `SettingsError` as `load_p256` does."""
     key = _load(path)
     if not isinstance(key, Ed25519PrivateKey):
         raise SettingsError(f"{path} does not hold an Ed25519 key")
@@ -116,7 +120,7 @@ def load_ed25519(path: Path) -> Ed25519Signer:
 
 
 def load_member_signer(path: Path) -> Ed25519Signer | EcdsaSigner:
-    """Return the key of a member, Ed25519 or P-256; raise `SettingsError` as `load_signer` does."""
+    """Return the key of a member, Ed25519 or P-256; raise `SettingsError` as `load_p256` does."""
     key = _load(path)
     if isinstance(key, Ed25519PrivateKey):
         return Ed25519Signer(key)
@@ -126,26 +130,11 @@ def load_member_signer(path: Path) -> Ed25519Signer | EcdsaSigner:
 
 
 def load_mldsa(path: Path) -> MldsaSigner:
-    """Return the ML-DSA-44 key of a file; raise `SettingsError` as `load_signer` does."""
+    """Return the ML-DSA-44 key of a file; raise `SettingsError` as `load_p256` does."""
     key = _load(path)
     if not isinstance(key, MLDSA44PrivateKey):
         raise SettingsError(f"{path} does not hold an ML-DSA-44 key")
     return MldsaSigner(key)
-
-
-def load_signer(path: Path, kind: Kind) -> EcdsaSigner | Ed25519Signer | MldsaSigner:
-    """Return the key of a file, ready to sign.
-
-    Raises `SettingsError` for a file that is absent, open to others, no PKCS#8 PEM, or of another kind, also when
-    this machine lacks the kind.
-    """
-    match kind:
-        case Kind.P256:
-            return load_p256(path)
-        case Kind.ED25519:
-            return load_ed25519(path)
-        case Kind.MLDSA:
-            return load_mldsa(path)
 
 
 def _load(path: Path) -> object:

@@ -141,17 +141,6 @@ class IssuerKey:
         except UnsupportedAlgorithm as e:
             raise SuiteUnavailable(f"this machine's OpenSSL refuses {suite.hash.name}") from e
 
-    @property
-    def cost_us(self) -> int:
-        """Roughly how many microseconds of a core one verification takes."""
-        if self.family == "sm2":
-            return 270
-        if self.family == "ec":
-            return 60 if self.bits <= 256 else 400
-        if self.family == "ed25519":
-            return 80
-        return 20 * max(1, self.bits // 2048) ** 2
-
 
 def load_issuer_key(spki: bytes, limits: Limits = DEFAULT_LIMITS) -> IssuerKey:
     """Return the key in a SubjectPublicKeyInfo (DER), parsed once while it is among those used last.

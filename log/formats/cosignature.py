@@ -11,7 +11,6 @@ from log.formats.wire import Reader, opaque8, u64
 
 ED25519_SIZE = 64  # bytes of a signature
 MLDSA44_SIZE = 2420
-SM2_SIZE = 64  # r || s
 MAX_NAME_BYTES = 255  # of a cosigner's name and of an origin in the struct
 
 _SUBTREE_LABEL = b"subtree/v1\n\0"

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,20 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from log.crypto import keys, mldsa
+from log.crypto.ecdsa import EcdsaSigner
+from log.crypto.ed25519 import Ed25519Signer
 from log.crypto.keys import Kind
+from log.crypto.mldsa import MldsaSigner
 from log.crypto.notes import NoteSigner, verify_line
 from log.errors import SettingsError, SuiteUnavailable
 from log.formats.note import KeyType, Signature, VKey
 
 ORIGIN = "hk.twinlog.example/x509"
+LOADS: dict[Kind, Callable[[Path], EcdsaSigner | Ed25519Signer | MldsaSigner]] = {
+    Kind.P256: keys.load_p256,
+    Kind.ED25519: keys.load_ed25519,
+    Kind.MLDSA: keys.load_mldsa,
+}
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -35,7 +44,7 @@ async def test_a_new_key_signs_and_is_for_its_owner_alone(tmp_path: Path, kind: 
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert path.read_bytes().startswith(b"-----BEGIN PRIVATE KEY-----\n")
-    first, second = keys.load_signer(path, kind), keys.load_signer(path, kind)
+    first, second = LOADS[kind](path), LOADS[kind](path)
     assert first.public == second.public
     if first.deterministic:
         assert await first.sign([b"m"]) == await second.sign([b"m"])
@@ -61,19 +70,19 @@ def test_a_key_open_to_others_is_refused(tmp_path: Path, mode: int) -> None:
     keys.generate_key(path, Kind.P256)
     path.chmod(mode)
     with pytest.raises(SettingsError, match="chmod 600"):
-        keys.load_signer(path, Kind.P256)
+        keys.load_p256(path)
     path.chmod(0o400)
-    keys.load_signer(path, Kind.P256)
+    keys.load_p256(path)
 
 
 def test_a_link_to_a_key_is_judged_by_the_key(tmp_path: Path) -> None:
     path, link = tmp_path / "key.pem", tmp_path / "link.pem"
     keys.generate_key(path, Kind.P256)
     link.symlink_to(path)
-    keys.load_signer(link, Kind.P256)
+    keys.load_p256(link)
     path.chmod(0o644)
     with pytest.raises(SettingsError):
-        keys.load_signer(link, Kind.P256)
+        keys.load_p256(link)
 
 
 def test_what_is_no_key_file_is_refused(tmp_path: Path) -> None:
@@ -95,7 +104,7 @@ def test_what_is_no_key_file_is_refused(tmp_path: Path) -> None:
         path.chmod(0o600)
         for kind in Kind:
             with pytest.raises(SettingsError) as refused:
-                keys.load_signer(path, kind)
+                LOADS[kind](path)
             assert "secret" not in str(refused.value)
 
 
@@ -105,7 +114,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     folder.mkdir(mode=0o700)
     for path in (pipe, folder, tmp_path / "absent", tmp_path / "absent" / "key.pem"):
         with pytest.raises(SettingsError):
-            keys.load_signer(path, Kind.ED25519)
+            keys.load_ed25519(path)
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SettingsError):
         keys.generate_key(tmp_path / "file" / "key.pem", Kind.ED25519)
@@ -118,7 +127,7 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         keys.generate_key(path, kind)
         for other in set(Kind) - {kind}:
             with pytest.raises(SettingsError, match=f"does not hold an? {names[other]}"):
-                keys.load_signer(path, other)
+                LOADS[other](path)
 
 
 def test_a_certificate_log_has_three_keys_and_another_two(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from log.formats.bundle import encode_bundle, split_bundle
 from log.formats.checkpoint import Checkpoint, parse_signed
 from log.formats.cosignature import (
-    SM2_SIZE,
     cosignature_message,
     decode_timestamped,
     encode_timestamped,
@@ -116,7 +115,7 @@ def test_an_sm2_line_has_a_private_type_and_a_raw_signature() -> None:
     (line,) = parse_signature_lines(case["line"].encode())
     _, checkpoint = parse_signed(case["checkpoint"].encode())
 
-    timestamp_s, _ = decode_timestamped(line.data, SM2_SIZE)
+    timestamp_s, _ = decode_timestamped(line.data, 64)  # r || s
     message = subtree_message(line.name, timestamp_s, checkpoint.origin, 0, checkpoint.size, checkpoint.root)
 
     assert vkey.type is KeyType.PRIVATE
