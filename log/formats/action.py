@@ -35,7 +35,7 @@ _LINES = 8
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One decision. `payload` is as the type has it (`log.governance.payloads`)."""
+    """One decision. `payload` is as the type has it (`log.governance.chains.KINDS`)."""
 
     genesis: bytes  # SHA-256 of the genesis
     chain: str

@@ -1,7 +1,7 @@
 """Rows of a data tile and the leaves they stand for (C2SP static-ct-api; RFC 6962 section 3.4).
 
-    TileLeaf       = u64 timestamp || u16 type || signed_entry || extensions || [precertificate] ||
-    fingerprints MerkleTreeLeaf = 00 00 || everything up to and including the extensions
+    TileLeaf       = u64 timestamp || u16 type || signed_entry || extensions || [precertificate] || fingerprints
+    MerkleTreeLeaf = 00 00 || everything up to and including the extensions
 
 signed_entry is `u24 length || certificate` for an x509 entry (type 0) and `issuer_key_hash[32] || u24
 length || TBSCertificate` for a precertificate entry (type 1). Fingerprints are the SHA-256 of each

@@ -1,6 +1,6 @@
 """PURE: what holds on a date, out of the chains: each folded for itself, then put together.
 
-An action holds from its `effective_from` on. Within a chain the later seq has the last word. Between chains there is
+An action holds from its `effective_ms` on. Within a chain the later seq has the last word. Between chains there is
 no order: what a side says of its list, its members and its logs stands for itself, and where two chains speak of one
 thing the stricter wins. Frozen, closed or removed by one is so for all, and a log whose keys two chains give
 differently is no log.
