@@ -119,10 +119,10 @@ def check(data: bytes, read: Read, vkeys: Sequence[VKey]) -> tuple[Kind, Head, i
     return kind, head, time_ms, index
 
 
-def is_late(sct: SCT, head: Head, merge_delay_ms: int = MERGE_DELAY_MS) -> bool:
+def is_late(sct: SCT, head: Head) -> bool:
     """Say whether a head shows that the entry of an SCT was not there in time."""
     signed_ms = head.time_ms  # of a 0x04 or 0x06 line the second in which it was made: never later than the truth
-    return head.size <= sct.index and signed_ms is not None and signed_ms > sct.timestamp_ms + merge_delay_ms + GRACE_MS
+    return head.size <= sct.index and signed_ms is not None and signed_ms > sct.timestamp_ms + MERGE_DELAY_MS + GRACE_MS
 
 
 def is_later(leaf_ms: int, head: Head) -> bool:
