@@ -162,8 +162,10 @@ class Guard:
         self._sealed = True
 
     def appoint(self, guards: Iterable[GuardKey]) -> None:
-        """Let these be the guards from now on. What was heard stays heard."""
+        """Let these be the guards from now on. What others showed stays shown; what time it is they say no more."""
         self.keys = tuple(guards)
+        names = {key.name for key in self.keys}
+        self._opinions = {name: said for name, said in self._opinions.items() if name in names}
         self._sealed = False
 
     # --- told by a push ---------------------------------------------------------------------------------------

@@ -419,6 +419,24 @@ def test_a_guard_whose_clock_was_ahead_is_believed_again_a_minute_after_it_was_s
     guard.permit(ORIGIN)
 
 
+def test_what_time_it_is_is_not_for_a_guard_to_say_that_is_none_any_more() -> None:
+    clock = FakeClock()
+    guard = a_guard(clock)
+    now_s = clock.wall_ms() // 1000
+    guard.hear(key("a", 50), now_s + 600)
+    guard.open(ORIGIN, now_s)
+    with pytest.raises(Unavailable, match="clock"):
+        guard.permit(ORIGIN)
+    guard.appoint([key("b", 51)])
+    guard.permit(ORIGIN)
+    guard.hear(key("b", 51), now_s + 600)
+    with pytest.raises(Unavailable, match="clock"):
+        guard.permit(ORIGIN)
+    guard.appoint([key("b", 51), key("c", 52)])
+    with pytest.raises(Unavailable, match="clock"):
+        guard.permit(ORIGIN)
+
+
 def test_without_guards_nothing_is_closed_and_nothing_is_called_protected() -> None:
     clock = FakeClock()
     guard = Guard(clock, [], Halts(MemoryHeads(Disk())), lambda _: None, GuardLimits())
