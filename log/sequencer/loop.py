@@ -49,7 +49,6 @@ class Commit:
     entries: int
     bytes: int  # of their leaves and side files
     seconds: float  # from the moment the batch was taken to the moment its submitters are answered
-    size: int
 
 
 class Counts:
@@ -286,7 +285,7 @@ class Sequencer:
         self._pool.answer(batch, first, timestamp_ms)
         now = perf_counter()
         self._committer.phase_seconds["index"] += now - indexing
-        commit = Commit(len(batch), sum(each.size for each in batch), now - begun, published.head.size)
+        commit = Commit(len(batch), sum(each.size for each in batch), now - begun)
         self.counts.commit(commit)
         self._report(commit)
 

@@ -31,7 +31,6 @@ class Plan:
     batch: Batch
     edge: Edge
     root: bytes
-    timestamp_ms: int
 
 
 def plan(
@@ -53,4 +52,4 @@ def plan(
         blobs.update(blob for blob in submission.blobs if blob[0] not in stored)
     grown, tiles = edge.grow(leaves)
     batch = Batch(edge.size, tuple(rows), tuple(tiles), tuple(blobs.items()))
-    return Plan(batch, grown, grown.root(), timestamp_ms)
+    return Plan(batch, grown, grown.root())

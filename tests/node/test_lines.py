@@ -77,6 +77,6 @@ async def test_a_halt_is_told_when_it_comes_and_at_each_start(caplog: pytest.Log
 
 def test_a_commit_that_took_long_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        _tell_slow("x509", 500, Commit(3, 4096, 0.4994, 10))
-        _tell_slow("x509", 500, Commit(3, 4096, 0.5, 10))
+        _tell_slow("x509", 500, Commit(3, 4096, 0.4994))
+        _tell_slow("x509", 500, Commit(3, 4096, 0.5))
     assert said(caplog, "slow commit") == [{"log": "x509", "ms": 500, "entries": 3, "bytes": 4096}]
