@@ -64,10 +64,9 @@ class Bodies(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller, once its credential has been checked; the credential itself does not come here."""
+    """A caller, once its credential has been checked; neither that nor its name comes here."""
 
     role: Role
-    name: str = ""
     side: str = ""  # that let it in as a member; "" for whoever is none
     expires_ms: int | None = None  # from then on the credential counts for nothing
 

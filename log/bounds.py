@@ -27,10 +27,7 @@ def admission_limits(settings: NodeSettings) -> AdmissionLimits:
 
 
 def credentials(settings: NodeSettings, url: str, members: Members) -> Credentials:
-    tokens = [
-        Token(table.name, table.role, table.side, bytes.fromhex(table.sha256), table.expires)
-        for table in settings.tokens
-    ]
+    tokens = [Token(table.role, table.side, bytes.fromhex(table.sha256), table.expires) for table in settings.tokens]
     authority = settings.authority or authority_of(settings.public_url or url)
     return Credentials(settings.side, authority, members, settings.limits.max_created_skew_s, tokens)
 

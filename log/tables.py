@@ -146,7 +146,7 @@ def _of_a_member(role: Role) -> Role:
 class TokenTable(Table):
     """`[[tokens]]`: a bearer token by which entries may be read."""
 
-    name: str
+    name: str  # for whoever reads the settings
     role: Annotated[Role, AfterValidator(_of_a_member)]
     side: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,99}$")]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -114,7 +114,7 @@ def test_what_the_tables_do_not_name_is_refused(monkeypatch: pytest.MonkeyPatch)
 
 def test_an_expired_credential_counts_for_nothing() -> None:
     for expires_ms, allowed in ((NOW_MS + 1, True), (NOW_MS, False), (None, True)):
-        principal = Principal(Role.RELYING_PARTY, "bank", HERE, expires_ms)
+        principal = Principal(Role.RELYING_PARTY, HERE, expires_ms)
         decision = decide(principal, Action.READ, Resource(Kind.ENTRY, Bodies.MEMBERS, HERE), NOW_MS)
         assert decision.allowed == allowed
         assert decision.unauthenticated == (not allowed)

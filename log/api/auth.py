@@ -33,7 +33,6 @@ _OF_A_LOG = frozenset({Kind.ENTRY, Kind.RECORD})  # where it matters to whom a l
 class Token:
     """A bearer token, and for whom it stands."""
 
-    name: str  # for people
     role: Role
     side: str
     sha256: bytes  # 32 bytes
@@ -41,7 +40,7 @@ class Token:
 
     @property
     def principal(self) -> Principal:
-        return Principal(self.role, self.name, self.side, self.expires_ms)
+        return Principal(self.role, self.side, self.expires_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Doorkeeper:
 
         submission = verify_head(head, tag, keys, now_ms, credentials.max_created_skew_s)
         role = Role(credentials.members.role(submission.member, now_ms) or Role.ANONYMOUS)
-        return Principal(role, submission.member, submission.member.partition("/")[0]), submission
+        return Principal(role, submission.member.partition("/")[0]), submission
 
     def _bearer(self, digest: bytes) -> Principal:
         found = ANONYMOUS

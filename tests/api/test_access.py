@@ -39,7 +39,7 @@ SENDERS = {
     (role, side): Sender(f"{side}/{role}", role.value) for role, side in itertools.product(sorted(MEMBERS), SIDES)
 }
 TOKENS = {
-    key: Token(sender.member, key[0], key[1], sha256(f"a token of {sender.member}".encode()).digest(), NOW_MS + 1)
+    key: Token(key[0], key[1], sha256(f"a token of {sender.member}".encode()).digest(), NOW_MS + 1)
     for key, sender in SENDERS.items()
 }
 CREDENTIALS = Credentials("hk", AUTHORITY, members(*SENDERS.values()), 300, tuple(TOKENS.values()))
@@ -114,7 +114,7 @@ async def test_every_route_lets_in_whom_the_tables_let_in(route: Route, bodies: 
     for log in logs:
         await holds(ANONYMOUS, log, [])
         for (role, side), sender in SENDERS.items():
-            principal = Principal(role, sender.member, side)
+            principal = Principal(role, side)
             request = body if write else None
             await holds(principal, log, signed(sender, target_of(route, log), request, route.method))
             if not write:
@@ -137,7 +137,7 @@ async def test_a_token_counts_until_it_expires(node: FakeNode) -> None:
     node.x509.fill(1)
     node.x509.bodies = Bodies.MEMBERS
     for expires_ms, status in ((NOW_MS + 1, 200), (NOW_MS, 401)):
-        token = Token("bank", Role.RELYING_PARTY, "gd", sha256(b"secret").digest(), expires_ms)
+        token = Token(Role.RELYING_PARTY, "gd", sha256(b"secret").digest(), expires_ms)
         app = create_app(node, Options(Credentials(tokens=[token])), Now())
         for scheme in (b"Bearer", b"bearer"):
             headers = [(b"authorization", scheme + b" secret")]

@@ -41,7 +41,7 @@ async def test_entries_are_for_token_holders_where_they_are_restricted_and_kept_
     node.x509.blobs[sha256(b"issuer").digest()] = b"issuer"
     node.x509.fill(3)
     node.x509.bodies = Bodies.MEMBERS
-    bank = Token("bank", Role.RELYING_PARTY, "hk", sha256(b"a token").digest(), 2**52)
+    bank = Token(Role.RELYING_PARTY, "hk", sha256(b"a token").digest(), 2**52)
     app = create_app(node, Options(Credentials(tokens=[bank])))
     for target in (
         "get-entries?start=0&end=1",
