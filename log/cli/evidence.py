@@ -98,7 +98,7 @@ def _statements(raw: bytes) -> Iterable[bytes]:
         return [raw]
     try:
         return [b64decode(shown["identity"]) for shown in json.loads(raw)["logs"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed("JSON without the identities of logs") from error
 
 

@@ -233,7 +233,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _object(text: str, what: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Malformed(f"{what} is not JSON") from error
     if not isinstance(value, dict):
         raise Malformed(f"{what} is not a JSON object")

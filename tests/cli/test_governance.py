@@ -110,6 +110,11 @@ def test_what_is_no_action_is_refused_before_anybody_signs_it(made: Path) -> Non
     assert not list((made / "g").glob("*.draft"))
 
 
+def test_json_that_is_nested_without_end_is_no_payload(made: Path) -> None:
+    with pytest.raises(Malformed, match="not JSON"):
+        draft(made, "hk", "log-freeze", '{"a":' * 100_000)
+
+
 def test_a_genesis_is_never_replaced(made: Path) -> None:
     with pytest.raises(SettingsError, match="never replaced"):
         twinlog("governance", "genesis", made / "g", "--side", f"hk={made / 'hk'}.vkeys")

@@ -56,12 +56,15 @@ async def test_a_published_identity_or_a_policy_pins_the_log(tmp_path: Path) -> 
     other.write_text("{}")
     file.write_bytes(samples()["E1"].data)
     assert twinlog("verify-evidence", file, "--identity", kept).exit_code == 0
+    nested = tmp_path / "nested.json"
+    nested.write_bytes(b'{"logs":' * 100_000)
     wrongs: tuple[list[str | Path], ...] = (
         [],
         ["--genesis", "xyz"],
         ["--key", "nonsense"],
         ["--identity", other],
         ["--identity", file],
+        ["--identity", nested],
         ["--policy", file],
     )
     for wrong in wrongs:
