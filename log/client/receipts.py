@@ -71,22 +71,28 @@ class Receipts:
         return receipt.certificate == der
 
     def keep(self, der: bytes, sct: dict[str, Any]) -> None:
-        """Write a receipt; any thread may. A file that is there under its name is whole."""
+        """Write a receipt; any thread may. A file that is there under its name is whole. `SettingsError`."""
         path = self._path(der)
-        unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.part"
-        receipt = Receipt(self._url, der, sct).encode()
         try:
-            file = open(unfinished, "wb")  # noqa: PTH123, SIM115 -- a Path costs as much as the system call
-        except FileNotFoundError:
-            path.parent.mkdir(exist_ok=True)
-            file = open(unfinished, "wb")  # noqa: PTH123, SIM115
-        with file:
-            file.write(receipt)
-        os.rename(unfinished, path)  # noqa: PTH104
+            _write(path, Receipt(self._url, der, sct).encode())
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
 
     def _path(self, der: bytes) -> Path:
         fingerprint = sha256(der).hexdigest()
         return self._folder / fingerprint[:2] / f"{fingerprint}{SUFFIX}"
+
+
+def _write(path: Path, receipt: bytes) -> None:
+    unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.part"
+    try:
+        file = open(unfinished, "wb")  # noqa: PTH123, SIM115 -- a Path costs as much as the system call
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        file = open(unfinished, "wb")  # noqa: PTH123, SIM115
+    with file:
+        file.write(receipt)
+    os.rename(unfinished, path)  # noqa: PTH104
 
 
 def walk(path: Path) -> Iterator[Path]:

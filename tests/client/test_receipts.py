@@ -53,6 +53,13 @@ def test_a_folder_holds_the_receipts_of_one_log(tmp_path: Path) -> None:
         Receipts(tmp_path, "https://gd.example/x509").has(DER)
 
 
+def test_a_receipt_that_cannot_be_written_is_told_by_its_file(tmp_path: Path) -> None:
+    """As on a full disk, for which the system's error names none."""
+    (tmp_path / sha256(DER).hexdigest()[:2]).write_bytes(b"in the way")
+    with pytest.raises(SettingsError, match=sha256(DER).hexdigest()):
+        Receipts(tmp_path, URL).keep(DER, SCT)
+
+
 @given(st.binary(max_size=60) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
 def test_any_bytes_are_a_receipt_or_malformed(data: bytes | str) -> None:
     with pytest.raises(Malformed):
