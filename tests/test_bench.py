@@ -20,6 +20,7 @@ from tests.bench import (
     machine,
     requests,
     row_audit,
+    row_company,
     row_monitor,
     row_proof_reads,
     row_storm,
@@ -52,6 +53,7 @@ def test_the_rows_are_those_of_the_design_with_their_goals() -> None:
         "add_chain_rsa2048": ("/s", None),
         "add_chain_sm2": ("/s", 3000),
         "add_chain_p99_at_1000": ("ms", 100),
+        "add_chain_in_company": ("ms", 30),
         "storm_p99": ("ratio", None),
         "tile_reads": ("/s", 20_000),
         "proof_reads": ("/s", 10_000),
@@ -329,6 +331,15 @@ async def test_the_storm_row_answers_all_others_and_compares(tmp_path: Path, mon
     result = await row_storm.others(Ground(tmp_path, TINY))
     assert result.value, result.detail
     assert "others at 100/s" in result.detail
+
+
+async def test_the_row_in_company_has_its_company(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_company, "WARM_UP_S", 0.1)
+    monkeypatch.setattr(load, "START_S", 0.2)
+    result = await row_company.latency(Ground(tmp_path, replace(TINY, few_entries=300, rate=50)))
+    assert result.value, result.detail
+    assert "20 answers" in result.detail
+    assert "tile reads/s, 0 audits" not in result.detail
 
 
 def test_a_soak_is_run_from_here_and_says_what_was_lost(

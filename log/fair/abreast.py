@@ -2,8 +2,7 @@
 
 Shares bound what somebody holds, turns say who is next at one place. Neither keeps a machine from being busy with
 what it let in: everything of a storm that is under way makes everything else slower. Who is alone disturbs nobody,
-and is not held up; who else is there callers say, so that nobody is held up by what comes to nothing. Who has little
-under way while a storm is held back need not wait for company either: `prompt`.
+and is not held up; who else is there callers say, so that nobody is held up by what comes to nothing.
 """
 
 from collections import Counter, deque
@@ -62,13 +61,6 @@ class Abreast(Generic[Source, Item]):
             del self._waiting[source]
         self._under_way[source] += 1
         return item
-
-    def prompt(self, source: Source) -> bool:
-        """Say whether what is under way of a source shall not wait for more to share its costs with.
-
-        Somebody is held back, and it is not this source, of which half of what may be under way is there at most.
-        """
-        return bool(self._waiting) and source not in self._waiting and 2 * self._under_way[source] <= self._limit
 
     def _has_room(self, source: Source) -> bool:
         if self._under_way[source] < self._limit:

@@ -83,7 +83,10 @@ class Admission:
 
     @asynccontextmanager
     async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[bool]:
-        """Be under way as one of `issuer_abreast`, and wait for that before; true for one that is to be `prompt`."""
+        """Be under way as one of `issuer_abreast`, and wait for that before. True while some are held back.
+
+        Then a commit need not wait for company: it would wait for those that may not come.
+        """
         source = client, issuer
         if not self._abreast.enter(source):
             place = asyncio.get_running_loop().create_future()
@@ -95,7 +98,7 @@ class Admission:
                     self._go_on(source)
                 raise
         try:
-            yield self._abreast.prompt(source)
+            yield self._abreast.held > 0
         finally:
             self._go_on(source)
 

@@ -87,9 +87,9 @@ async def latency(ground: Ground) -> Result:
     node = await ground.empty_node("add-chain-at-rate")
     server = await node.start()
     try:
-        await _at_rate(ground, server, WARM_UP_S)
+        await at_rate(ground, server, ground.chains, scale.rate, WARM_UP_S)
         watch = Watch(server.pid)
-        outcome = await _at_rate(ground, server, 2 * scale.seconds)
+        outcome = await at_rate(ground, server, ground.chains, scale.rate, 2 * scale.seconds)
         spent = watch.stop()
     finally:
         await server.stop()
@@ -115,12 +115,11 @@ async def run(ground: Ground, server: Server, chains: Chains, seconds: float, pe
     return await ground.closed(server, file, again=False, seconds=seconds), watch.stop()
 
 
-async def _at_rate(ground: Ground, server: Server, seconds: float) -> Outcome:
-    scale = ground.scale
-    count = int(scale.rate * seconds) + load.CLIENTS
-    file = requests.write(ground.folder / "at-rate.requests", ground.chains.requests(count))
+async def at_rate(ground: Ground, server: Server, chains: Chains, rate: float, seconds: float) -> Outcome:
+    """Load a server with new chains at a fixed rate, whatever comes back."""
+    file = requests.write(ground.folder / "at-rate.requests", chains.requests(int(rate * seconds) + load.CLIENTS))
     return await load.spread(
-        Job(server.port, str(file), connections=scale.connections, seconds=seconds, rate=scale.rate)
+        Job(server.port, str(file), connections=ground.scale.connections, seconds=seconds, rate=rate)
     )
 
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench import load, requests
-from tests.bench.client import Job, Outcome
+from tests.bench.client import Outcome
 from tests.bench.ground import Ground
 from tests.bench.node import Server
 from tests.bench.requests import Chains
-from tests.bench.row_add_chain import AHEAD_PER_S, ALONE, WARM_UP_S
+from tests.bench.row_add_chain import AHEAD_PER_S, ALONE, WARM_UP_S, at_rate
 from tests.bench.rows import Result
 from tests.bench.stats import median, percentile
 
@@ -30,14 +30,14 @@ async def others(ground: Ground) -> Result:
     elsewhere = _Beside([], [])
     try:
         servers += [await node.start() for node in nodes]
-        await _others(ground, servers[0], calm, WARM_UP_S)
+        await at_rate(ground, servers[0], calm, scale.calm_rate, WARM_UP_S)
         for server in servers:
             await _storm(ground, server, storm, WARM_UP_S)  # from here on its claim is known
         for _ in range(scale.repeats):
-            without.append(await _others(ground, servers[0], calm, scale.seconds))
+            without.append(await at_rate(ground, servers[0], calm, scale.calm_rate, scale.seconds))
             for server, beside in zip(servers, (within, elsewhere), strict=True):
                 outcome, raged = await asyncio.gather(
-                    _others(ground, servers[0], calm, scale.seconds),
+                    at_rate(ground, servers[0], calm, scale.calm_rate, scale.seconds),
                     # Longer at both ends than what it is to disturb.
                     _storm(ground, server, storm, scale.seconds + 2 * load.START_S),
                 )
@@ -79,14 +79,6 @@ def _ms(outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
 
 def _shown(both: tuple[float, float] | None) -> str:
     return "no answers" if both is None else f"p99 {both[1]:.1f} ms (p50 {both[0]:.1f})"
-
-
-async def _others(ground: Ground, server: Server, chains: Chains, seconds: float) -> Outcome:
-    rate = ground.scale.calm_rate
-    file = requests.write(ground.folder / "calm.requests", chains.requests(int(rate * seconds) + load.CLIENTS))
-    return await load.spread(
-        Job(server.port, str(file), connections=ground.scale.connections, seconds=seconds, rate=rate)
-    )
 
 
 async def _storm(ground: Ground, server: Server, chains: Chains, seconds: float) -> load.Load:

@@ -5,6 +5,7 @@ from functools import partial
 from tests.bench import (
     row_add_chain,
     row_audit,
+    row_company,
     row_get_entries,
     row_monitor,
     row_proof_reads,
@@ -26,6 +27,7 @@ ROWS = (
     Row("add_chain_rsa2048", "/s", None, "raw RSA-2048 verify on 2 threads", _RSA),
     Row("add_chain_sm2", "/s", 3000, "raw SM2 verify on 2 threads", _SM2),
     Row("add_chain_p99_at_1000", "ms", 100, _COMMIT, row_add_chain.latency),
+    Row("add_chain_in_company", "ms", 30, _COMMIT, row_company.latency),
     Row(
         "storm_p99",
         "ratio",

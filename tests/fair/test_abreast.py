@@ -39,8 +39,10 @@ def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their
     assert storm(abreast, "a", 10) == 4
     assert followers(abreast, "a") == []
     for n in range(4, 10):
+        assert abreast.held == 10 - n
         abreast.leave("a")
         assert followers(abreast, "a") == [n]
+    assert abreast.held == 0
     abreast.leave("a")
     assert followers(abreast, "a") == []
     assert abreast.enter("a")
@@ -79,24 +81,6 @@ def test_a_while_after_the_other_one_it_is_alone_again() -> None:
     abreast.leave("a")
     assert followers(abreast, "a") == [3, 4, 5]
     assert storm(abreast, "a", 100) == 100
-
-
-def test_who_has_little_under_way_is_prompt_while_another_is_held_back() -> None:
-    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
-    abreast.there("b")
-    assert storm(abreast, "b", 2) == 2
-    assert storm(abreast, "a", 4) == 4
-    assert not abreast.prompt("b")  # nobody waits
-    assert storm(abreast, "a", 1) == 0
-    assert abreast.prompt("b")
-    assert not abreast.prompt("a")
-    assert storm(abreast, "b", 1) == 1
-    assert not abreast.prompt("b")  # three of four
-    abreast.leave("b")
-    assert abreast.prompt("b")
-    abreast.leave("a")
-    assert followers(abreast, "a") == [0]
-    assert not abreast.prompt("b")
 
 
 def test_the_other_one_is_remembered_however_often_the_storm_comes() -> None:
