@@ -46,6 +46,7 @@ async def test_well_known_and_health_are_what_the_node_says(client: Client, node
     ill = await client.get("/healthz")
     assert (ill.status_code, ill.json(), ill.headers["cache-control"]) == (503, {"ok": False}, "no-store")
     assert ill.headers["content-type"] == "application/json"
+    assert len(ill.headers["x-request-id"]) == 16
 
 
 async def test_a_log_of_certificates_is_listed_as_ct_logs_are(client: Client, node: FakeNode) -> None:
@@ -121,6 +122,7 @@ async def test_the_witness_answers_in_its_own_words(client: Client, node: FakeNo
     assert (stale.status_code, stale.content) == (409, b"2\n")
     assert stale.headers["content-type"] == "text/x.tlog.size"
     assert "cache-control" not in stale.headers
+    assert len(stale.headers["x-request-id"]) == 16
     latest = await client.get(path)
     assert (latest.status_code, latest.content, latest.headers["cache-control"]) == (200, note, "no-store")
     for wrong in (path.upper(), path.replace("/checkpoint", "0/checkpoint"), "/witness//checkpoint"):
