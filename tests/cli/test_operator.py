@@ -3,6 +3,8 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -104,6 +106,40 @@ def test_init_signs_an_empty_head_once(node: Path) -> None:
     for named in (node, node.parent):  # the settings, or their folder
         audited = twinlog("audit", "--data", named, "--index")
         assert "hk.example/x509: 0 entries" in audited.output
+
+
+OPEN = """
+[[logs]]
+name = "open"
+family = "tlog-tiles"
+origin = "test.hk.example/open"
+policy = "x509.policy"
+open_add = true
+"""
+
+
+def test_a_log_that_is_new_in_the_settings_is_added_once(node: Path) -> None:
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    (node.parent / "x509.policy").write_text("quorum none\n")
+    node.write_text(node.read_text() + OPEN)
+    with pytest.raises(SettingsError, match="`twinlog keygen` makes the keys"):
+        twinlog("init", "--settings", node, "--add", "open")
+    twinlog("keygen", "--settings", node)
+    with pytest.raises(StateRefused, match="`twinlog init --add NAME`"):
+        twinlog("init", "--settings", node)
+    served = subprocess.run(
+        [sys.executable, "-m", "log", "serve", "--settings", node], capture_output=True, text=True, check=False
+    )
+    assert served.returncode == 3
+    assert "`twinlog init --add open` makes it" in served.stderr
+    assert "open created" in twinlog("init", "--settings", node, "--add", "open").output
+    assert "test.hk.example/open: 0 entries" in twinlog("audit", "--data", node, "--index").output
+    for name, why in (("open", "was created before"), ("x509", "`init` on")):
+        with pytest.raises(StateRefused, match=why):
+            twinlog("init", "--settings", node, "--add", name)
+    with pytest.raises(SettingsError, match="none is called 'shut'"):
+        twinlog("init", "--settings", node, "--add", "shut")
 
 
 def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
