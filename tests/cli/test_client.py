@@ -64,6 +64,11 @@ def _script(w: World, folder: Path) -> None:
     assert second.exit_code == 0
     assert second.output.startswith("0 logged, 2 logged before, 0 refused in ")
     assert not (out / "refused.csv").exists()
+    other = folder / "other"
+    other.mkdir()
+    (other / "one.p7b").write_bytes(b"of a kind that is not read")
+    nothing = twinlog("submit", url, other, "--out", out)  # "everything is logged" would be a lie
+    assert (nothing.exit_code, f"{other}: no certificate" in nothing.output) == (2, True)
     typo = twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
     assert (typo.exit_code, "get-roots answers 404; is it the URL of a log" in typo.output) == (2, True)
     bare = twinlog("submit", url.removeprefix("http://"), certificates, "--out", folder / "typo")

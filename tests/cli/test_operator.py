@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from log import state
 from log.cli import app_of
 from log.demo.ca import Tree
-from log.errors import BadSignature, LogError, Malformed, Mismatch, SettingsError, StateRefused
+from log.errors import BadSignature, LogError, Malformed, Mismatch, NotFound, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
 from log.settings import NodeSettings
 from log.storage import Filed
@@ -79,6 +79,11 @@ def test_a_list_that_is_made_again_is_the_next_version(node: Path) -> None:
     with pytest.raises(Malformed):
         twinlog("trustlist", "make", folder, root)
     assert (folder / "trustlist.json").read_bytes() == b"no list"
+    empty = node.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(NotFound, match=r"empty: no certificate; in folders it is files in \.cer, \.crt, \.der, \.pem"):
+        twinlog("trustlist", "make", node.parent / "none", empty)
+    assert not (node.parent / "none").exists()
 
 
 def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
