@@ -5,6 +5,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -167,6 +168,10 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
+        (
+            '[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nwindow = [2027-01-01, 2026-01-01]\n',
+            "window: no notAfter is",
+        ),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
         ("[limits]\nmax_chains = 1\n", "limits.max_chains: no such setting"),
     ],
@@ -176,6 +181,17 @@ def test_a_wrong_setting_is_named(node: Path, line: str, message: str) -> None:
     node.write_text(text + line if line.startswith("[") else line + text)
     with pytest.raises(SettingsError, match=message):
         twinlog("keygen", "--settings", node)
+
+
+@pytest.mark.parametrize("when", ["2027-01-01", '"2027-01-01"', "2027-01-01T00:00:00", "2027-01-01T08:00:00+08:00"])
+def test_a_date_is_written_as_toml_or_as_text(node: Path, when: str) -> None:
+    table = f'[[tokens]]\nname = "t"\nrole = "monitor"\nside = "hk"\nsha256 = "{"0" * 64}"\nexpires = {when}\n'
+    window = f"window = [2026-01-01, {when}]\n"
+    node.write_text(node.read_text().replace('policy = "x509.policy"\n', f'policy = "x509.policy"\n{window}') + table)
+    loaded = NodeSettings.load(node)
+    midnight_ms = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) * 1000
+    assert loaded.tokens[0].expires == midnight_ms
+    assert loaded.logs[0].window == (int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1000, midnight_ms)
 
 
 def test_the_environment_overrides_and_an_unknown_variable_is_an_error(
