@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from log.cli import main
-from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, SettingsError, Unreachable
 from tests.cli.test_operator import twinlog
 from tests.support.nodes import World, client, world
 
@@ -116,6 +116,10 @@ def _script(w: World, folder: Path) -> None:
     assert "2 entries" in twinlog("audit", url, "--vkey", vkeys[0], "--deep").output
     with pytest.raises(LogError):
         twinlog("audit", url, "--vkey", vkeys[0].replace("hk.", "gd."))
+    with pytest.raises(NotFound, match=r"the log answers 404: checkpoint \(audited as a log of the family x509\)"):
+        twinlog("audit", f"{url}-typo", "--vkey", vkeys[0])
+    with pytest.raises(SettingsError, match="cannot get 'last': it is checkpoint, "):
+        twinlog("get", url, "last")
     assert twinlog("get", url, "checkpoint").output.startswith("hk.twinlog.example/x509\n2\n")
     assert "hk.twinlog.example/x509" in twinlog("get", url, "witnessed").output
     assert twinlog("get", url, "roots").output == "1 roots\n"
