@@ -122,6 +122,7 @@ class _Builder:
             self._anchoring,
             self._disk,
             self._checks,
+            self._workshop.admission,
             Footprint(partial(state.store_paths, settings)),
             self._keeper(),
             governed,

@@ -26,6 +26,11 @@ class Abreast(Generic[Source, Item]):
         self._waiting: dict[Source, deque[Item]] = {}
         self._there: list[tuple[Source, int]] = []  # the newest source and the newest other one, each with its time
 
+    @property
+    def held(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiting.values()))
+
     def enter(self, source: Source) -> bool:
         """Count one as under way and return True, or return False: then it has to `wait`."""
         if source in self._waiting or not self._has_room(source):

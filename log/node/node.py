@@ -27,6 +27,7 @@ from log.node.log_list import MIN_MMD_S, log_list_entry
 from log.node.pushes import Pushes
 from log.node.reading import ChecksReading, NodeReading
 from log.node.witness import NodeWitness
+from log.service.admission import Admission
 from log.service.events import EventIntake
 from log.service.intake import CertificateIntake, OpenIntake
 from log.service.log import Log, LogStatus
@@ -62,6 +63,7 @@ class Node:
         governance: Sequence[Governance],
         disk: Disk,
         checks: Pool,
+        admission: Admission,
         footprint: Footprint,
         keeper: Keeper | None = None,
         governed: tuple[Actions, Governed] | None = None,
@@ -86,6 +88,7 @@ class Node:
         self.members: Members = members or FixedMembers()
         self._disk = disk
         self._checks = checks
+        self._admission = admission
         self._footprint = footprint
         self._by_origin = {hosted.origin: hosted for hosted in logs}
         self._pushes = Pushes(self.name, self._by_origin, witness, guard, halts, self.fail)
@@ -255,6 +258,7 @@ class Node:
             guard=self._guard.reading(),
             witness=self.witness.reading(),
             checks=ChecksReading(checks.waiting, checks.limit, running, busy, checks.restarts, checks.seconds),
+            held=self._admission.held,
             scts={name: intake.scts_signed for name, intake in self.intakes.items()},
             window_ends_ms={name: window[1] for name, window in self._windows.items() if window is not None},
             disk_free_bytes=self._disk.free_bytes(),

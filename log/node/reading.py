@@ -46,6 +46,7 @@ class NodeReading:
     guard: GuardReading = field(default_factory=GuardReading)
     witness: WitnessReading = field(default_factory=WitnessReading)
     checks: ChecksReading = field(default_factory=ChecksReading)
+    held: int = 0  # submissions that wait because others submit too
     scts: Mapping[str, int] = field(default_factory=dict)  # signed, by log name
     window_ends_ms: Mapping[str, int] = field(default_factory=dict)  # by log name: where its notAfter window ends
     disk_free_bytes: int = 0

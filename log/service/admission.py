@@ -63,6 +63,11 @@ class Admission:
             limits.issuer_abreast, limits.issuer_alone_ms, now_ms
         )
 
+    @property
+    def held(self) -> int:
+        """Submissions that wait because others submit too."""
+        return self._abreast.held
+
     def check_claim(self, issuers: Sequence[bytes]) -> None:
         """Raise `RateLimited` when the submission is of one of these issuers and none of them has a token."""
         for issuer in issuers:

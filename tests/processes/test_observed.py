@@ -142,6 +142,7 @@ def check_the_node(series: Series, health: dict[str, Any], used: int) -> None:
     }
     assert set(answers) == origins
     assert one(series, "twinlog_checking_check_seconds_count") == 9
+    assert one(series, "twinlog_intake_held_total") == 0
     assert one(series, "twinlog_checking_processes_total") == 1
     assert one(series, "twinlog_checking_restarts_total") == one(series, "twinlog_checking_waiting_total") == 0
     assert one(series, "twinlog_disk_watermark_bytes") == 256 * MIB

@@ -300,6 +300,7 @@ async def test_a_place_given_to_one_who_goes_away_is_given_on() -> None:
         tasks = [asyncio.create_task(pass_by(n)) for n in range(3)]
         await asyncio.sleep(0)
         assert order == []
+        assert admission.held == 3
         tasks[1].cancel()
     tasks[0].cancel()  # in the round in which it was given the place
     _, forgotten = await asyncio.wait(tasks, timeout=10)

@@ -32,6 +32,7 @@ from log.node.node import Node, NodeConfig
 from log.node.witness import NodeWitness
 from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
+from log.service.admission import Admission, AdmissionLimits
 from log.service.log import Log
 from log.storage import HeadStore
 from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex
@@ -86,6 +87,7 @@ class Side:
     policy: Policy = field(default_factory=lambda: policy_of(PEER_WITNESS))  # of every log
     node: Node | None = None
     halts: Halts | None = None
+    admission: Admission | None = None
     failures: list[LogError] = field(default_factory=list)
 
     async def create(self) -> None:
@@ -123,6 +125,7 @@ class Side:
         witness = NodeWitness(self.witness_keys, self.known, store, guard, halts, self.clock, self._fail)
         governance = [Governance(logs[1], b"hk", {"node": "hk"}, self.anchors, 0)] if self.governed else []
         config = NodeConfig(NODE, "http://hk.example", 10_000)
+        self.admission = Admission(AdmissionLimits(), self.clock.mono_ms)
         self.node = Node(
             config,
             logs,
@@ -135,6 +138,7 @@ class Side:
             governance,
             disk,
             Pool(PoolLimits()),
+            self.admission,
             node_disk.Footprint(lambda _: {}),
         )
         await self.node.start()

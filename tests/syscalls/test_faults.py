@@ -1,7 +1,7 @@
 """Each file call of a small run fails or is died at, then recovery and audit (logs.md 3.1 and 6.1, lesson 5).
 
-What one case demands stands in `faults.py`. The suite takes every call of one append, and an even spread over the
-other scenarios; `python -m tests.soak --syscalls all` takes all of them.
+What one case demands stands in `faults.py`. The suite takes every call of one append and of one recovery, and an even
+spread over the other scenarios; `python -m tests.soak --syscalls all` takes all of them.
 """
 
 import pytest
@@ -31,9 +31,20 @@ def test_every_call_of_one_append(lab: Lab) -> None:
     assert trial.endings["EIO: exit 4"] > 8, trial.endings
 
 
-def test_recovery_from_a_crash_is_struck_too(lab: Lab) -> None:
+@pytest.mark.parametrize("kind", ["EIO", "ENOSPC", "killed before"])
+def test_every_call_of_a_recovery(best_lab: Lab, kind: str) -> None:
     """The crash came between the two writes of a commit, with the index gone; then the recovery meets a fault."""
-    trial = Trial.prepare(lab, SCENARIOS["recovery"])
+    trial = Trial.prepare(best_lab, SCENARIOS["recovery"])
+    assert len(trial.calls) > FEWEST["recovery"]
+    for fault in trial.faults():
+        if fault.kind == kind and (kind == "EIO" or fault.call.name in CHANGES):
+            trial.strike(fault)
+    assert len(trial.missed) <= len(trial.calls) // 10, [str(fault) for fault in trial.missed]
+    assert sum(trial.endings.values()) > FEWEST["recovery"] // 3, trial.endings
+
+
+def test_a_recovery_is_struck_from_inside_too(shim_lab: Lab) -> None:
+    trial = Trial.prepare(shim_lab, SCENARIOS["recovery"])
     assert len(trial.calls) > FEWEST["recovery"]
     for fault in spread(list(trial.faults()), 3 * SPREAD):
         trial.strike(fault)
