@@ -83,8 +83,8 @@ class Submitter:
         answer = await self._in_time(ask)
         if answer.status != httpx.codes.OK:
             raise Unreachable(
-                f"{self._url}: get-roots answers {answer.status}; is it the URL of a log of certificates, with its "
-                "name (with shards, that of a shard), like https://hk.example/x509?"
+                f"{self._url}: get-roots answers {answer.reason}. Is it the URL of a log of certificates, with its "
+                "name, like https://hk.example/x509?"
             )
         try:
             return len(json.loads(answer.body)["certificates"])

@@ -56,6 +56,18 @@ async def test_a_log_of_certificates_is_listed_as_ct_logs_are(client: Client, no
     assert (await client.get("/governance/log.v3.json")).status_code == 404
 
 
+async def test_whoever_asks_for_a_series_is_told_its_shards(client: Client, node: FakeNode) -> None:
+    for name in ("year-2027", "year-2026", "year-round", "year-2026-2027"):
+        node.logs[name] = node.x509
+    for answer in (
+        await client.get("/year/checkpoint"),
+        await client.post("/year/ct/v1/add-chain", content=b'{"chain":["MAA="]}'),
+    ):
+        assert answer.status_code == 404
+        assert answer.text.endswith(" of that name; its shards are year-2026, year-2027\n")
+    assert (await client.get("/month/checkpoint")).text.endswith("no log of that name\n")
+
+
 async def test_the_page_says_which_log_is_open_to_all(client: Client) -> None:
     page = (await client.get("/")).text
     rows = [row for row in page.split("<tr>") if "takes any entry from anybody" in row]

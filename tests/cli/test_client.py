@@ -70,7 +70,7 @@ def _script(w: World, folder: Path) -> None:
     nothing = twinlog("submit", url, other, "--out", out)  # "everything is logged" would be a lie
     assert (nothing.exit_code, f"{other}: no certificate" in nothing.output) == (2, True)
     typo = twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
-    assert (typo.exit_code, "get-roots answers 404; is it the URL of a log" in typo.output) == (2, True)
+    assert (typo.exit_code, "get-roots answers 404 Not Found / this node has no log" in typo.output) == (2, True)
     bare = twinlog("submit", url.removeprefix("http://"), certificates, "--out", folder / "typo")
     assert (bare.exit_code, "a URL begins with https:// or http://" in bare.output) == (2, True)
     nowhere = twinlog("submit", url, folder / "nowhere", "--out", folder / "typo")
