@@ -102,7 +102,7 @@ async def init(settings: NodeSettings, clock: Clock) -> int:
         for year in calendar.due_years(series.first_year or 0, clock.wall_ms(), settings.shard_ahead_days)
     ]
     for table in (*_plain(settings), *due):
-        log_keys(settings, table)  # before anything is created
+        _require_keys(settings, table)  # before anything is created
     heads = open_heads(settings, create=True)
     try:
         await witness_state.create(heads)
@@ -116,8 +116,33 @@ async def init(settings: NodeSettings, clock: Clock) -> int:
     return len(_plain(settings)) + len(due)
 
 
+async def add(settings: NodeSettings, name: str, clock: Clock) -> None:
+    """Make the state of a log that came into the settings of a node after its `init`, exactly once, as a shard's.
+
+    `SettingsError` for no such log, for shards, which `serve` makes, and for missing keys; `StateRefused` when it is
+    there, or something of it.
+    """
+    check_settings(settings)
+    table = next((table for table in _plain(settings) if table.name == name), None)
+    if table is None:
+        raise SettingsError(f"logs: none is called {name!r}; what has `shards` is made by `twinlog serve`")
+    _require_keys(settings, table)
+    heads = open_heads(settings, create=False)
+    try:
+        await create_shard(settings, table, heads, clock)
+    finally:
+        await heads.close()
+
+
+def _require_keys(settings: NodeSettings, table: LogTable) -> None:
+    try:
+        log_keys(settings, table)
+    except SettingsError as error:
+        raise SettingsError(f"{error}; `twinlog keygen` makes the keys of what is new") from error
+
+
 async def create_shard(settings: NodeSettings, table: LogTable, heads: HeadStore, clock: Clock) -> None:
-    """Make the state of a shard once; see `log.node.shards` for the order of its writes, and what it raises."""
+    """Make the state of a shard or an added log once; see `log.node.shards` for the order of its writes, its errors."""
 
     async def sign() -> None:
         value = await heads.load(store_name(table.origin))

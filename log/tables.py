@@ -1,6 +1,6 @@
 """The tables of a node's TOML file, and what each may say by itself; see `settings` for the whole of it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,10 +17,15 @@ MAX_SERIES_NAME = 27  # characters of the name of a log with shards
 
 
 def _milliseconds(value: object) -> object:
-    """Read an ISO 8601 date or date-time, UTC unless it says otherwise, as POSIX milliseconds."""
-    if not isinstance(value, str):
+    """Read a date or date-time, ISO 8601 or TOML's own, UTC unless it says otherwise, as POSIX milliseconds."""
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+    elif isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, date):
+        moment = datetime.combine(value, time())
+    else:
         return value
-    moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * 1000)
@@ -57,6 +62,12 @@ class LogTable(Table):
     closed: bool = False  # takes no more entries, for ever
     bodies: Literal["public", "members", "home-only"] | None = None  # who reads the entries; see `shown_to`
     refuse: tuple[Standing, ...] = ()  # events whose certificate is known no better than this
+
+    @model_validator(mode="after")
+    def _window_has_an_inside(self) -> Self:
+        if self.window is not None and self.window[0] >= self.window[1]:
+            raise ValueError("window: no notAfter is from the first date on and before the second")
+        return self
 
     @model_validator(mode="after")
     def _refuses_events(self) -> Self:

@@ -13,7 +13,7 @@ from log.authority import Members
 from log.checking.pool import Pool
 from log.crypto.keys import LogKeys
 from log.crypto.notes import sign_statement
-from log.errors import LogError
+from log.errors import LogError, StateRefused
 from log.formats.event import Entry
 from log.formats.family import EVENTS, FAMILIES, GOVERNANCE, TILES
 from log.formats.identity import Identity as IdentityStatement
@@ -25,6 +25,7 @@ from log.node.keeper import Term
 from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer
 from log.sequencer.commit import Identity as SigningIdentity
+from log.sequencer.head import store_name
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission
@@ -79,6 +80,11 @@ class Workshop:
         `series` is the table that a shard comes from, else `table` itself. `SettingsError`, `StateRefused`.
         """
         family, limits = FAMILIES[table.family], self.settings.limits
+        if table is series and await self.heads.load(store_name(table.origin)) is None:
+            raise StateRefused(
+                f"head store: no head for {table.origin}: if the log is new in the settings, "
+                f"`twinlog init --add {table.name}` makes it; else it is lost"
+            )
         # The index is rebuilt from the entries, so a missing one is no lost state: it begins anew.
         data, index = state.open_stores(self.settings, table, create=False, create_index=True)
         sequencer = self._sequencer(table, own, data, index)

@@ -309,11 +309,13 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     store = Store.open(settings.state, signing.witness.vkey.encode(), limits.chain_rows, limits.fold_writes)
     copies = Copies(settings.copy_folder, limits)
     try:
+        trusted = settings.authorities
         tokens = {table.url: read_token(table.file) for table in settings.tokens}
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(http_client(limits, tokens))
+            client = await stack.enter_async_context(http_client(limits, tokens, authorities=trusted))
             outside = {
-                way.name: await stack.enter_async_context(http_client(limits, way=way)) for way in pinned.ways(settings)
+                way.name: await stack.enter_async_context(http_client(limits, way=way, authorities=trusted))
+                for way in pinned.ways(settings)
             }
             yield assemble(settings, signing, store, client, outside=outside, copies=copies)
     finally:
@@ -335,7 +337,7 @@ async def once(settings: Settings) -> int:
 async def try_channel(settings: Settings, name: str) -> str:
     """Send a test alert to a channel; return what went wrong, or "". Raise `SettingsError` when there is none."""
     limits, alert = settings.bounds(), Alert("test", Class.OWN, "info", settings.name, "test", "this is a test")
-    async with http_client(limits) as client:
+    async with http_client(limits, authorities=settings.authorities) as client:
         found = [channel for channel in channels_of(settings, client) if channel.name == name]
         if not found:
             raise SettingsError(f"no channel is called {name}")

@@ -6,6 +6,7 @@
     near = ["hk"]                      # nodes polled every poll_s; the others every far_poll_s
     poll_s = 1
     far_poll_s = 10
+    authorities = "ca.pem"             # CAs of nodes and peers, beside the public ones
 
     [[nodes]]
     name = "hk"
@@ -138,6 +139,7 @@ class Settings(BaseSettings):
     near: list[str] = []
     poll_s: Seconds = 1
     far_poll_s: Seconds = 10
+    authorities: Path | None = None  # file of CA certificates that count beside the public ones
     nodes: list[NodeTable] = []
     logs: list[ForeignTable] = []
     unread: list[str] = []
@@ -241,6 +243,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
             "governance": governance,
             "state": folder / settings.state,
             "keys": folder / settings.keys,
+            "authorities": settings.authorities and folder / settings.authorities,
             "nodes": nodes,
             "logs": logs,
             "tokens": [table.model_copy(update={"file": folder / table.file}) for table in settings.tokens],

@@ -97,6 +97,9 @@ class Front:
             reply = self._refusal(route, params, error, requests.id(number))
         except Exception:  # noqa: BLE001 - whatever it is, it is logged and the caller gets an answer
             reply = self._crash(route, requests.id(number))
+        else:
+            if reply.status >= 400:  # an error in the handler's own form: a witness's, of /healthz
+                reply = Reply(reply.status, (*reply.headers, (REQUEST_ID, requests.id(number).encode())), reply.body)
         seconds = time.perf_counter() - started
         desk.meter.count(reply.status, seconds, len(reply.body))
         if seconds >= requests.notable_s:

@@ -110,7 +110,7 @@ def _number(name: str, text: str) -> int:
     try:
         return decimal(text)
     except Malformed as error:
-        raise Malformed(f"{name} is not a decimal number, 0 or more, without leading zeros") from error
+        raise Malformed(f"{name} is not a decimal number from 0 to 2^63 - 1, without leading zeros") from error
 
 
 def _hash(text: str) -> bytes:

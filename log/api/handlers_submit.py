@@ -69,7 +69,7 @@ async def _add(site: Site, call: Call, *, precert: bool) -> Reply:
 def _intake(site: Site, call: Call) -> ServedIntake:
     intake = site.node.intakes.get(call.params[0])
     if intake is None:
-        raise NotFound("this node has no log of certificates of that name")
+        raise site.nowhere(call.params[0], "log of certificates")
     return intake
 
 

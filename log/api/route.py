@@ -1,5 +1,6 @@
 """A route as data: where it lies, what answers it, what sort it is. Edge and FastAPI are made of these."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from log.errors import NotFound
 from log.formats.action import SEQ_CONTENT_TYPE
 from log.formats.submission import Submission
 from log.formats.witness_request import SIZE_CONTENT_TYPE
+
+_YEAR = re.compile(r"-[0-9]{4}")  # what the name of a shard has behind that of its series
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -41,8 +44,16 @@ class Site:
         """Return the log at `/<name>/`, or raise `NotFound`."""
         served = self.node.logs.get(name)
         if served is None:
-            raise NotFound("this node has no log of that name")
+            raise self.nowhere(name, "log")
         return served
+
+    def nowhere(self, name: str, what: str) -> NotFound:
+        """Return the error for a name that is no log's; where it is that of a series, it names the shards."""
+        shards = [
+            other for other in sorted(self.node.logs) if other.startswith(name) and _YEAR.fullmatch(other, len(name))
+        ]
+        hint = f"; its shards are {', '.join(shards)}" if shards else ""
+        return NotFound(f"this node has no {what} of that name{hint}")
 
 
 Handler = Callable[[Site, Call], Awaitable[Reply]]

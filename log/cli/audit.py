@@ -11,7 +11,7 @@ from log.cli.options import FamilyName, TokenFile, connect
 from log.client import audit as auditor
 from log.client.audit import Report
 from log.client.http import HttpLog
-from log.errors import SettingsError
+from log.errors import NotFound, SettingsError
 from log.formats.family import FAMILIES
 from log.formats.note import VKey
 from log.settings import NodeSettings
@@ -36,7 +36,11 @@ def audit(
     async def remote() -> None:
         async with connect(url, token_file) as client:
             vkeys = [VKey.parse(text) for text in vkey or []]
-            _report(await auditor.audit(HttpLog(url, FAMILIES[family], client), FAMILIES[family], vkeys, deep=deep))
+            reader = HttpLog(url, FAMILIES[family], client)
+            try:
+                _report(await auditor.audit(reader, FAMILIES[family], vkeys, deep=deep))
+            except NotFound as error:
+                raise NotFound(f"{error} (audited as a log of the family {family})") from error
 
     async def local(settings: Path) -> None:
         loaded = NodeSettings.load(settings / "twinlog.toml" if settings.is_dir() else settings)

@@ -63,7 +63,9 @@ def get(
                 (row,) = await reader.entries(index, index + 1, size)
                 print(row.hex())
             else:
-                raise SettingsError(f"cannot get {what}")
+                raise SettingsError(
+                    f"cannot get {what!r}: it is checkpoint, witnessed, roots, or the index of an entry"
+                )
 
     asyncio.run(work())
 

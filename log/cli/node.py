@@ -37,9 +37,18 @@ def keygen(
 
 
 @app.command()
-def init(settings: Settings = Path("twinlog.toml")) -> None:
+def init(
+    settings: Settings = Path("twinlog.toml"),
+    add: Annotated[
+        str, typer.Option(metavar="NAME", help="Of a node that exists: make this log, new in the settings.")
+    ] = "",
+) -> None:
     """Create a node's stores and sign each log's empty head. Once."""
     loaded = NodeSettings.load(settings)
+    if add:
+        asyncio.run(state.add(loaded, add, SystemClock()))
+        print(f"{loaded.node}: {add} created; start the node anew")
+        return
     count = asyncio.run(state.init(loaded, SystemClock()))
     print(f"{loaded.node}: {count} logs created")
 

@@ -1,7 +1,8 @@
 """`twinlog submit`: certificates out of files and folders into a log, with progress, resumable.
 
 Exit codes: 0 everything is logged; 1 something was refused, each named in `refused.csv`; 2 the log cannot be reached
-or stayed busy, or a setting or file is wrong. After 2, or after the process was killed, the same command goes on.
+or stayed busy, a setting or file is wrong, or there is no certificate. After 2, or after the process was
+killed, the same command goes on.
 """
 
 import asyncio
@@ -67,6 +68,9 @@ async def _run(url: str, paths: list[Path], out: Path, issuers: Issuers, limits:
                     meter.count(logged=outcome.answer is not None)
     except (Unreachable, Malformed, SettingsError) as error:
         failed = error
+    else:
+        if not (meter.logged or meter.refused or backlog.logged_before):
+            failed = pem.nowhere(paths)
     finally:
         backlog.close()
         refusals.close()

@@ -52,6 +52,8 @@ def make(
         )
         for number, der in enumerate(dict.fromkeys(d for file in pem.files(issuers) for d in pem.read(file)), 1)
     ]
+    if not rows:
+        raise pem.nowhere(issuers)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "trustlist.json"
     if version is None:

@@ -6,6 +6,7 @@ bytes that drip are all within the one deadline.
 """
 
 import asyncio
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -100,6 +101,11 @@ def _unanswered(error: httpx.HTTPError | httpx.InvalidURL, what: str) -> Unreach
     """Return what to say of a request without an answer; some cannot be sent at all."""
     if isinstance(error, (httpx.UnsupportedProtocol, httpx.InvalidURL)):
         return Unreachable(f"a URL begins with https:// or http://, and a host follows: {what}")
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Unreachable(f"no answer, its certificate is not one to trust, {cause.verify_message}: {what}")
+        cause = cause.__cause__ or cause.__context__
     return Unreachable(f"no answer, {type(error).__name__}: {what}")
 
 

@@ -118,7 +118,7 @@ class HttpLog:
         if answer.status == httpx.codes.OK:
             return answer.body
         if answer.status == httpx.codes.NOT_FOUND:
-            raise NotFound(path)
+            raise NotFound(f"the log answers 404: {path}")
         if answer.status == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(answer.status):
             raise Unreachable(f"the log answers {answer.status} now: {path}", answer.retry_after_s)
         if httpx.codes.is_redirect(answer.status):

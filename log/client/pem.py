@@ -114,6 +114,13 @@ def _parse(der: bytes) -> Certificate | Malformed:
         return Malformed(f"not a certificate: {error}")
 
 
+def nowhere(paths: Iterable[Path]) -> NotFound:
+    """Return the error for paths among and below which there is no certificate."""
+    return NotFound(
+        f"{', '.join(map(str, paths))}: no certificate; in folders it is files in {', '.join(sorted(SUFFIXES))}"
+    )
+
+
 def files(paths: Iterable[Path]) -> Iterator[Path]:
     """Yield the certificate files among `paths` and below them, sorted within each, and folders nobody can list."""
     for path in paths:

@@ -83,7 +83,7 @@ class Submitter:
         answer = await self._in_time(ask)
         if answer.status != httpx.codes.OK:
             raise Unreachable(
-                f"{self._url}: get-roots answers {answer.status}; is it the URL of a log of certificates, with its "
+                f"{self._url}: get-roots answers {answer.reason}. Is it the URL of a log of certificates, with its "
                 "name, like https://hk.example/x509?"
             )
         try:

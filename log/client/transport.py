@@ -31,8 +31,8 @@ Address = tuple[str, int] | tuple[str, int, int, int]  # of IPv4, of IPv6
 class Transport(httpx.AsyncBaseTransport):
     """Connections to any number of places, at most so many at once."""
 
-    def __init__(self, connections: int, local_address: str = "") -> None:
-        """`local_address` is one of this machine, from which all go out."""
+    def __init__(self, connections: int, local_address: str = "", tls: ssl.SSLContext | None = None) -> None:
+        """`local_address` is one of this machine, from which all go out; `tls` says whom to trust, else public CAs."""
         self._most = connections
         self._local = local_address
         self._turn = asyncio.Semaphore(connections)
@@ -40,7 +40,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._taken = 0  # places, those of connections that are being made too
         self._busy: set[Connection] = set()
         self._free: list[tuple[Place, Connection, float]] = []  # since when, on the monotonic clock; oldest first
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its answer, whose body is still to come; raise `httpx.TransportError`."""

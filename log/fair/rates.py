@@ -24,11 +24,11 @@ class Rate:
 
     name: str  # of the setting
     per_second: int
-    of: str  # whose submissions: words for the refusal
+    what: str  # of what there may be so many a second, and whose: words for the refusal
     burst_s: int = 1  # seconds' worth that a source may use at once
 
     def __str__(self) -> str:
-        return f"{self.name} = {self.per_second} submissions a second of {self.of}"
+        return f"{self.name} = {self.per_second} {self.what}"
 
 
 class Rates(Generic[Source]):

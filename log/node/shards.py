@@ -1,4 +1,4 @@
-"""Which shards exist, and how one comes into being exactly once.
+"""Which shards exist, and how one, or a log that is added to a node, comes into being exactly once.
 
 The head store keeps a record for each shard, `shard/<origin>`. A shard is made in four writes, and may be cut off
 between any two:
@@ -48,7 +48,10 @@ async def create(heads: HeadStore, shard: NewShard) -> None:
     record = await heads.load(name)
     if record is None:
         if shard.exists() or await heads.load(head_name(shard.origin)) is not None:
-            raise StateRefused(f"head store: {shard.origin} is not recorded, but something of it exists: set back?")
+            raise StateRefused(
+                f"head store: {shard.origin} is not recorded, but something of it exists: it was there from the node's "
+                "`init` on, or the head store was set back"
+            )
         await _swap(heads, name, None, CREATING)  # 1
     elif record != CREATING:
         raise StateRefused(f"head store: {shard.origin} was created before; it is never created again")

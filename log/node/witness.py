@@ -46,7 +46,10 @@ def store_name(origin: str) -> str:
 async def create(heads: HeadStore) -> None:
     """Write the marker that tells an empty witness state from a lost one; `init` does it once."""
     if await heads.replace(MARKER, None, MARKER_VALUE) is not Swap.OK:
-        raise StateRefused("head store: the witness state exists already")
+        raise StateRefused(
+            "head store: this node exists already: `twinlog serve` runs it, `twinlog init --add NAME` makes a log "
+            "that is new in its settings"
+        )
 
 
 class NodeWitness:

@@ -39,9 +39,21 @@ class Admission:
     """The counters behind it. Only the event loop touches them."""
 
     def __init__(self, limits: AdmissionLimits, now_ms: Callable[[], int]) -> None:
-        client = Rate("max_client_rate_per_s", limits.max_client_rate_per_s, "one client", limits.rate_burst_s)
-        issuer = Rate("max_issuer_rate_per_s", limits.max_issuer_rate_per_s, "one issuer", limits.rate_burst_s)
-        member = Rate("max_member_rate_per_s", limits.max_member_rate_per_s, "one member", limits.rate_burst_s)
+        client = Rate(
+            "max_client_rate_per_s",
+            limits.max_client_rate_per_s,
+            "submissions a second of one client",
+            limits.rate_burst_s,
+        )
+        issuer = Rate(
+            "max_issuer_rate_per_s",
+            limits.max_issuer_rate_per_s,
+            "new entries a second of one issuer",
+            limits.rate_burst_s,
+        )
+        member = Rate(
+            "max_member_rate_per_s", limits.max_member_rate_per_s, "events a second of one member", limits.rate_burst_s
+        )
         self.members: Rates[str] = Rates(member, now_ms, limits.max_rate_sources)
         self.clients: Rates[str] = Rates(client, now_ms, limits.max_rate_sources)
         self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)

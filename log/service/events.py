@@ -128,7 +128,7 @@ class EventIntake:
         self._clock = clock
         self._limits = limits
         self._on_failure = on_failure
-        rate = Rate("max_rate_per_s", limits.max_rate_per_s, "all together")
+        rate = Rate("max_rate_per_s", limits.max_rate_per_s, "events a second, all together")
         self._rate: Rates[None] = Rates(rate, clock.mono_ms, 1)
         self._busy: dict[tuple[str, int], asyncio.Event] = {}  # requests under way; one at a time for each number
         self._running: set[asyncio.Task[EventAnswer]] = set()

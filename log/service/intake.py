@@ -137,7 +137,7 @@ class OpenIntake:
 
 
 def _rate(limits: IntakeLimits, clock: Clock) -> Rates[None]:
-    return Rates(Rate("max_rate_per_s", limits.max_rate_per_s, "all together"), clock.mono_ms, 1)
+    return Rates(Rate("max_rate_per_s", limits.max_rate_per_s, "submissions a second, all together"), clock.mono_ms, 1)
 
 
 def _weight(chain: Sequence[bytes]) -> int:

@@ -46,6 +46,7 @@ async def test_well_known_and_health_are_what_the_node_says(client: Client, node
     ill = await client.get("/healthz")
     assert (ill.status_code, ill.json(), ill.headers["cache-control"]) == (503, {"ok": False}, "no-store")
     assert ill.headers["content-type"] == "application/json"
+    assert len(ill.headers["x-request-id"]) == 16
 
 
 async def test_a_log_of_certificates_is_listed_as_ct_logs_are(client: Client, node: FakeNode) -> None:
@@ -53,6 +54,18 @@ async def test_a_log_of_certificates_is_listed_as_ct_logs_are(client: Client, no
     assert (answer.status_code, answer.json()) == (200, node.log_list_entry("x509"))
     assert answer.headers["content-type"] == "application/json"
     assert (await client.get("/governance/log.v3.json")).status_code == 404
+
+
+async def test_whoever_asks_for_a_series_is_told_its_shards(client: Client, node: FakeNode) -> None:
+    for name in ("year-2027", "year-2026", "year-round", "year-2026-2027"):
+        node.logs[name] = node.x509
+    for answer in (
+        await client.get("/year/checkpoint"),
+        await client.post("/year/ct/v1/add-chain", content=b'{"chain":["MAA="]}'),
+    ):
+        assert answer.status_code == 404
+        assert answer.text.endswith(" of that name; its shards are year-2026, year-2027\n")
+    assert (await client.get("/month/checkpoint")).text.endswith("no log of that name\n")
 
 
 async def test_the_page_says_which_log_is_open_to_all(client: Client) -> None:
@@ -121,6 +134,7 @@ async def test_the_witness_answers_in_its_own_words(client: Client, node: FakeNo
     assert (stale.status_code, stale.content) == (409, b"2\n")
     assert stale.headers["content-type"] == "text/x.tlog.size"
     assert "cache-control" not in stale.headers
+    assert len(stale.headers["x-request-id"]) == 16
     latest = await client.get(path)
     assert (latest.status_code, latest.content, latest.headers["cache-control"]) == (200, note, "no-store")
     for wrong in (path.upper(), path.replace("/checkpoint", "0/checkpoint"), "/witness//checkpoint"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from log.cli import main
-from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, Unreachable
+from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, SettingsError, Unreachable
 from tests.cli.test_operator import twinlog
 from tests.support.nodes import World, client, world
 
@@ -64,8 +64,13 @@ def _script(w: World, folder: Path) -> None:
     assert second.exit_code == 0
     assert second.output.startswith("0 logged, 2 logged before, 0 refused in ")
     assert not (out / "refused.csv").exists()
+    other = folder / "other"
+    other.mkdir()
+    (other / "one.p7b").write_bytes(b"of a kind that is not read")
+    nothing = twinlog("submit", url, other, "--out", out)  # "everything is logged" would be a lie
+    assert (nothing.exit_code, f"{other}: no certificate" in nothing.output) == (2, True)
     typo = twinlog("submit", f"{url}-typo", certificates, "--out", folder / "typo")
-    assert (typo.exit_code, "get-roots answers 404; is it the URL of a log" in typo.output) == (2, True)
+    assert (typo.exit_code, "get-roots answers 404 Not Found / this node has no log" in typo.output) == (2, True)
     bare = twinlog("submit", url.removeprefix("http://"), certificates, "--out", folder / "typo")
     assert (bare.exit_code, "a URL begins with https:// or http://" in bare.output) == (2, True)
     nowhere = twinlog("submit", url, folder / "nowhere", "--out", folder / "typo")
@@ -111,6 +116,10 @@ def _script(w: World, folder: Path) -> None:
     assert "2 entries" in twinlog("audit", url, "--vkey", vkeys[0], "--deep").output
     with pytest.raises(LogError):
         twinlog("audit", url, "--vkey", vkeys[0].replace("hk.", "gd."))
+    with pytest.raises(NotFound, match=r"the log answers 404: checkpoint \(audited as a log of the family x509\)"):
+        twinlog("audit", f"{url}-typo", "--vkey", vkeys[0])
+    with pytest.raises(SettingsError, match="cannot get 'last': it is checkpoint, "):
+        twinlog("get", url, "last")
     assert twinlog("get", url, "checkpoint").output.startswith("hk.twinlog.example/x509\n2\n")
     assert "hk.twinlog.example/x509" in twinlog("get", url, "witnessed").output
     assert twinlog("get", url, "roots").output == "1 roots\n"

@@ -3,6 +3,9 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
@@ -12,7 +15,7 @@ from typer.testing import CliRunner, Result
 from log import state
 from log.cli import app_of
 from log.demo.ca import Tree
-from log.errors import BadSignature, LogError, Malformed, Mismatch, SettingsError, StateRefused
+from log.errors import BadSignature, LogError, Malformed, Mismatch, NotFound, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
 from log.settings import NodeSettings
 from log.storage import Filed
@@ -77,6 +80,11 @@ def test_a_list_that_is_made_again_is_the_next_version(node: Path) -> None:
     with pytest.raises(Malformed):
         twinlog("trustlist", "make", folder, root)
     assert (folder / "trustlist.json").read_bytes() == b"no list"
+    empty = node.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(NotFound, match=r"empty: no certificate; in folders it is files in \.cer, \.crt, \.der, \.pem"):
+        twinlog("trustlist", "make", node.parent / "none", empty)
+    assert not (node.parent / "none").exists()
 
 
 def test_keygen_prints_what_others_pin_and_never_overwrites(node: Path) -> None:
@@ -125,6 +133,40 @@ def test_a_token_is_a_members(node: Path, role: str) -> None:
     assert [str(each.role) for each in NodeSettings.load(node).tokens] == ["relying-party"]
 
 
+OPEN = """
+[[logs]]
+name = "open"
+family = "tlog-tiles"
+origin = "test.hk.example/open"
+policy = "x509.policy"
+open_add = true
+"""
+
+
+def test_a_log_that_is_new_in_the_settings_is_added_once(node: Path) -> None:
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    (node.parent / "x509.policy").write_text("quorum none\n")
+    node.write_text(node.read_text() + OPEN)
+    with pytest.raises(SettingsError, match="`twinlog keygen` makes the keys"):
+        twinlog("init", "--settings", node, "--add", "open")
+    twinlog("keygen", "--settings", node)
+    with pytest.raises(StateRefused, match="`twinlog init --add NAME`"):
+        twinlog("init", "--settings", node)
+    served = subprocess.run(
+        [sys.executable, "-m", "log", "serve", "--settings", node], capture_output=True, text=True, check=False
+    )
+    assert served.returncode == 3
+    assert "`twinlog init --add open` makes it" in served.stderr
+    assert "open created" in twinlog("init", "--settings", node, "--add", "open").output
+    assert "test.hk.example/open: 0 entries" in twinlog("audit", "--data", node, "--index").output
+    for name, why in (("open", "was created before"), ("x509", "`init` on")):
+        with pytest.raises(StateRefused, match=why):
+            twinlog("init", "--settings", node, "--add", name)
+    with pytest.raises(SettingsError, match="none is called 'shut'"):
+        twinlog("init", "--settings", node, "--add", "shut")
+
+
 def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
     node.write_text('heads_file = "data/heads.sqlite"\n' + node.read_text())
     twinlog("keygen", "--settings", node)
@@ -145,6 +187,10 @@ def test_a_head_store_under_the_data_folder_is_refused(node: Path) -> None:
         ('[[logs]]\nname = "witness"\nfamily = "x509"\norigin = "o"\npolicy = "p"\n', "a path of the node itself"),
         ('[[logs]]\nname = "t"\nfamily = "tlog-tiles"\norigin = "o"\npolicy = "p"\n', "needs open_add = true"),
         ('[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nopen_add = true\n', "never open to all"),
+        (
+            '[[logs]]\nname = "t"\nfamily = "x509"\norigin = "o"\npolicy = "p"\nwindow = [2027-01-01, 2026-01-01]\n',
+            "window: no notAfter is",
+        ),
         ("[limits]\nmax_chain = -1\n", "limits.max_chain"),
         ("[limits]\nmax_chains = 1\n", "limits.max_chains: no such setting"),
     ],
@@ -154,6 +200,17 @@ def test_a_wrong_setting_is_named(node: Path, line: str, message: str) -> None:
     node.write_text(text + line if line.startswith("[") else line + text)
     with pytest.raises(SettingsError, match=message):
         twinlog("keygen", "--settings", node)
+
+
+@pytest.mark.parametrize("when", ["2027-01-01", '"2027-01-01"', "2027-01-01T00:00:00", "2027-01-01T08:00:00+08:00"])
+def test_a_date_is_written_as_toml_or_as_text(node: Path, when: str) -> None:
+    table = f'[[tokens]]\nname = "t"\nrole = "monitor"\nside = "hk"\nsha256 = "{"0" * 64}"\nexpires = {when}\n'
+    window = f"window = [2026-01-01, {when}]\n"
+    node.write_text(node.read_text().replace('policy = "x509.policy"\n', f'policy = "x509.policy"\n{window}') + table)
+    loaded = NodeSettings.load(node)
+    midnight_ms = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp()) * 1000
+    assert loaded.tokens[0].expires == midnight_ms
+    assert loaded.logs[0].window == (int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 1000, midnight_ms)
 
 
 def test_the_environment_overrides_and_an_unknown_variable_is_an_error(

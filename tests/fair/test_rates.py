@@ -10,7 +10,9 @@ from tests.support.engine import FakeClock
 
 
 def rates(per_second: int, clock: FakeClock, *, burst_s: int = 1, max_sources: int = 100) -> Rates[str]:
-    return Rates(Rate("max_things_per_s", per_second, "one thing", burst_s), clock.mono_ms, max_sources)
+    return Rates(
+        Rate("max_things_per_s", per_second, "leaps a second of one thing", burst_s), clock.mono_ms, max_sources
+    )
 
 
 def may(held: Rates[str], source: str) -> bool:
@@ -49,7 +51,7 @@ def test_sources_do_not_share_and_over_uses_nothing() -> None:
 def test_the_refusal_names_the_setting_and_when_to_come_again() -> None:
     held = rates(1, FakeClock())
     held.take("a")
-    with pytest.raises(RateLimited, match="over max_things_per_s = 1 submissions a second of one thing") as refused:
+    with pytest.raises(RateLimited, match="over max_things_per_s = 1 leaps a second of one thing") as refused:
         held.take("a")
     assert refused.value.retry_after_s == 1
 

@@ -1,10 +1,11 @@
 """Settings: what they pin, and that nothing unknown is let through."""
 
+import ssl
 from pathlib import Path
 
 import pytest
 
-from log.errors import SettingsError
+from log.errors import SettingsError, Unreachable
 from monitor import connections, keyring, main, pinned, settings
 from monitor.alert import Class, Route
 from monitor.channels.command import Command
@@ -12,6 +13,7 @@ from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail
 from monitor.channels.webhook import Webhook
 from monitor.limits import Limits
+from tests.client.other_end import OK, Other, ask, self_signed, serving
 from tests.support.lying_world import World
 
 
@@ -121,6 +123,32 @@ def test_an_x509_log_needs_both_keys(path: Path) -> None:
 
 def test_every_limit_is_positive_and_has_a_name_in_the_settings(path: Path) -> None:
     assert settings.load(path).bounds() == Limits()
+
+
+@pytest.fixture
+def of_its_own(path: Path) -> tuple[Path, Path]:
+    """Return a certificate that no public CA issued and its key; the settings name the one."""
+    certificate, key = self_signed(path.parent, "127.0.0.1")
+    path.write_text(f'authorities = "{certificate.name}"\n' + path.read_text())
+    return certificate, key
+
+
+async def test_a_peer_is_trusted_by_the_authorities_that_the_settings_name(
+    path: Path, of_its_own: tuple[Path, Path]
+) -> None:
+    certificate, key = of_its_own
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(certificate, key)
+    trusted = settings.load(path).authorities
+    async with serving(Other(OK), server) as other:
+        async with connections.http_client(Limits(), authorities=trusted) as client:
+            assert (await ask(client, other.url)).body == b"ok"
+        async with connections.http_client(Limits()) as client:
+            with pytest.raises(Unreachable, match="not one to trust"):
+                await ask(client, other.url)
+    for wrong in (key, path.parent / "absent.pem"):
+        with pytest.raises(SettingsError, match=f"authorities: {wrong} holds no certificates"):
+            connections.http_client(Limits(), authorities=wrong)
 
 
 # --- channels -----------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ async def test_over_its_rate_an_issuer_is_refused_before_the_check_and_another_i
     before = watched(desk).checks
     for chain in (ISSUER.chain(3), ISSUER.chain(4)[:2]):
         with pytest.raises(
-            RateLimited, match="max_issuer_rate_per_s = 2 submissions a second of one issuer"
+            RateLimited, match="max_issuer_rate_per_s = 2 new entries a second of one issuer"
         ) as refused:
             await add(intake, chain)
         assert refused.value.retry_after_s == 1
@@ -157,7 +157,7 @@ async def test_a_client_over_its_rate_takes_nothing_from_the_rate_of_all(desk: D
         with pytest.raises(RateLimited, match="max_client_rate_per_s"):
             await add(intake, ISSUER.chain(1), "storm")
     await add(intake, ISSUER.chain(1), "other")
-    with pytest.raises(RateLimited, match="max_rate_per_s = 2 submissions a second of all together"):
+    with pytest.raises(RateLimited, match="max_rate_per_s = 2 submissions a second, all together"):
         await add(intake, ISSUER.chain(2), "third")
 
 
