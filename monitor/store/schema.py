@@ -238,4 +238,7 @@ MIGRATIONS = (
         PRIMARY KEY (origin, type, size, root, last)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX head_announced ON head (origin, size) WHERE state IN ('open', 'agreed');
+    """,
 )

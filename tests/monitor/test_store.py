@@ -354,14 +354,16 @@ def test_what_is_shown_is_counted_when_it_is_written_whatever_becomes_of_it(path
     assert store.counts("o") == Counts(0, 0, 0)
     for each in (head(3), head(3, time_ms=9), head(5), head(3, b"s"), head(7), head(3)):
         store.observe(each, "log", 1)
-    assert store.counts("o") == Counts(observations=5, largest_seen=7, open=4)
+    assert store.counts("o") == Counts(observations=5, announced=7, open=4)
     store.convict(Evidence(b"1", heads.Kind.SAME_SIZE, "o", b"{}", 5), head(3, b"s"), REFUTED, 9)
     assert store.counts("o") == Counts(5, 7, 3)
     store.convict(Evidence(b"2", heads.Kind.ROLLBACK, "o", b"{}", 5), head(7), CONVICTED, 9)
-    assert store.counts("o") == Counts(5, 7, 3)  # no data have settled it
+    assert store.counts("o") == Counts(5, 5, 3)  # no data have settled it
     store.advance(head(5), b"", [(head(3), AGREED)], 2)
     store.advance(head(5), b"", [(head(3), AGREED)], 2)
-    assert store.counts("o") == Counts(5, 7, 1)
+    assert store.counts("o") == Counts(5, 5, 1)
+    store.settle(head(7), AGREED)  # its signature lied about the time, and its tree is ours
+    assert store.counts("o") == Counts(5, 7, 0)
     assert store.counts("another") == Counts(0, 0, 0)
 
 
@@ -373,6 +375,9 @@ def test_it_takes_no_longer_to_look_the_more_heads_were_seen(store: Store) -> No
     for size in range(4, 400):
         store.observe(head(size), "log", 1)
     assert store.met(head(1).note) == ("log", 1)
+    for size in range(400, 800):
+        store.observe(head(size), "log", 1)
+        store.settle(head(size), REFUTED)
     many = [steps(store, work) for work in seen(store)]
     assert [more <= 2 * less for more, less in zip(many, few, strict=True)] == [True] * len(few), (few, many)
 
@@ -391,6 +396,6 @@ def test_an_older_state_is_counted_once_when_it_is_brought_up_to_date(
     old.close()
     monkeypatch.undo()
     opened = Store.open(path, KEY, CHECKED)
-    assert opened.counts("o") == Counts(observations=4, largest_seen=5, open=2)
+    assert opened.counts("o") == Counts(observations=4, announced=5, open=2)
     assert bool(opened.rivals(head(3, time_ms=late), 9)) == (late > 40)
     opened.close()
