@@ -15,7 +15,20 @@ from log.errors import StateRefused, StoreFailed, StoreLocked
 from log.evidence import heads
 from log.evidence.heads import Head
 from log.formats.note import KeyType
-from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Holding, KeptAction, Store, Vouched
+from log.merkle.hashing import EMPTY_ROOT
+from monitor.store import (
+    AGREED,
+    CONVICTED,
+    OPEN,
+    REFUTED,
+    Counts,
+    Evidence,
+    Holding,
+    KeptAction,
+    Store,
+    Vouched,
+    Window,
+)
 from monitor.store.schema import MIGRATIONS
 
 KEY = "m+00000000+key"
@@ -399,3 +412,35 @@ def test_an_older_state_is_counted_once_when_it_is_brought_up_to_date(
     assert opened.counts("o") == Counts(observations=4, announced=5, open=2)
     assert bool(opened.rivals(head(3, time_ms=late), 9)) == (late > 40)
     opened.close()
+
+
+# --- what witnesses missed ---------------------------------------------------------------------------------------
+
+
+def test_a_window_begins_with_a_tree_of_ours_and_is_widened_by_another_one(store: Store) -> None:
+    for size in (3, 5, 7, 9):
+        store.observe(head(size), "log", 1)
+    store.settle(head(3), AGREED)
+    store.settle(head(5), REFUTED)
+    store.keep_missed(2, head(7))
+    assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 7))
+    store.have_audited(Window(0, EMPTY_ROOT, head(7)))
+    store.keep_missed(5, head(7))  # the witness vouched for a branch there
+    kept = store.missed("o")
+    assert kept == Window(3, b"r", kept_head(store, 7))
+    store.keep_audited(kept, 4, b"f")
+    store.settle(head(7), AGREED)
+    store.keep_missed(7, head(9))
+    wider = store.missed("o")
+    assert wider == Window(3, b"r", kept_head(store, 9), 4, b"f"), "it goes on there"
+    store.keep_audited(kept, 6, b"x")
+    store.have_audited(kept)
+    assert store.missed("o") == wider, "what was read of the narrower one does not end it"
+    store.keep_missed(1, head(9))
+    assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 9)), "from its beginning"
+    store.have_audited(Window(0, EMPTY_ROOT, head(9)))
+    assert store.missed("o") is None
+
+
+def kept_head(store: Store, size: int) -> Head:
+    return store.newest("o", 9)[(3, 5, 7, 9).index(size)]
