@@ -25,6 +25,7 @@ In reading order:
     patience     a log that gives no answer of use, or is busy
     halfway      the way to a head that is longer than one look
     follower     one log: fetch, verify, rebuild, record
+    tree_tiles   which of the hash tiles that are served are a tree's
     hash_tiles   what a log serves of its tree, held against ours
     branches     the other branch of a fork: certificates that stand there alone
     own_witness  what we cosign, and never anything smaller

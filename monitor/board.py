@@ -32,7 +32,7 @@ class LogRow:
     """How one log stands."""
 
     origin: str
-    seen: int  # entries of the largest signed head
+    announced: int  # entries of the largest signed head that is not among those `apart`
     verified: int | None
     verified_ms: int | None
     judged: int | None  # None: this family has no rules
@@ -125,7 +125,7 @@ class Board:
             vouching.append(Vouching(witness.vkey.name, size, time_ms))
         return LogRow(
             origin,
-            counts.largest_seen,
+            counts.announced,
             None if verified is None else verified.head.size,
             None if verified is None else verified.verified_ms,
             judged.size if followed.family in JUDGED and not followed.unread else None,

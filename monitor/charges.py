@@ -12,11 +12,11 @@ from hashlib import sha256
 from itertools import groupby
 
 from log.client import LogReader, prover
-from log.errors import LogError, Malformed, NotFound, Unreachable
+from log.errors import Malformed, NotFound, Unreachable
 from log.evidence import cosigned, objects, prefix, promises, served
 from log.evidence.heads import Head, Kind
 from log.formats.note import VKey
-from log.merkle.hashing import HASH_SIZE, leaf_hash
+from log.merkle.hashing import leaf_hash, split_hashes
 from log.merkle.proof import verify_inclusion
 from log.merkle.tiles import TILE_WIDTH, numbered
 from monitor.limits import Limits
@@ -25,6 +25,7 @@ from monitor.outcome import Finding, Outcome, alert_of
 from monitor.rebuild import Latest
 from monitor.sources import UNREAD, Further, first, nobody
 from monitor.store import AGREED, REFUTED, Evidence, Store, Vouched
+from monitor.tree_tiles import Shown, TreeTiles, tiles_of
 
 TIME_LIE, WITNESS_LIED, DATA = "time-lie", "witness-lied", "data"  # codes of findings
 Path = Callable[[], Awaitable[Sequence[bytes]]]  # makes an inclusion proof
@@ -139,9 +140,12 @@ class Charges:
         if known is not None:
             return known
         try:
-            place, data = await _spoiled(followed, reader, head, begin, begin + self._limits.look_entries)
+            found = await _spoiled(followed, reader, head, begin, begin + self._limits.look_entries)
         except Unreachable:
             return None
+        if found is None:
+            return None
+        place, data = found
         return await self._keep_served(followed, head, place, data, f"{note_digest(head)} {place}")
 
     async def wrong_tile(self, followed: FollowedLog, head: Head, place: str, data: bytes) -> bytes | None:
@@ -200,42 +204,39 @@ def apart(kept: Sequence[tuple[Vouched, str]]) -> Iterator[tuple[Vouched, Vouche
             yield ours[smaller - 1], vouched
 
 
-async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int, stop: int) -> tuple[str, bytes]:
+async def _spoiled(followed: FollowedLog, reader: LogReader, head: Head, begin: int, stop: int) -> Shown | None:
     """Return the first place from leaf `begin` on, and the bytes there, that do not lead to a signed root.
 
-    Further than leaf `stop` no look has read.
+    Further than leaf `stop` no look has read. None where nothing of it is wrong now.
 
-    Which of an entry and its hash is wrong, the way from the hash to the root tells. Where the entries agree with all
-    their hashes, it is the hashes of the first tile that are shown.
+    Entries are held against their hashes as far as these lead to the root. Where these do not, and no entry is seen to
+    be wrong, it is a hash tile that is shown.
     """
     family, size = followed.family, head.size
-    shown: tuple[str, bytes] | None = None
+    if not size:
+        return "checkpoint", head.raw
+    tree: TreeTiles | Shown | None = None
+    shown: Shown | None = None
     for n in range(begin // TILE_WIDTH, -(-min(size, stop) // TILE_WIDTH)):
         start, end = n * TILE_WIDTH, min(size, (n + 1) * TILE_WIDTH)
-        entries, level0 = (f"tile/{kind}/{numbered(n, end - start)}" for kind in (family.tile, 0))
+        place = f"tile/{family.tile}/{numbered(n, end - start)}"
         rows, leaves = list[bytes](), list[bytes]()
         try:
             rows = [] if followed.unread else await reader.entries(start, end, size)
             leaves = [leaf_hash(family.leaf_input(row)) for row in rows]
         except (Malformed, NotFound):
-            return entries, b"".join(rows)
+            return place, b"".join(rows)
         if len(leaves) != end - start and not followed.unread:
-            return entries, b"".join(rows)
-        try:
-            hashes = await reader.hashes(0, start, end, size)
-        except (Malformed, NotFound):
-            return level0, b""
-        shown = shown or (level0, hashes)
-        for i, leaf in enumerate(leaves):
-            said = hashes[HASH_SIZE * i : HASH_SIZE * (i + 1)]
-            if leaf == said:
-                continue
-            try:
-                path = await prover.inclusion(reader, start + i, size)
-                verify_inclusion(start + i, size, said, path, head.root)
-            except Unreachable:
-                raise
-            except LogError:
-                return level0, hashes
-            return f"{entries} entry {start + i}", rows[i]
-    return shown or ("checkpoint", head.raw)
+            return place, b"".join(rows)
+        if tree is None:
+            tree = await tiles_of(reader, head)
+        hashes = await tree.tile(0, n) if isinstance(tree, TreeTiles) else None
+        if hashes is None:
+            shown = shown or (tree.shown() if isinstance(tree, TreeTiles) else tree)
+            if followed.unread:
+                return shown
+            continue
+        for i, (leaf, said) in enumerate(zip(leaves, split_hashes(hashes), strict=False)):
+            if leaf != said:
+                return f"{place} entry {start + i}", rows[i]
+    return shown

@@ -13,13 +13,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from log.client import LogReader, prover
+from log.client import LogReader
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
 from log.evidence.promises import is_later
 from log.merkle.frontier import Frontier
 from log.merkle.hashing import EMPTY_ROOT
-from log.merkle.proof import root_spans
 from monitor.charges import Charges, Path
 from monitor.clock import Clock
 from monitor.copy.mirror import Mirror
@@ -241,27 +240,6 @@ class Follower:
         if lies:
             return Step(tuple(lies))
         return await self._settled(Step((), head, begun.size, grown.proof))
-
-    async def audit(self, size: int, root: bytes, head: Head) -> list[Finding]:
-        """Read again all between a signed tree and a larger verified head: does the log still serve what it served?
-
-        The way there begins with the perfect subtrees of the smaller tree, which must fold to its root. Nothing moves.
-        """
-        try:
-            spans = await prover.read_spans(self._reader, root_spans(size), head.size)
-            frontier = Frontier.decode(size, b"".join(spans))
-            if frontier.root() != root:
-                return [
-                    self._found(Outcome.UNVERIFIED, "data", f"hash tiles no longer lead to its root of size {size}")
-                ]
-            await self._fetcher.lead(self._reader, head, frontier, ())
-        except Unreachable as e:
-            return [self._found(Outcome.UNREACHED, "entries", str(e))]
-        except StorageError:
-            raise
-        except LogError as e:
-            return [self._found(Outcome.UNVERIFIED, "data", f"audited again from size {size}: {e}")]
-        return []
 
     async def _refuse(self, head: Head, held: Head | None, why: str, begin: int) -> Step:
         """Nothing moves. Whether this is a fork or bad data, the hash tiles may tell; bad data are kept as E8."""

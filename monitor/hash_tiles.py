@@ -10,22 +10,20 @@ there, or not whole, may have been lost on the way: it is on record when it was 
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 
 from log.client import LogReader
-from log.errors import LogError, Malformed, NotFound, Unreachable
+from log.errors import LogError, Malformed, Unreachable
 from log.evidence.heads import Head, Kind
 from log.formats import jcs
 from log.merkle.frontier import Frontier
-from log.merkle.hashing import HASH_SIZE
-from log.merkle.proof import root_spans
-from log.merkle.tiles import TILE_WIDTH, fold, locate, parse_tile, partial_width, tile_at
+from log.merkle.tiles import TILE_WIDTH, parse_tile, tile_at
 from monitor.charges import Charges
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, read_head
 from monitor.outcome import HASHES, HASHES_LOST, Finding, Outcome
 from monitor.store import Store
-
-Place = tuple[int, int]  # level, number
+from monitor.tree_tiles import Place, TreeTiles, edges
 
 
 class HashTiles:
@@ -52,10 +50,10 @@ class HashTiles:
         if self._wrong is None:
             self._wrong = set(await asyncio.to_thread(self._on_record))
         head = verified.head
-        tree = _Tree(self._reader, Frontier.decode(head.size, verified.frontier))
+        tree = TreeTiles(self._reader, Frontier.decode(head.size, verified.frontier))
         full = head.size // TILE_WIDTH
         end = min(full, self._next + self._limits.hash_tiles)
-        places = [*tree.edges(), *self._wrong, *((0, n) for n in range(self._next, end))]
+        places = [*edges(head.size), *self._wrong, *((0, n) for n in range(self._next, end))]
         try:
             unsure = {at for at in places if await tree.tile(*at) is None}  # wrong, or below one that is
         except Unreachable as e:
@@ -100,59 +98,9 @@ class HashTiles:
             if kept.kind is not Kind.UNREPRODUCIBLE:
                 continue
             value = jcs.parse(kept.object)
-            match str(value["place"]).split("/", 2) if isinstance(value, dict) else []:
-                case ["tile", level, number] if level.isdecimal():
-                    tile = parse_tile(level, number)
-                    yield tile.level, tile.n
-
-
-class _Tree:
-    """The tiles of one tree that were read, each held against what is known above it."""
-
-    def __init__(self, reader: LogReader, frontier: Frontier) -> None:
-        self.wrong: dict[Place, bytes] = {}  # what was served instead
-        self.lost: dict[Place, bytes] = {}  # what came of those that did not come whole
-        self._reader = reader
-        self._size = frontier.size
-        self._read: dict[Place, bytes | None] = {}
-        self._roots = [(*locate(s), r) for s, r in zip(root_spans(frontier.size), frontier.hashes, strict=True)]
-
-    def edges(self) -> list[Place]:
-        """Return the incomplete tile of each level that has one, the highest first."""
-        levels = sorted({level for level, *_ in self._roots}, reverse=True)
-        return [(level, (self._size >> 8 * level) // TILE_WIDTH) for level in levels]
-
-    async def tile(self, level: int, n: int) -> bytes | None:
-        """Return a tile that is the tree's; None where it is not, or where the one above it is not."""
-        if (level, n) not in self._read:
-            self._read[level, n] = await self._tile(level, n)
-        return self._read[level, n]
-
-    async def _tile(self, level: int, n: int) -> bytes | None:
-        tile = tile_at(level, n, self._size)
-        if tile is None:
-            return None
-        start, above = n * TILE_WIDTH, None
-        if tile.width == TILE_WIDTH:
-            above = await self.tile(level + 1, n // TILE_WIDTH)
-            if above is None:
-                return None
-        try:
-            data = await self._reader.hashes(level, start, start + tile.width, self._size)
-        except (Malformed, NotFound):
-            data = b""
-        whole = len(data) == HASH_SIZE * tile.width
-        if whole and self._is_ours(level, n, data, above):
-            return data
-        (self.wrong if whole else self.lost)[level, n] = data
-        return None
-
-    def _is_ours(self, level: int, n: int, data: bytes, above: bytes | None) -> bool:
-        if above is not None:
-            at = HASH_SIZE * (n % TILE_WIDTH)
-            return fold(data) == above[at : at + HASH_SIZE]
-        first = n * TILE_WIDTH
-        runs = [(start - first, end - first, root) for held, start, end, root in self._roots if held == level]
-        if sum(end - start for start, end, _ in runs) != partial_width(level, self._size):
-            raise AssertionError("the frontier does not cover an incomplete tile")
-        return all(fold(data[HASH_SIZE * start : HASH_SIZE * end]) == root for start, end, root in runs)
+            for path in str(value["place"]).split() if isinstance(value, dict) else []:
+                match path.split("/", 2):
+                    case ["tile", level, number] if level.isdecimal():
+                        with suppress(Malformed):  # the last of many is cut off
+                            tile = parse_tile(level, number)
+                            yield tile.level, tile.n

@@ -56,7 +56,7 @@ class Health:
         ended_s = watch.looked_s
         return {
             "origin": origin,
-            "announced": self._store.counts(origin).largest_seen,
+            "announced": self._store.counts(origin).announced,
             "verified": None if verified is None else verified.head.size,
             "head_age_s": None if time_ms is None else (self._clock.now_ms() - time_ms) // 1000,
             "looked_s": None if ended_s is None else round(self._clock.monotonic_s() - ended_s, 1),

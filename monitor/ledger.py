@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from log.client import LogReader, prover
 from log.crypto.notes import Opened
-from log.errors import BadProof, Malformed, NotFound, Unreachable
+from log.errors import BadProof, BadSignature, Malformed, NotFound, Unreachable
 from log.evidence import objects as evidence
 from log.evidence import prefix
 from log.evidence.heads import Head, Kind, contradiction
@@ -55,20 +55,43 @@ class Ledger:
         newest = self._store.newest(followed.origin, self._limits.recompared)
         known = {CONVICTED, REFUTED}  # those were compared
         heads = [each for each in newest if self._store.state(each.origin, each.size, each.root) not in known]
-        return [finding for head in heads for finding in self._compare(followed, head, "our state")]
+        compared = [finding for head in heads for finding in self._compare(followed, head, "our state")]
+        return compared + self._resume_spares(followed)
+
+    def _resume_spares(self, followed: FollowedLog) -> list[Finding]:
+        """Look again for what the heads contradict that were let go last, as was to be done when they were."""
+        findings = []
+        for note in self._store.newest_spares(followed.origin, self._limits.recompared):
+            try:
+                spare = read_head(note, followed)[0]
+            except (Malformed, BadSignature):
+                continue  # by a key that was pinned before
+            against = any(contradiction(spare, rival) for rival in self._store.rivals(spare, self._limits.rivals))
+            timed = followed.leaf_time_ms is not None
+            if against and self._store.observe(spare, POLLINATION, self._now_ms(), timed=timed):
+                findings += self._compare(followed, spare, "our state")
+        return findings
 
     def _take(self, followed: FollowedLog, head: Head, source: str) -> list[Finding]:
-        timed = followed.leaf_time_ms is not None
-        for note in self._store.spares_against(head, self._limits.rivals):
-            spare = read_head(note, followed)[0]
-            if contradiction(head, spare):
-                self._store.observe(spare, POLLINATION, self._now_ms(), timed=timed)
-        self._store.observe(head, source, self._now_ms(), timed=timed)
+        self._recall(followed, head)
+        new = self._store.observe(head, source, self._now_ms(), timed=followed.leaf_time_ms is not None)
         findings = self._compare(followed, head, source)
+        if new:  # as `pollination` does with what it lets go: of two that come at once the last look meets the other
+            recalled = self._recall(followed, head)
+            findings += [found for spare in recalled for found in self._compare(followed, spare, POLLINATION)]
         if self._store.charged(followed.origin, Kind.TIME_LIE, note_digest(head)):
             text = f"serves again a head of size {head.size} over a leaf that is later (from {source})"
             findings.append(Finding(Outcome.PROVEN, followed.origin, TIME_LIE, text))
         return findings
+
+    def _recall(self, followed: FollowedLog, head: Head) -> list[Head]:
+        """Keep among the observations what contradicts a head and others stood for so far; return what is new there."""
+        found, timed = [], followed.leaf_time_ms is not None
+        for note in self._store.spares_against(head, self._limits.rivals):
+            spare = read_head(note, followed)[0]
+            if contradiction(head, spare) and self._store.observe(spare, POLLINATION, self._now_ms(), timed=timed):
+                found.append(spare)
+        return found
 
     def contradicts_nothing(self, followed: FollowedLog, head: Head) -> bool:
         """Say whether a head, kept or not, contradicts no head that is kept, nor the closing of its log. Blocks."""

@@ -81,7 +81,9 @@ class Pollination:
                 continue  # whoever wrote that line, the witness did not
         if await self._is_spare(followed, head):
             await asyncio.to_thread(self._store.keep_spare, head, self._now_ms())
-            return []
+            # Another one may have come by another way since it was compared: it is kept by now, or meets this one.
+            if await asyncio.to_thread(self._ledger.contradicts_nothing, followed, head):
+                return []
         findings = (await self._ledger.take(followed, head.raw, POLLINATION))[2]
         await self._belated.settle_one(followed, head)
         return findings

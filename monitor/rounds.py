@@ -49,7 +49,7 @@ class Rounds:
         found += await _all(*((Errand.PROMISES.of(watch), crew.audit_promises(watch)) for watch in crew.watches))
         found += await _all(*((seeing(egress), egress.look(crew.logs)) for egress in crew.egresses))
         found += [(Errand.LOOK.of(watch), finding) for watch in crew.watches for finding in watch.verdict()]
-        found += await _all(*((Errand.AUDIT.of(watch), watch.audit_again()) for watch in crew.watches))
+        found += await _all(*((Errand.AUDIT.of(watch), self._audit(watch)) for watch in crew.watches))
         forkable: list[Watch | Coda] = [*crew.watches, *crew.codas.values()]
         found += await _all(*((Errand.BRANCHES.of(part), crew.read_branches(part)) for part in forkable))
         found += await _all(*((Errand.FRESH.of(watch), watch.fresh()) for watch in crew.watches))
@@ -95,6 +95,15 @@ class Rounds:
             findings = [found for found in findings if found.code != BEHIND] + await watch.look()
             if not watch.more:
                 break
+        return findings
+
+    async def _audit(self, watch: Watch) -> list[Finding]:
+        """Audit again what is to be, as far as so many stretches go; the next round goes on."""
+        findings = await watch.audit_again()
+        for _ in range(self._limits.round_looks - 1):
+            if not watch.auditing:
+                break
+            findings = await watch.audit_on()
         return findings
 
     async def _guard(self, guard: Guard) -> list[Finding]:

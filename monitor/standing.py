@@ -128,7 +128,12 @@ class Standing:
         await every(self._limits.survey_s, lambda: self._report(Errand.SURVEY.of(watch), watch.survey()), stop)
 
     async def _audit_loop(self, watch: Watch, stop: Stop) -> None:
-        await every(self._limits.survey_s, lambda: self._report(Errand.AUDIT.of(watch), watch.audit_again()), stop)
+        async def audit() -> None:
+            await self._report(Errand.AUDIT.of(watch), watch.audit_again())
+            while watch.auditing and not stop.is_set():
+                await self._report(Errand.AUDIT.of(watch), watch.audit_on())
+
+        await every(self._limits.survey_s, audit, stop)
 
     async def _coda_loop(self, coda: Coda, stop: Stop) -> None:
         await every(self._limits.survey_s, lambda: self._report(Errand.CODA.of(coda), coda.look()), stop)

@@ -94,8 +94,8 @@ def _sentence(store: Store, followed: FollowedLog, limits: Limits, now_ms: int) 
     head = verified.head
     signed = f", signed {date(head.time_ms)}" if head.time_ms is not None else ""
     parts = [f"verified up to {head.size:,} entries at {date(verified.verified_ms)}{signed}"]
-    if counts.largest_seen > head.size:
-        parts.append(f"signed heads seen up to {counts.largest_seen:,}")
+    if counts.announced > head.size:
+        parts.append(f"announced up to {counts.announced:,}")
     if (way := store.halfway(followed.origin)) is not None and way.begun == head.size:
         parts.append(f"read on to {way.size:,} of {way.goal:,} entries")
     if followed.family in (X509, EVENTS) and not followed.unread:

@@ -82,7 +82,7 @@ class Watch:
         self._charges = charges
         self._survey = Survey(reader, follower, own, ledger, store)
         self._ages = Ages(store, limits, clock)
-        self._missed = Missed(follower, limits, clock)
+        self._missed = Missed(followed, reader, store, limits, clock)
         self._peer = peer
         self._shelf = shelf
         self._belated = belated
@@ -227,7 +227,7 @@ class Watch:
         if not fed.lines:
             return list(fed.findings)
         vouch.lines |= fed.lines
-        self._missed.heal(before, vouch.head)
+        await self._missed.heal(before, vouch.head)
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
 
     async def fresh(self) -> list[Finding]:
@@ -244,7 +244,16 @@ class Watch:
         """
         if self._served_ms is not None:
             self._said_of_tiles = await self._hash_tiles.check()
+        return await self.audit_on()
+
+    async def audit_on(self) -> list[Finding]:
+        """Go on with what a witness missed, where the last audit stopped on the way (`auditing`)."""
         return self._said_of_tiles + await self._missed.audit()
+
+    @property
+    def auditing(self) -> bool:
+        """Whether there is more to be audited again than was read at once."""
+        return self._missed.more
 
     def verdict(self) -> list[Finding]:
         """Say when the log's own policy is not met by what was collected in this round."""

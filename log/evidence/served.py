@@ -3,8 +3,9 @@
     {"heads": [note], "kind": "E8", "log", "place", "served": base64 | null, "sha256": hash, "type", "vantages": [text]}
 
 The head is signed; what was served is our word and that of the vantages that are named. So it proves nothing by itself:
-it says what to fetch again, from where, and what is to be found wrong there. `served` is left out when it is longer
-than `MAX_SERVED` bytes; its SHA-256 is always there.
+it says what to fetch again, from where, and what is to be found wrong there. Of hash tiles of which nothing tells which
+one is wrong, `place` names all, with ` + ` between them, and their bytes follow one another. `served` is left out when
+it is longer than `MAX_SERVED` bytes; its SHA-256 is always there.
 """
 
 from collections.abc import Sequence

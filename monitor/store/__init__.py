@@ -20,6 +20,7 @@
     unread        heads that are still to be held against the leaves of their trees, once these are settled
     brought       per log and day: how many heads relying parties brought
     spare         beyond what is kept of a day: per tree the earliest and the latest head that they brought
+    missed        per log: what a witness missed, and how far that was audited again
     tally         per log: how much is known of it, counted as it is written
     carried       per governance log: which actions we brought there
     promise       SCTs that were handed to us, and what became of each
@@ -50,6 +51,7 @@ process at a time (a lock file that the kernel frees), and to one witness key. I
     heads         the distinct trees among them, and what became of each
     halfway       a way that is longer than one look
     verified      how far a log was rebuilt
+    missed        what is to be audited again
     evidence      what anybody is convicted of
     charges       evidence about a leaf, a witness, or what was served
     cosignatures  who cosigned what
@@ -80,6 +82,7 @@ from monitor.store.gossip import GossipRows
 from monitor.store.halfway import Halfway
 from monitor.store.heads import AGREED, CONVICTED, REFUTED, Apart, Counts, Unsettled
 from monitor.store.judged import JudgedRows, KeptFinding, Looked, Position
+from monitor.store.missed import MissedRows, Window
 from monitor.store.observations import OPEN
 from monitor.store.promises import Promise, PromiseRows
 from monitor.store.spare import SpareRows
@@ -89,12 +92,14 @@ __all__ = [
     "AGREED", "CONVICTED", "GIVEN_UP", "OPEN", "REFUTED", "SENT", "WAITING",
     "Apart", "Branch", "BranchEntry", "Counts", "Delivery", "Evidence", "Fault", "Halfway", "Holding", "KeptAction",
     "KeptAlert", "KeptFinding", "Looked", "Position", "Promise", "Store", "Unsettled", "Verified", "Vouched",
+    "Window",
 ]  # fmt: skip
 
 
 class Store(
     GossipRows,
     VerifiedRows,
+    MissedRows,
     SpareRows,
     PromiseRows,
     ChargeRows,

@@ -29,6 +29,7 @@ _BEFORE = (
 )
 _AFTER = "SELECT time_ms FROM head_time WHERE origin = ? AND type = ? AND size > ? ORDER BY size, time_ms LIMIT 1"
 _NEVER = (1 << 63) - 1  # later than any row
+_ANNOUNCED = "SELECT coalesce(max(size), 0) FROM head WHERE origin = ? AND state IN ('open', 'agreed')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Counts:
     """How much is known of a log."""
 
     observations: int
-    largest_seen: int
+    announced: int  # entries of the largest signed tree that is on no other branch than ours, as far as is known
     open: int  # trees that no data have settled
 
 
@@ -139,10 +140,8 @@ class HeadRows(ObservationRows):
         """Return how much is known of a log. It takes no longer, the more is known (`schema`)."""
         with self._reading() as database:
             row = database.execute("SELECT observations, open FROM tally WHERE origin = ?", (origin,)).fetchone()
-            (largest,) = database.execute(
-                "SELECT coalesce(max(size), 0) FROM head WHERE origin = ?", (origin,)
-            ).fetchone()
-            return Counts(0, 0, 0) if row is None else Counts(row[0], largest, row[1])
+            (announced,) = database.execute(_ANNOUNCED, (origin,)).fetchone()
+            return Counts(0, 0, 0) if row is None else Counts(row[0], announced, row[1])
 
     def settle(self, head: Head, state: str) -> None:
         """Record that data have settled a tree."""

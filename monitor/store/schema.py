@@ -238,4 +238,13 @@ MIGRATIONS = (
         PRIMARY KEY (origin, type, size, root, last)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE INDEX head_announced ON head (origin, size) WHERE state IN ('open', 'agreed');
+    """,
+    """
+    CREATE TABLE missed (
+        origin TEXT PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL, seq INTEGER NOT NULL, at INTEGER,
+        frontier BLOB NOT NULL
+    ) STRICT;
+    """,
 )

@@ -57,6 +57,12 @@ class SpareRows(Database):
                 found |= dict.fromkeys(row[0] for row in rows)
         return list(found)
 
+    def newest_spares(self, origin: str, limit: int) -> list[bytes]:
+        """Return the notes kept here that came last of a log, one for each place that it stands in."""
+        query = "SELECT note FROM spare WHERE origin = ? ORDER BY received_ms DESC LIMIT ?"
+        with self._reading() as database:
+            return [row[0] for row in database.execute(query, (origin, limit))]
+
     def _between(self, head: Head) -> list[tuple[int, int, int | None, int | None]]:
         """Return (signature type, time in ms, earliest, latest kept of that tree) for each time of a head."""
         with self._reading() as database:

@@ -27,7 +27,7 @@ METRICS = {
     "twinlog_monitor_clock_trusted_total": gauge("1 while our clock is trusted, else 0."),
     "twinlog_monitor_state_writable_total": gauge("1 while our state can be written, else 0."),
     "twinlog_monitor_announced_entries_total": gauge(
-        "Entries of the largest signed head seen; absent of a closed log.", "log"
+        "Entries of the largest signed head seen that is not convicted or refuted; absent of a closed log.", "log"
     ),
     "twinlog_monitor_verified_entries_total": gauge("Entries read and verified.", "log"),
     "twinlog_monitor_judged_entries_total": gauge("Verified entries that went through the rules.", "log"),
@@ -81,7 +81,7 @@ class Numbers:
     def _put_log(self, sheet: Sheet, row: LogRow) -> None:
         """Write what is known of a log. Of a closed one nothing grows older, and nothing more is to come."""
         if not row.closed:
-            sheet.put("twinlog_monitor_announced_entries_total", row.seen, row.origin)
+            sheet.put("twinlog_monitor_announced_entries_total", row.announced, row.origin)
             sheet.put("twinlog_monitor_head_age_seconds", row.age_s, row.origin)
         sheet.put("twinlog_monitor_verified_entries_total", row.verified or 0, row.origin)
         sheet.put("twinlog_monitor_judged_entries_total", row.judged, row.origin)

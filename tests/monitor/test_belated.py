@@ -186,6 +186,44 @@ async def test_a_head_that_is_not_among_the_observations_is_evidence_as_soon_as_
     assert latest in late.brought()
 
 
+@pytest.mark.parametrize("between", ["its check and its keeping", "the other's check and its keeping", "a crash"])
+async def test_one_that_comes_by_another_way_while_it_is_let_go_is_compared_with_it(
+    late: Late, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late.write("", "pollination_kept = 1\n")
+    await late.round()
+    await late.bring(await late.old(10), await late.old(20))
+    let_go, larger = await late.old(20, HEADS_MS + 500_000), await late.old(200, HEADS_MS + 400_000)
+    watch = late.monitor.watch(late.x509)
+    head, other = (read_head(note, late.x509.origin, late.x509.vkeys)[0] for note in (let_go, larger))
+    is_earliest, observe = late.store.is_earliest, late.store.observe
+
+    def other_first(asked: Head) -> bool:
+        """The log shows the other head when this one was compared already."""
+        if asked == head:
+            watch._ledger._take(watch.log, other, "log")
+        return is_earliest(asked)
+
+    def this_first(kept: Head, source: str, now_ms: int, *, timed: bool = True) -> bool:
+        """It is kept when the other one was compared with all that was let go already."""
+        if kept == other:
+            late.store.keep_spare(head, now_ms)
+        return observe(kept, source, now_ms, timed=timed)
+
+    if between == "its check and its keeping":
+        monkeypatch.setattr(late.store, "is_earliest", other_first)
+        await late.bring(let_go)
+    else:
+        monkeypatch.setattr(late.store, "observe", this_first)
+        if between == "a crash":
+            late.store.observe(other, "log", 1)
+            await watch._ledger.resume(watch.log)
+        else:
+            await watch._ledger.take(watch.log, larger, "log")
+    assert late.proven() == [Kind.ROLLBACK]
+    assert let_go in late.brought()
+
+
 async def test_what_witnesses_cosigned_is_kept_of_every_head_that_is_brought(late: Late) -> None:
     late.write("", "pollination_kept = 1\n")
     await late.round()

@@ -216,10 +216,10 @@ async def test_what_was_seen_of_a_log_before_we_followed_it_is_read_again(pair: 
         assert two.store is not None
         vkey = keyring.load(settings.load(pair.one.path)).witness.vkey.encode()
         assert two.store.read_of(vkey) == pair.one.store.link()
-        assert fork.note not in seen(two, honest)
+        assert not any(raw.startswith(fork.note) for raw in seen(two, honest))
         two.path.write_text(whole)
         await looked(pair)
-        assert fork.note in seen(two, honest)
+        assert any(raw.startswith(fork.note) for raw in seen(two, honest)), "a witness may have shown it first"
         assert two.store.heed(vkey, [each.origin for each in pair.world.logs]) == (set(), None), "it has an end"
 
 

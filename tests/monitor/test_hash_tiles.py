@@ -2,9 +2,13 @@
 
 import pytest
 
+from log.evidence.heads import Kind
+from log.evidence.objects import identify
+from log.evidence.served import unreproducible
 from log.formats.checkpoint import parse_signed
 from monitor.alert import Class
 from monitor.outcome import HASHES, HASHES_LOST, Outcome
+from monitor.store import Evidence
 from tests.monitor.conftest import Monitor
 from tests.monitor.honest import grow, healthy
 
@@ -98,3 +102,20 @@ async def test_a_tile_that_is_lost_on_the_way_once_is_no_alert(
     monitor.world.time_ms += 1_000
     assert await monitor.rounds.once() == []
     assert monitor.store.alerts(lasting=True) == []
+
+
+@pytest.mark.parametrize("place", ["tile/0/001", "tile/0/001 + tile/1/000.p/2", "tile/0/001 + tile/1/0"])  # cut off
+async def test_every_tile_on_record_is_read_again(monitor: Monitor, place: str) -> None:
+    followed = monitor.world.hk_x509
+    monitor.path.write_text(monitor.path.read_text() + "hash_tiles = 1\n")
+    await grow(followed, 300)
+    await healthy(monitor)
+    assert monitor.store is not None
+    verified = monitor.store.verified(followed.origin)
+    assert verified is not None
+    made = unreproducible(followed.origin, followed.vkeys, verified.head, place, b"", ["here"])
+    kept = Evidence(identify(made), Kind.UNREPRODUCIBLE, followed.origin, made, 1)
+    assert monitor.store.charge(kept, place, 9)
+    monitor.world.hk.seen.clear()
+    await healthy(monitor)
+    assert "GET /x509/tile/0/001" in monitor.world.hk.seen

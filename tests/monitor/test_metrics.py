@@ -1,6 +1,7 @@
 """GET /metrics: every described metric and no other, what it counts, and labels that no stranger chooses."""
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor.alert import Alert, Class
@@ -45,6 +46,25 @@ async def test_how_each_log_stands_who_vouches_and_how_the_monitor_itself_does(m
     assert value(series, "head_age_seconds", **at) == 8
     assert value(series, "looked_seconds", **at) == 7
     assert value(series, "open_heads_total", **at) == 0
+
+
+@pytest.mark.parametrize(("at", "time_ms", "kind", "open_heads"), [(200, 0, "E2", 0), (300, -5_000, "E3", 1)])
+async def test_a_larger_head_that_is_proven_a_lie_is_nothing_that_we_are_behind(
+    monitor: Monitor, at: int, time_ms: int, kind: str, open_heads: int
+) -> None:
+    """Else the alert rule for entries that are withheld would page until somebody silences it."""
+    await monitor.once()
+    truth = monitor.world.hk_x509
+    lie = await truth.branch(at, 350 - at)
+    await lie.sign(time_ms=monitor.world.time_ms + time_ms)
+    monitor.world.hk.logs[truth.name] = lie
+    await monitor.once()
+    series = await scraped(monitor)
+    assert value(series, "evidence_total", kind=kind) == 1
+    at_log = {"log": truth.origin}
+    for name in ("announced", "verified"):
+        assert value(series, f"{name}_entries_total", **at_log) == 300
+    assert value(series, "open_heads_total", **at_log) == open_heads, "a tree that no data have settled stays one"
 
 
 async def test_evidence_and_alerts_are_counted_and_an_acknowledged_one_apart(monitor: Monitor) -> None:

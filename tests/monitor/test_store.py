@@ -15,7 +15,20 @@ from log.errors import StateRefused, StoreFailed, StoreLocked
 from log.evidence import heads
 from log.evidence.heads import Head
 from log.formats.note import KeyType
-from monitor.store import AGREED, CONVICTED, OPEN, REFUTED, Counts, Evidence, Holding, KeptAction, Store, Vouched
+from log.merkle.hashing import EMPTY_ROOT
+from monitor.store import (
+    AGREED,
+    CONVICTED,
+    OPEN,
+    REFUTED,
+    Counts,
+    Evidence,
+    Holding,
+    KeptAction,
+    Store,
+    Vouched,
+    Window,
+)
 from monitor.store.schema import MIGRATIONS
 
 KEY = "m+00000000+key"
@@ -354,14 +367,16 @@ def test_what_is_shown_is_counted_when_it_is_written_whatever_becomes_of_it(path
     assert store.counts("o") == Counts(0, 0, 0)
     for each in (head(3), head(3, time_ms=9), head(5), head(3, b"s"), head(7), head(3)):
         store.observe(each, "log", 1)
-    assert store.counts("o") == Counts(observations=5, largest_seen=7, open=4)
+    assert store.counts("o") == Counts(observations=5, announced=7, open=4)
     store.convict(Evidence(b"1", heads.Kind.SAME_SIZE, "o", b"{}", 5), head(3, b"s"), REFUTED, 9)
     assert store.counts("o") == Counts(5, 7, 3)
     store.convict(Evidence(b"2", heads.Kind.ROLLBACK, "o", b"{}", 5), head(7), CONVICTED, 9)
-    assert store.counts("o") == Counts(5, 7, 3)  # no data have settled it
+    assert store.counts("o") == Counts(5, 5, 3)  # no data have settled it
     store.advance(head(5), b"", [(head(3), AGREED)], 2)
     store.advance(head(5), b"", [(head(3), AGREED)], 2)
-    assert store.counts("o") == Counts(5, 7, 1)
+    assert store.counts("o") == Counts(5, 5, 1)
+    store.settle(head(7), AGREED)  # its signature lied about the time, and its tree is ours
+    assert store.counts("o") == Counts(5, 7, 0)
     assert store.counts("another") == Counts(0, 0, 0)
 
 
@@ -373,6 +388,9 @@ def test_it_takes_no_longer_to_look_the_more_heads_were_seen(store: Store) -> No
     for size in range(4, 400):
         store.observe(head(size), "log", 1)
     assert store.met(head(1).note) == ("log", 1)
+    for size in range(400, 800):
+        store.observe(head(size), "log", 1)
+        store.settle(head(size), REFUTED)
     many = [steps(store, work) for work in seen(store)]
     assert [more <= 2 * less for more, less in zip(many, few, strict=True)] == [True] * len(few), (few, many)
 
@@ -391,6 +409,38 @@ def test_an_older_state_is_counted_once_when_it_is_brought_up_to_date(
     old.close()
     monkeypatch.undo()
     opened = Store.open(path, KEY, CHECKED)
-    assert opened.counts("o") == Counts(observations=4, largest_seen=5, open=2)
+    assert opened.counts("o") == Counts(observations=4, announced=5, open=2)
     assert bool(opened.rivals(head(3, time_ms=late), 9)) == (late > 40)
     opened.close()
+
+
+# --- what witnesses missed ---------------------------------------------------------------------------------------
+
+
+def test_a_window_begins_with_a_tree_of_ours_and_is_widened_by_another_one(store: Store) -> None:
+    for size in (3, 5, 7, 9):
+        store.observe(head(size), "log", 1)
+    store.settle(head(3), AGREED)
+    store.settle(head(5), REFUTED)
+    store.keep_missed(2, head(7))
+    assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 7))
+    store.have_audited(Window(0, EMPTY_ROOT, head(7)))
+    store.keep_missed(5, head(7))  # the witness vouched for a branch there
+    kept = store.missed("o")
+    assert kept == Window(3, b"r", kept_head(store, 7))
+    store.keep_audited(kept, 4, b"f")
+    store.settle(head(7), AGREED)
+    store.keep_missed(7, head(9))
+    wider = store.missed("o")
+    assert wider == Window(3, b"r", kept_head(store, 9), 4, b"f"), "it goes on there"
+    store.keep_audited(kept, 6, b"x")
+    store.have_audited(kept)
+    assert store.missed("o") == wider, "what was read of the narrower one does not end it"
+    store.keep_missed(1, head(9))
+    assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 9)), "from its beginning"
+    store.have_audited(Window(0, EMPTY_ROOT, head(9)))
+    assert store.missed("o") is None
+
+
+def kept_head(store: Store, size: int) -> Head:
+    return store.newest("o", 9)[(3, 5, 7, 9).index(size)]

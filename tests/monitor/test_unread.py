@@ -110,6 +110,50 @@ async def test_hash_tiles_that_do_not_lead_to_the_root_move_nothing_and_are_kept
     assert unread.held(followed) != held
 
 
+def flipped(answer: bytes | None) -> bytes | None:
+    return None if answer is None else answer[:40] + bytes([answer[40] ^ 1]) + answer[41:]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "place"),
+    [
+        ("tile/0/002", "tile/0/002"),
+        ("tile/0/003.p/232", "tile/0/003.p/232 + tile/1/000.p/3"),  # which of the edge it is nothing tells
+    ],
+)
+@pytest.mark.parametrize("lost", [False, True])
+async def test_the_hash_tile_that_is_shown_is_the_one_that_does_not_fit(
+    unread: Monitor, spoilt: str, place: str, lost: bool
+) -> None:
+    followed = unread.world.hk_x509
+    await healthy(unread)
+    await grow(followed, 700)
+    followed.alter = lambda path, answer: (None if lost else flipped(answer)) if path == spoilt else answer
+    outcome, _ = await unread.once()
+    assert outcome is Outcome.UNVERIFIED
+    [found] = evidence(unread, followed.origin, Kind.UNREPRODUCIBLE)
+    assert f" at {spoilt if lost else place} " in judge(unread, found).text
+
+
+async def test_one_that_is_right_when_it_is_read_again_is_shown_to_nobody(unread: Monitor) -> None:
+    followed = unread.world.hk_x509
+    await healthy(unread)
+    await grow(followed, 700)
+    asked_for: list[str] = []
+
+    def once_wrong(path: str, answer: bytes | None) -> bytes | None:
+        asked_for.append(path)
+        return flipped(answer) if path == "tile/0/002" and asked_for.count(path) == 1 else answer
+
+    followed.alter = once_wrong
+    outcome, findings = await unread.once()
+    assert outcome is Outcome.UNVERIFIED
+    assert asked_for.count("tile/0/002") > 1
+    assert [each.evidence for each in findings if each.code == "data"] == [""]
+    assert evidence(unread, followed.origin, Kind.UNREPRODUCIBLE) == []
+    await healthy(unread)
+
+
 async def test_a_log_that_nobody_follows_cannot_be_one(monitor: Monitor) -> None:
     monitor.path.write_text(f'unread = ["hk.example/x5O9"]\n{monitor.path.read_text()}')
     with pytest.raises(SettingsError, match=r"hk\.example/x5O9 is a log that is not followed"):
