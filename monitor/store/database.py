@@ -13,7 +13,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -71,10 +71,10 @@ class Database:
                 database.close()
                 raise
         except (sqlite3.Error, OSError) as e:
-            lock.close()
+            _free(lock)
             raise StateRefused(f"the state cannot be read: {e}") from e
         except BaseException:
-            lock.close()
+            _free(lock)
             raise
         return cls(database, lock, fold_writes)
 
@@ -113,7 +113,7 @@ class Database:
         with self._mutex:
             self._database.close()
             if self._lock is not None:
-                self._lock.close()
+                _free(self._lock)
 
     @property
     def failure(self) -> str:
@@ -230,12 +230,18 @@ def _hold(path: Path) -> IO[bytes]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as e:
-        lock.close()
+        _free(lock)
         raise StoreLocked(f"another process holds the state {path}: a monitor runs on it already") from e
     except OSError as e:
-        lock.close()
+        _free(lock)
         raise StateRefused(f"the state {path.name} cannot be locked: {e.strerror}") from e
     return lock
+
+
+def _free(lock: IO[bytes]) -> None:
+    """Free the lock. What its closing says is nothing to us: it holds no bytes, and is closed all the same."""
+    with suppress(OSError):
+        lock.close()
 
 
 @contextmanager
@@ -248,7 +254,7 @@ def _exclusive(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.close()
+        _free(lock)
 
 
 def _companions(path: Path) -> list[Path]:

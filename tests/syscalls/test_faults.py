@@ -76,6 +76,15 @@ def test_calls_of_a_monitors_state(best_lab: Lab, name: str) -> None:
     assert sum(trial.endings.values()) > 2 * SPREAD, trial.endings
 
 
+@pytest.mark.parametrize("name", ["state", "state-start", "state-init"])
+def test_calls_of_the_lock_of_a_monitors_state(best_lab: Lab, name: str) -> None:
+    trial = Trial.prepare(best_lab, SCENARIOS[name])
+    locking = [fault for fault in trial.faults() if fault.call.path == f"{STATE}.lock"]
+    for fault in locking:
+        trial.strike(fault)
+    assert trial.endings["EIO: exit 0"] > 0, trial.endings
+
+
 def test_an_error_while_a_monitors_state_is_folded_back_ends_the_process(best_lab: Lab) -> None:
     trial = Trial.prepare(best_lab, SCENARIOS["state"])
     folding = [fault for fault in trial.faults() if fault.kind == "EIO" and fault.call.path == STATE]
