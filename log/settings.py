@@ -86,7 +86,8 @@ class NodeSettings(BaseSettings):
     @classmethod
     def _reachable(cls, url: str) -> str:
         parts = urlsplit(url)
-        if url and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0):  # or `port` raises
+        _ = parts.port  # raises for what is none
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
             raise ValueError("a URL begins with https:// or http://, and a host follows")
         return url
 
