@@ -22,6 +22,8 @@ def admission_limits(settings: NodeSettings) -> AdmissionLimits:
         submissions=min(limits.max_submissions, limits.max_checking, limits.pool_entries),
         submitted_bytes=limits.pool_bytes,
         issuer_abreast=limits.issuer_abreast,
+        issuer_most_abreast=max(limits.issuer_abreast, limits.issuer_most_abreast),
+        issuer_floor_per_s=limits.issuer_floor_per_s,
         issuer_alone_ms=limits.issuer_alone_ms,
     )
 

@@ -183,6 +183,8 @@ class LimitsTable(Table):
     max_issuer_rate_per_s: Positive = 10_000
     max_member_rate_per_s: Positive = 10_000
     issuer_abreast: Positive = 8
+    issuer_most_abreast: Positive = 32
+    issuer_floor_per_s: Positive = 1000
     issuer_alone_ms: Positive = 10_000
     rate_burst_s: Positive = 1
     max_rate_sources: Positive = 8192

@@ -339,7 +339,7 @@ async def test_the_row_in_company_has_its_company(tmp_path: Path, monkeypatch: p
     result = await row_company.latency(Ground(tmp_path, replace(TINY, few_entries=300, rate=50)))
     assert result.value, result.detail
     assert "20 answers" in result.detail
-    assert "tile reads/s, 0 audits" not in result.detail
+    assert "and 0 audits" not in result.detail
 
 
 def test_a_soak_is_run_from_here_and_says_what_was_lost(

@@ -262,7 +262,8 @@ class Sequencer:
         if self._crowded or len(self._pool) > 1:
             due_ms = self._committed_ms + self._config.linger_ms
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._prompt.wait(), max(0, due_ms - self._clock.mono_ms()) / 1000)
+                async with asyncio.timeout(max(0, due_ms - self._clock.mono_ms()) / 1000):
+                    await self._prompt.wait()
         self._prompt.clear()
         self._committed_ms = self._clock.mono_ms()
         begun = perf_counter()
@@ -296,7 +297,8 @@ class Sequencer:
             due_ms = min(due_ms, self._synced_ms + self._config.index_sync_ms)
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0, due_ms - self._clock.mono_ms()) / 1000)
+            async with asyncio.timeout(max(0, due_ms - self._clock.mono_ms()) / 1000):
+                await self._wake.wait()
 
     async def _keep_house(self) -> None:
         """Sync the index and sign the head anew, each when it is due."""

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from log.errors import RateLimited
-from log.fair.abreast import Abreast
+from log.fair.abreast import Abreast, Room
 from log.fair.rates import Rate, Rates
 from log.fair.shares import Shares
 
@@ -31,7 +31,9 @@ class AdmissionLimits:
     max_rate_sources: int = 8192  # clients, and issuers, and members, whose rate is remembered
     submissions: int = 4096  # between their arrival and their answer
     submitted_bytes: int = 64 << 20  # of their entries and certificates
-    issuer_abreast: int = 8  # submissions of one issuer at one client under way, unless it is alone
+    issuer_abreast: int = 8  # submissions of one issuer at one client under way, unless it is alone,
+    issuer_most_abreast: int = 32  # and so many while others of it wait and it gets
+    issuer_floor_per_s: int = 1000  # fewer answers a second than this
     issuer_alone_ms: int = 10_000  # after the newest entry of any other it is alone
 
 
@@ -59,9 +61,10 @@ class Admission:
         self.issuers: Rates[bytes] = Rates(issuer, now_ms, limits.max_rate_sources)
         self._places = Shares(limits.submissions)
         self._bytes = Shares(limits.submitted_bytes)
-        self._abreast: Abreast[tuple[str, bytes], asyncio.Future[None]] = Abreast(
-            limits.issuer_abreast, limits.issuer_alone_ms, now_ms
+        room = Room(
+            limits.issuer_abreast, limits.issuer_most_abreast, limits.issuer_floor_per_s, limits.issuer_alone_ms
         )
+        self._abreast: Abreast[tuple[str, bytes], asyncio.Future[None]] = Abreast(room, now_ms)
 
     @property
     def held(self) -> int:

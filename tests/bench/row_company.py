@@ -1,7 +1,7 @@
 """`add_chain_in_company`: add-chain at 1,000/s while others use the node too, as they do all day.
 
-Beside it run another issuer's backlog as fast as it is answered, readers of tiles at a fixed rate, and an audit of the
-whole log from outside, again and again: all on the same cores (design.md section 7).
+Beside it run readers of tiles at a fixed rate, and an audit of the whole log from outside, again and again: all on the
+same cores. design.md section 7 has a batch of events there too, for which this node has no members.
 """
 
 import asyncio
@@ -14,33 +14,29 @@ from tests.bench import limits, load, requests
 from tests.bench.client import Job, Outcome
 from tests.bench.cpu import Watch
 from tests.bench.ground import Ground, fill
-from tests.bench.load import Load
 from tests.bench.node import LOG, ORIGIN, LoneNode, Server
-from tests.bench.requests import Chains
-from tests.bench.row_add_chain import AHEAD_PER_S, WARM_UP_S, at_rate
+from tests.bench.row_add_chain import WARM_UP_S, at_rate
 from tests.bench.rows import Result
 from tests.bench.stats import median, percentile
 
-BACKLOG_CONNECTIONS = 32
 TILES_PER_S = 500.0
 
 
 async def latency(ground: Ground) -> Result:
     """Measure the 99th percentile at a fixed rate, from the moment at which a request was due."""
-    scale, own, backlog = ground.scale, Chains(), Chains()
-    node = await ground.empty_node("company", own, backlog)
+    scale = ground.scale
+    node = await ground.empty_node("company")
     await fill(node, scale.few_entries, scale.entry_bytes)
     server = await node.start()
     stop = asyncio.Event()
     seconds = 2 * scale.seconds
     around_s = seconds + 2 * load.START_S  # longer at both ends than what is measured
     try:
-        await at_rate(ground, server, own, scale.rate, WARM_UP_S)
+        await at_rate(ground, server, ground.chains, scale.rate, WARM_UP_S)
         watch = Watch(server.pid)
         auditing = asyncio.create_task(_audits(node, server, stop))
-        outcome, behind, read = await asyncio.gather(
-            at_rate(ground, server, own, scale.rate, seconds),
-            _backlog(ground, server, backlog, around_s),
+        outcome, read = await asyncio.gather(
+            at_rate(ground, server, ground.chains, scale.rate, seconds),
             _tiles(ground, server, around_s),
         )
         spent = watch.stop()
@@ -49,21 +45,16 @@ async def latency(ground: Ground) -> Result:
     finally:
         await server.stop()
     limit = limits.commit_ms(ground.folder)
-    beside = f"a backlog that got {behind.rate:,.0f} answers/s, {TILES_PER_S:,.0f} tile reads/s, {audits} audits"
-    errors = load.describe(outcome.errors + read.errors) or behind.errors
+    beside = f"{TILES_PER_S:,.0f} tile reads/s and {audits} audits of {scale.few_entries:,} entries and more"
+    errors = outcome.errors + read.errors
     if errors or not outcome.latencies_ms:
-        return Result(None, limit, f"beside {beside}; errors: {errors}. {spent}")
+        return Result(None, limit, f"beside {beside}; errors: {load.describe(errors)}. {spent}")
     taken = outcome.latencies_ms
     detail = (
         f"open loop at {scale.rate:,.0f}/s beside {beside}. {len(taken):,} answers, p50 {median(taken):.1f} ms, p99.9 "
         f"{percentile(taken, 99.9):.1f} ms, max {max(taken):.1f} ms. {spent}"
     )
     return Result(percentile(taken, 99), limit, detail, f"all of them share the cores ({spent})")
-
-
-async def _backlog(ground: Ground, server: Server, chains: Chains, seconds: float) -> Load:
-    file = requests.write(ground.folder / "backlog.requests", chains.requests(int(AHEAD_PER_S * seconds)))
-    return await ground.closed(server, file, again=False, seconds=seconds, connections=BACKLOG_CONNECTIONS)
 
 
 async def _tiles(ground: Ground, server: Server, seconds: float) -> Outcome:

@@ -2,13 +2,18 @@
 
 from random import Random
 
-from log.fair.abreast import Abreast
+from log.fair.abreast import LOOK_MS, STEP, Abreast, Room
 
 ALONE_MS = 1000
 
 
 class Time:
     now_ms = 0
+
+
+def room(least: int, most: int | None = None) -> Room:
+    """Of a source so many are under way, and no more unless `most` says so."""
+    return Room(least, most or least, 1000, ALONE_MS)
 
 
 def storm(abreast: Abreast[str, int], source: str, count: int) -> int:
@@ -30,11 +35,11 @@ def followers(abreast: Abreast[str, int], source: str) -> list[int]:
 
 
 def test_who_is_alone_is_not_held_up() -> None:
-    assert storm(Abreast(4, ALONE_MS, lambda: 0), "a", 1000) == 1000
+    assert storm(Abreast(room(4), lambda: 0), "a", 1000) == 1000
 
 
 def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their_order() -> None:
-    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(room(4), lambda: 0)
     abreast.there("b")
     assert storm(abreast, "a", 10) == 4
     assert followers(abreast, "a") == []
@@ -49,7 +54,7 @@ def test_beside_another_source_four_are_under_way_and_the_others_follow_in_their
 
 
 def test_nobody_passes_those_that_wait() -> None:
-    abreast: Abreast[str, int] = Abreast(1, ALONE_MS, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(room(1), lambda: 0)
     abreast.there("b")
     assert storm(abreast, "a", 2) == 1
     abreast.leave("a")
@@ -58,7 +63,7 @@ def test_nobody_passes_those_that_wait() -> None:
 
 
 def test_what_was_let_in_alone_stays_and_has_to_go_down_before_more_come() -> None:
-    abreast: Abreast[str, int] = Abreast(4, ALONE_MS, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(room(4), lambda: 0)
     assert storm(abreast, "a", 10) == 10
     abreast.there("b")
     assert storm(abreast, "a", 1) == 0
@@ -71,7 +76,7 @@ def test_what_was_let_in_alone_stays_and_has_to_go_down_before_more_come() -> No
 
 def test_a_while_after_the_other_one_it_is_alone_again() -> None:
     time = Time()
-    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: time.now_ms)
+    abreast: Abreast[str, int] = Abreast(room(2), lambda: time.now_ms)
     abreast.there("b")
     assert storm(abreast, "a", 6) == 2
     time.now_ms = ALONE_MS - 1
@@ -83,8 +88,38 @@ def test_a_while_after_the_other_one_it_is_alone_again() -> None:
     assert storm(abreast, "a", 100) == 100
 
 
+def test_who_waits_and_gets_too_little_is_given_room_and_gives_it_back() -> None:
+    """The floor is 100 in a look. It is at the first that leaves after one that the next begins."""
+    time = Time()
+    abreast: Abreast[str, int] = Abreast(room(4, 7), lambda: time.now_ms)
+    abreast.there("b")
+    under_way = storm(abreast, "a", 1000)
+    seen = []
+    for leaving in (3, 3, 3, 101, 101, 101):
+        time.now_ms += LOOK_MS
+        abreast.there("b")
+        for _ in range(leaving):
+            abreast.leave("a")
+            under_way += len(followers(abreast, "a")) - 1
+        seen.append(under_way)
+    assert seen == [4 + STEP, 7, 7, 7, 7 - STEP, 4]
+
+
+def test_who_does_not_wait_needs_no_more_room() -> None:
+    time = Time()
+    abreast: Abreast[str, int] = Abreast(room(4, 32), lambda: time.now_ms)
+    abreast.there("b")
+    assert storm(abreast, "a", 4) == 4
+    for _ in range(10):
+        time.now_ms += LOOK_MS
+        abreast.there("b")
+        abreast.leave("a")
+        assert abreast.enter("a")
+    assert not abreast.enter("a")
+
+
 def test_the_other_one_is_remembered_however_often_the_storm_comes() -> None:
-    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(room(2), lambda: 0)
     abreast.there("b")
     abreast.there("c")
     for _ in range(50):
@@ -93,7 +128,7 @@ def test_the_other_one_is_remembered_however_often_the_storm_comes() -> None:
 
 
 def test_who_comes_to_nothing_is_nobodys_company() -> None:
-    abreast: Abreast[str, int] = Abreast(2, ALONE_MS, lambda: 0)
+    abreast: Abreast[str, int] = Abreast(room(2), lambda: 0)
     assert storm(abreast, "b", 10) == 10
     abreast.there("a")
     assert storm(abreast, "a", 10) == 10
@@ -104,7 +139,7 @@ def test_whatever_happens_each_item_passes_once_and_in_order() -> None:
     time = Time()
     for _ in range(50):
         limit = random.randint(1, 5)
-        abreast: Abreast[str, int] = Abreast(limit, ALONE_MS, lambda: time.now_ms)
+        abreast: Abreast[str, int] = Abreast(room(limit), lambda: time.now_ms)
         came = dict.fromkeys("abc", 0)
         passed: dict[str, list[int]] = {source: [] for source in came}
         under_way = dict.fromkeys("abc", 0)
