@@ -297,8 +297,7 @@ class Sequencer:
             due_ms = min(due_ms, self._synced_ms + self._config.index_sync_ms)
         self._wake.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0, due_ms - self._clock.mono_ms()) / 1000):
-                await self._wake.wait()
+            await asyncio.wait_for(self._wake.wait(), max(0, due_ms - self._clock.mono_ms()) / 1000)
 
     async def _keep_house(self) -> None:
         """Sync the index and sign the head anew, each when it is due."""
