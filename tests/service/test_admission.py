@@ -274,13 +274,17 @@ async def test_who_comes_beside_a_storm_waits_for_no_company() -> None:
     intake = desk.intake()
     await add(intake, ISSUER.chain(0))  # from here on its claim is known
     await add(intake, OTHER.chain(0))
+    checks.held, checks.checks = asyncio.Event(), 0
     storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 6)]
-    await until(lambda: engine.running.sequencer.waiting == 2)
+    await until(lambda: checks.checks == 2)  # and three are held back
+    other = asyncio.create_task(add(intake, OTHER.chain(1)))
+    await until(lambda: checks.checks == 3)
+    checks.held.set()
     async with asyncio.timeout(60):
-        assert await add(intake, OTHER.chain(1)) == 4
-        assert sorted(await asyncio.gather(*storm[:4])) == [2, 3, 5, 6]
-    storm[4].cancel()  # behind it none is held back any more
-    await asyncio.gather(storm[4], return_exceptions=True)
+        await other
+    for task in storm:
+        task.cancel()
+    await asyncio.gather(*storm, return_exceptions=True)
     await checks.stop()
     await engine.audited()
 
