@@ -148,6 +148,7 @@ class Workshop:
             ),
             report=partial(_tell_slow, table.name, limits.slow_commit_ms),
             on_failure=self.fail,
+            haste=lambda: self.admission.held > 0,
         )
 
     def _certificates(self, hosted: Log, scts: SctIssuer) -> CertificateIntake:

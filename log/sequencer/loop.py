@@ -1,8 +1,8 @@
 """The one task that sequences a log: commits when there is something, beats when there is nothing.
 
 Group commit adapts itself. A submission that is alone is committed at once; as soon as several come together the
-next commit starts `linger_ms` after the last one began, so batches grow with the rate and share a sync; sooner when
-what is `prompt` comes.
+next commit starts `linger_ms` after the last one began, so batches grow with the rate and share a sync. Where
+`haste` says so it does not wait for company: while submissions are held back, those that it would wait for do not come.
 
 When a store fails, or the head store says that somebody else writes, the task refuses everything that waits,
 remembers the error as `failed` and ends. It never tries again: the process ends and starts anew through
@@ -86,6 +86,7 @@ class Sequencer:
         config: SequencerConfig,
         report: Callable[[Commit], None] = lambda _: None,
         on_failure: Callable[[LogError], None] = lambda _: None,
+        haste: Callable[[], bool] = lambda: False,
     ) -> None:
         self._origin = origin
         self._family = family
@@ -97,10 +98,10 @@ class Sequencer:
         self._config = config
         self._report = report
         self._on_failure = on_failure
+        self._haste = haste
         self._pool = Pool(config.pool)
         self._looking: dict[bytes, asyncio.Event] = {}  # look-ups under way; one at a time for each key
         self._wake = asyncio.Event()
-        self._prompt = asyncio.Event()  # something waits that shall not linger
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
         self._unsynced = False  # the index holds keys that are not synced yet
@@ -172,10 +173,8 @@ class Sequencer:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    async def submit(self, parts: Parts, key: bytes, blobs: tuple[Blob, ...] = (), prompt: bool = False) -> Placement:
+    async def submit(self, parts: Parts, key: bytes, blobs: tuple[Blob, ...] = ()) -> Placement:
         """Return the place of the entry with dedup key `key` (32 bytes): its first one, for ever.
-
-        What is `prompt` does not linger, and nothing that waits with it.
 
         Raises `Unavailable` (pool full, gate closed, stopping, store failed). When this returns, the entry is
         durable, covered by a published head, and findable. What is in the log already is answered also when
@@ -197,8 +196,6 @@ class Sequencer:
                 raise Unavailable("the node is stopping", reason="stopping")
             future = self._pool.add(Submission(parts, key, blobs))
             self._wake.set()
-            if prompt:
-                self._prompt.set()
         else:
             self.counts.repeats["pool"] += 1
         return await future
@@ -259,12 +256,9 @@ class Sequencer:
 
     async def _commit(self) -> None:
         """Take a batch, make it history, index it, answer."""
-        if self._crowded or len(self._pool) > 1:
+        if (self._crowded or len(self._pool) > 1) and not self._haste():
             due_ms = self._committed_ms + self._config.linger_ms
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0, due_ms - self._clock.mono_ms()) / 1000):
-                    await self._prompt.wait()
-        self._prompt.clear()
+            await asyncio.sleep(max(0, due_ms - self._clock.mono_ms()) / 1000)
         self._committed_ms = self._clock.mono_ms()
         begun = perf_counter()
         batch = self._pool.take()

@@ -97,11 +97,8 @@ class Admission:
         self._places.leave(client, count, issuer)
 
     @asynccontextmanager
-    async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[bool]:
-        """Be under way as one of `issuer_abreast`, and wait for that before. True while some are held back.
-
-        Then a commit need not wait for company: it would wait for those that may not come.
-        """
+    async def abreast(self, client: str, issuer: bytes) -> AsyncIterator[None]:
+        """Be under way as one of `issuer_abreast`; wait for that before."""
         source = client, issuer
         if not self._abreast.enter(source):
             place = asyncio.get_running_loop().create_future()
@@ -113,7 +110,7 @@ class Admission:
                     self._go_on(source)
                 raise
         try:
-            yield self._abreast.held > 0
+            yield
         finally:
             self._go_on(source)
 

@@ -85,16 +85,19 @@ class CertificateIntake:
         weight = _weight(chain)
         self._admission.enter(client, issuer, weight)  # 4
         try:
-            async with self._admission.abreast(client, issuer) as prompt:  # 5
+            async with self._admission.abreast(client, issuer):  # 5
                 checked = await self._checks.check(self._log.name, chain, precert, client, issuer)  # 6
-                placement = await self._place(checked, prompt, client, issuer or checked.issuer)
+                placement = await self._place(checked, client, issuer or checked.issuer)
         finally:
             self._admission.leave(client, issuer, weight)
         leaf = X509.place(checked.parts, placement.index, placement.timestamp_ms).leaf
         return await self._scts.sign(leaf, placement.index, placement.timestamp_ms)
 
-    async def _place(self, checked: Checked, prompt: bool, client: str, source: bytes) -> Placement:
-        """Return the entry's place. Its issuer pays for a new one, and for none that was published before."""
+    async def _place(self, checked: Checked, client: str, source: bytes) -> Placement:
+        """Return the entry's place. Its issuer pays for a new one, and for none that was published before.
+
+        A new one tells others that `source` is there: the issuer as the submission came in under it.
+        """
         size = self._log.size
         if (frozen := self._frozen()) and not frozen.isdisjoint(digest for digest, _ in checked.certificates):  # 7
             placed = await self._log.placed(checked.parts)
@@ -104,7 +107,7 @@ class CertificateIntake:
         issuers = self._admission.issuers
         issuers.take(checked.issuer)  # 8
         try:
-            placement = await self._log.submit(checked.parts, checked.certificates, prompt)  # 9
+            placement = await self._log.submit(checked.parts, checked.certificates)  # 9
         except BaseException:
             issuers.give_back(checked.issuer)
             raise

@@ -206,10 +206,10 @@ class Log:
             cosigned_age_ms={name: now_ms - time_ms for name, time_ms in self._head.cosigned_ms.items()},
         )
 
-    async def submit(self, parts: Parts, blobs: tuple[Blob, ...] = (), prompt: bool = False) -> Placement:
+    async def submit(self, parts: Parts, blobs: tuple[Blob, ...] = ()) -> Placement:
         """Make the leaf an entry, or find where it already is one: `Closed`, else see `Sequencer.submit`."""
         self.check_open()
-        return await self.sequencer.submit(parts, self.family.dedup(parts), blobs, prompt)
+        return await self.sequencer.submit(parts, self.family.dedup(parts), blobs)
 
     async def placed(self, parts: Parts) -> Placement | None:
         """Return where the leaf is an entry already, None when it is none: nothing new is taken."""

@@ -136,22 +136,6 @@ async def test_under_load_commits_start_no_closer_than_the_linger_time() -> None
     await engine.stop()
 
 
-async def test_what_is_prompt_does_not_linger_and_takes_along_what_waits() -> None:
-    engine = Engine(MemoryPlace(), config=SequencerConfig(linger_ms=3_600_000))
-    await engine.create()
-    await engine.start()
-    for n, entries in ((1000, [4]), (1001, [4, 4])):
-        waiting = asyncio.create_task(engine.submit_some(3))
-        await turns()
-        assert engine.running.sequencer.waiting == 3
-        async with asyncio.timeout(60):
-            await engine.running.submit(certificate(n), BLOBS, prompt=True)
-        assert [commit.entries for commit in engine.commits] == entries
-        await waiting
-    await engine.audited()
-    await engine.stop()
-
-
 async def test_a_full_pool_answers_and_loses_nothing(engine: Engine, place: GatedPlace) -> None:
     place.gate.clear()
     held = asyncio.create_task(engine.submit_some(4))

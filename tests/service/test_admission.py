@@ -9,7 +9,6 @@ from log.certs import certificate
 from log.checking.pool import Checked, Pool, PoolLimits
 from log.demo.ca import MassIssuer
 from log.errors import Closed, Malformed, RateLimited, Refused, Unavailable
-from log.sequencer.loop import SequencerConfig
 from log.service.admission import Admission, AdmissionLimits
 from log.service.intake import CertificateIntake
 from tests.service.test_intake import ISSUER, OTHER, RULES, Desk
@@ -260,33 +259,6 @@ async def test_what_is_refused_or_repeated_holds_up_nobody(desk: Desk) -> None:
     await until(lambda: checks.checks == len(storm))
     checks.held.set()
     await asyncio.gather(*storm)
-
-
-async def test_who_comes_beside_a_storm_waits_for_no_company() -> None:
-    """A commit in company waits for an hour here, but not while anything of a storm is held back."""
-    engine = Engine(MemoryPlace(), config=SequencerConfig(linger_ms=3_600_000))
-    await engine.create()
-    await engine.start()
-    checks = Watched()
-    checks.admit(RULES)
-    await checks.start()
-    desk = Desk(engine, checks, admission=AdmissionLimits(issuer_abreast=2))
-    intake = desk.intake()
-    await add(intake, ISSUER.chain(0))  # from here on its claim is known
-    await add(intake, OTHER.chain(0))
-    checks.held, checks.checks = asyncio.Event(), 0
-    storm = [asyncio.create_task(add(intake, ISSUER.chain(n))) for n in range(1, 6)]
-    await until(lambda: checks.checks == 2)  # and three are held back
-    other = asyncio.create_task(add(intake, OTHER.chain(1)))
-    await until(lambda: checks.checks == 3)
-    checks.held.set()
-    async with asyncio.timeout(60):
-        await other
-    for task in storm:
-        task.cancel()
-    await asyncio.gather(*storm, return_exceptions=True)
-    await checks.stop()
-    await engine.audited()
 
 
 async def test_a_place_given_to_one_who_goes_away_is_given_on() -> None:
