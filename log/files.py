@@ -17,14 +17,12 @@ from log.tables import GovernanceTable, LogTable
 
 
 async def load_authority(settings: NodeSettings, heads: HeadStore) -> FileAuthority:
-    """Read and verify every configured trust list, and the policy of every log. `SettingsError`."""
-    for table in settings.logs:
-        _policy(table.policy)  # of shards to come nobody reads it sooner
+    """Read and verify every configured trust list. `SettingsError`."""
     lists: dict[str, TrustList] = {}
-    for side in settings.trustlists:
-        signers = [VKey.parse(signer) for signer in side.signers]
-        data, note = _read(side.path / "trustlist.json"), _read(side.path / "trustlist.note")
-        lists[side.side] = await trustlists.adopt(heads, side.side, data, note, signers, side.threshold)
+    for table in settings.trustlists:
+        signers = [VKey.parse(signer) for signer in table.signers]
+        data, note = _read(table.path / "trustlist.json"), _read(table.path / "trustlist.note")
+        lists[table.side] = await trustlists.adopt(heads, table.side, data, note, signers, table.threshold)
     return FileAuthority(lists)
 
 
@@ -41,6 +39,12 @@ def load_genesis(table: GovernanceTable, side: str) -> Genesis:
     if side and side not in genesis.sides:
         raise SettingsError(f"side: this genesis has the sides {', '.join(genesis.sides)}")
     return genesis
+
+
+def check_policies(settings: NodeSettings) -> None:
+    """Read the policy of every log: that of shards to come nobody reads sooner. `SettingsError`."""
+    for table in settings.logs:
+        _policy(table.policy)
 
 
 def policy_of(table: LogTable, series: LogTable) -> Policy:

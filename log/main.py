@@ -49,6 +49,7 @@ async def build(settings: NodeSettings, clock: Clock, url: str, members: Members
     """
     # 1. The head store, and by files who is listed.
     state.check_settings(settings)
+    files.check_policies(settings)
     heads = state.open_heads(settings, create=False)
     authority = await files.load_authority(settings, heads)
     builder = _Builder(settings, clock, heads, authority, members or FixedMembers())

@@ -123,6 +123,23 @@ def test_a_public_url_that_is_none_is_refused(node: Path, url: str) -> None:
         NodeSettings.load(node)
 
 
+def test_a_node_does_not_start_without_the_policy_of_shards_to_come(node: Path) -> None:
+    later = '[[logs]]\nname = "later"\nfamily = "x509"\norigin = "hk.example/later"\npolicy = "absent.policy"\n'
+    (node.parent / "x509.policy").write_text("quorum none\n")
+    node.write_text(node.read_text() + later + 'shards = "yearly"\nfirst_year = 2099\n')
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    served = subprocess.run(
+        [sys.executable, "-m", "log", "serve", "--settings", node],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert served.returncode == 2
+    assert "absent.policy" in served.stderr
+
+
 @pytest.mark.parametrize("role", ["anonymous", "guard", "admin"])
 def test_a_token_is_a_members(node: Path, role: str) -> None:
     token = f'[[tokens]]\nname = "t"\nrole = "{role}"\nside = "hk"\nsha256 = "{"0" * 64}"\nexpires = "2030-01-01"\n'
