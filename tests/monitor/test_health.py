@@ -114,8 +114,13 @@ async def test_who_has_much_to_read_is_well_while_it_comes(looked: Looked) -> No
     looked.go(2)
     _, report = await looked.health()
     assert "hk.example/x509" not in " ".join(report["problems"])
-    looked.go(301)
-    assert "hk.example/x509" in " ".join((await looked.health())[1]["problems"])
+    for _ in range(2):  # the second tile may be taken in only after the first of these moves; then nothing is
+        looked.go(301)
+        _, report = await looked.health()
+        if "hk.example/x509" in " ".join(report["problems"]):
+            break
+    else:
+        pytest.fail("a look that stands still for ever is well")
     looking.cancel()
     await asyncio.gather(looking, return_exceptions=True)
 
