@@ -125,7 +125,11 @@ async def test_it_joins_by_actions_and_is_witnessed_and_followed_without_restart
                 return all(answer.status_code == httpx.codes.OK for answer in answers)
 
             await eventually("its witness has cosigned the logs of both sides", witnesses)
-            assert all(row["guarded"] for row in (await http.get(f"{third.url}/healthz")).json()["logs"])
+
+            async def guarded() -> bool:
+                return all(row["guarded"] for row in (await http.get(f"{third.url}/healthz")).json()["logs"])
+
+            await eventually("a guard has spoken for each of its logs", guarded)
             assert [w.process(side).pid for side in ("hk", "gd")] == running
 
             council = w.deployment.council
