@@ -256,8 +256,9 @@ async def start_pair(w: World) -> None:
 
         async def open_for_all() -> bool:
             healths = [await w.health(http, side) for side in SIDES]
-            logs = [log for _, health in healths for log in health["logs"]]
-            return all(log["guarded"] and log["witnessed_size"] is not None for log in logs)
+            logs = [log for _, health in healths for log in health.get("logs", ())]
+            vouched = [log for log in logs if log["guarded"] and log["witnessed_size"] is not None]
+            return len(logs) == len(vouched) > 0 and all(health for _, health in healths)
 
         await eventually("both nodes are guarded and vouched for", open_for_all)
 
