@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx
 
+PATIENCE_S = 90.0  # a busy machine may need longer than the 5 s that httpx waits by itself
+
 
 def client(**options: Any) -> httpx.AsyncClient:
-    """Return a client that knows no authority; `options` are those of `httpx.AsyncClient`."""
-    return httpx.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), **options)
+    """Return a client that knows no authority and has patience; `options` are those of `httpx.AsyncClient`."""
+    return httpx.AsyncClient(**{"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "timeout": PATIENCE_S, **options})
