@@ -4,7 +4,7 @@ In earnest each key lies with another person, and actions travel as files (`twin
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Council:
     """All authorities, and the folder in which genesis and actions lie."""
 
     path: Path
+    time_s: Callable[[], float] = time.time  # when they sign, seconds since 1970
 
     @property
     def genesis_file(self) -> Path:
@@ -45,7 +46,7 @@ class Council:
             for number in range(KEYS_OF_A_SIDE):
                 keys.generate_key(self._key(side, number), Kind.ED25519)
         made = Genesis(
-            int(time.time()) * 1000,
+            int(self.time_s()) * 1000,
             notice_s,
             {side: Authorities(tuple(each.vkey for each in self._signers(side)), THRESHOLD) for side in sides},
             {chain: tuple(Initial(*row) for row in initial.get(chain, ())) for chain in (*sides, JOINT)},
@@ -57,7 +58,7 @@ class Council:
     async def sign(self, chain: str, kind: str, payload: dict[str, Any], effective_ms: int | None = None) -> bytes:
         """Return the next action of a chain as a note with just enough lines, and keep it in the folder."""
         folder = Folder(self.path)
-        now_ms = int(time.time()) * 1000
+        now_ms = int(self.time_s()) * 1000
         draft = folder.draft(chain, kind, payload, now_ms if effective_ms is None else effective_ms)
         action = Action.parse(draft.read_bytes())
         draft.unlink()

@@ -70,7 +70,7 @@ class Place:
 
     @property
     def council(self) -> Council:
-        return Council(self.folder / "authorities")
+        return Council(self.folder / "authorities", lambda: self.clock.wall_ms() / 1000)
 
     def _lists(self) -> str:
         if not self.governed:
