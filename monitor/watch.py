@@ -220,14 +220,17 @@ class Watch:
         vouch = self.vouch
         if vouch is None:
             return []
-        before = await asyncio.to_thread(self._ages.last_cosigned, self.log.origin, feeder.witness)
+        name = feeder.witness.vkey.name
+        await self._missed.note(
+            name, await asyncio.to_thread(self._ages.last_cosigned, self.log.origin, feeder.witness)
+        )
         fed = await feeder.feed(vouch.head, vouch.old, vouch.proof)
-        self._contest(feeder.witness.vkey.name, fed.findings)
+        self._contest(name, fed.findings)
         feeder.well = bool(fed.lines)
         if not fed.lines:
             return list(fed.findings)
         vouch.lines |= fed.lines
-        await self._missed.heal(before, vouch.head)
+        await self._missed.returned(name, vouch.head)
         return await hand_back(self._peer, self.log, vouch.head, list(vouch.lines.values()))
 
     async def fresh(self) -> list[Finding]:

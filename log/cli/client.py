@@ -243,6 +243,8 @@ def upgrade(
 def _statement(proven: Proven) -> str:
     """Say in one sentence what a proof proves."""
     where = f"logged as entry {proven.index} of {proven.origin} at {vouching.date(proven.timestamp_ms)}"
+    if not proven.sct_verified:
+        where += " (the signature of its SCT was not looked at: the policy has no key of the log for that)"
     who = vouching.who(proven.origin, proven.size, proven.signed_ms, proven.witnesses, proven.missing)
     if is_rehearsal(proven.origin):
         return f"REHEARSAL: nothing in this log counts. {where}"

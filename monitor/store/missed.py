@@ -25,7 +25,17 @@ class Window:
 
 
 class MissedRows(ObservationRows):
-    """The rows about such windows, one for each log."""
+    """The rows about such windows, one for each log, and about who is away."""
+
+    def away(self, origin: str) -> dict[str, int]:
+        """Return which witnesses of a log are away, by name, with the size that each vouched for last."""
+        with self._reading() as database:
+            return dict(database.execute("SELECT witness, size FROM away WHERE origin = ?", (origin,)).fetchall())
+
+    def keep_away(self, origin: str, witness: str, size: int) -> None:
+        """Keep that a witness is away that vouched for `size` entries last; the first such size stays."""
+        with self._transaction() as database:
+            database.execute("INSERT OR IGNORE INTO away VALUES (?, ?, ?)", (origin, witness, size))
 
     def missed(self, origin: str) -> Window | None:
         """Return what is to be audited again of a log, or None."""
@@ -35,11 +45,11 @@ class MissedRows(ObservationRows):
             ).fetchone()
             return None if row is None else Window(row[0], row[1], self._head(row[2]), row[3], row[4])
 
-    def keep_missed(self, size: int, head: Head) -> None:
+    def keep_missed(self, size: int, head: Head, witness: str) -> None:
         """Keep what a witness missed that vouched for `size` entries last, and for `head` (observed before) now.
 
-        It begins with the largest tree of ours that is no larger, for theirs may be another one. What is kept of that
-        log already is widened by it, and is read from its beginning where that is another one.
+        It is no longer away. The window begins with the largest tree of ours that is no larger, for theirs may be
+        another one. What is kept of that log already is widened by it, and read from its beginning if that is another.
         """
         with self._transaction() as database:
             row = database.execute(_OURS, (head.origin, size)).fetchone()
@@ -54,6 +64,7 @@ class MissedRows(ObservationRows):
                 " WHERE origin = ?1 AND digest = ?2",
                 (*_key(window), window.size, window.root, window.at, window.frontier),
             )
+            database.execute("DELETE FROM away WHERE origin = ? AND witness = ?", (head.origin, witness))
 
     def keep_audited(self, window: Window, at: int | None, frontier: bytes) -> None:
         """Record up to which size a window was read again, unless it is another one by now; None: not begun."""

@@ -247,4 +247,9 @@ MIGRATIONS = (
         frontier BLOB NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE TABLE away (
+        origin TEXT NOT NULL, witness TEXT NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (origin, witness)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )

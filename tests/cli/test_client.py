@@ -12,6 +12,7 @@ import pytest
 
 from log.cli import main
 from log.errors import BadProof, BadSignature, LogError, Malformed, NotFound, SettingsError, Unreachable
+from log.formats.note import KeyType, VKey
 from tests.cli.test_operator import twinlog
 from tests.support.nodes import World, client, world
 
@@ -87,7 +88,12 @@ def _script(w: World, folder: Path) -> None:
     while upgraded.exit_code:  # the witnesses have not vouched for it yet, and the command said so
         upgraded = twinlog("upgrade", proof, "--policy", policy, "--url", url, "--certificate", one)
     assert "VERIFIED" in upgraded.output
-    assert "VERIFIED" in twinlog("verify", proof, one, "--policy", policy).output
+    whole = twinlog("verify", proof, one, "--policy", policy).output
+    assert ("VERIFIED" in whole, "SCT" in whole) == (True, False)
+    keyless = folder / "keyless.policy"  # of somebody who relies on the tree alone
+    keyless.write_text("\n".join(line for line in policy.read_text().split("\n") if not _of_scts(line)))
+    alone = twinlog("verify", proof, one, "--policy", keyless).output
+    assert ("VERIFIED" in alone, "the signature of its SCT was not looked at" in alone) == (True, True)
     with pytest.raises(BadProof):
         twinlog("verify", proof, certificates / "two.der", "--policy", policy)
     nobody = folder / "nobody.policy"
@@ -134,6 +140,11 @@ def _script(w: World, folder: Path) -> None:
     assert (spoilt.exit_code, "not a receipt" in spoilt.output) == (1, True)
     with pytest.raises(SystemExit, match="2"):
         run_main("verify", proof, one, "--policy", folder / "nowhere.policy")
+
+
+def _of_scts(line: str) -> bool:
+    """Whether a line of a policy names the key that signs SCTs."""
+    return line.startswith("log ") and VKey.parse(line.split()[1]).type is KeyType.TREE_HEAD
 
 
 def run_main(*arguments: str | Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from log.client.witness import Answer
 from monitor.outcome import Finding, Outcome
-from monitor.store import Window
+from monitor.store import Store, Window
 from tests.monitor.conftest import Monitor
 from tests.monitor.honest import grow, healthy
 from tests.support.lying_log import LyingLog
@@ -71,6 +71,33 @@ async def test_each_round_goes_on_where_the_last_one_stopped_after_a_restart_too
     assert set(read.values()) == {1}
     await healthy(monitor)
     assert tiles(monitor) == {}
+
+
+class Killed(BaseException):
+    """The end of the process."""
+
+
+@pytest.mark.parametrize("write", ["keep_missed", "keep_cosigned"])
+async def test_a_crash_at_either_write_of_its_return_loses_no_window(
+    monitor: Monitor, away: Callable[[], None], monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    """The witness has answered by then, and shows everybody that it is back."""
+    followed = monitor.world.hk_x509
+    away()
+
+    def end(_: Store, *__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Store, write, end)
+        with pytest.raises(Killed):
+            await monitor.once()
+    monitor.stop()
+    monitor.start()
+    await healthy(monitor)
+    left = window(monitor, followed)
+    assert left is not None
+    assert (left.size, left.head.size) == (300, followed.size)
 
 
 def said(findings: list[Finding]) -> list[str]:

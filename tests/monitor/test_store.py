@@ -422,24 +422,35 @@ def test_a_window_begins_with_a_tree_of_ours_and_is_widened_by_another_one(store
         store.observe(head(size), "log", 1)
     store.settle(head(3), AGREED)
     store.settle(head(5), REFUTED)
-    store.keep_missed(2, head(7))
+    store.keep_missed(2, head(7), "w")
     assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 7))
     store.have_audited(Window(0, EMPTY_ROOT, head(7)))
-    store.keep_missed(5, head(7))  # the witness vouched for a branch there
+    store.keep_missed(5, head(7), "w")  # the witness vouched for a branch there
     kept = store.missed("o")
     assert kept == Window(3, b"r", kept_head(store, 7))
     store.keep_audited(kept, 4, b"f")
     store.settle(head(7), AGREED)
-    store.keep_missed(7, head(9))
+    store.keep_missed(7, head(9), "w")
     wider = store.missed("o")
     assert wider == Window(3, b"r", kept_head(store, 9), 4, b"f"), "it goes on there"
     store.keep_audited(kept, 6, b"x")
     store.have_audited(kept)
     assert store.missed("o") == wider, "what was read of the narrower one does not end it"
-    store.keep_missed(1, head(9))
+    store.keep_missed(1, head(9), "w")
     assert store.missed("o") == Window(0, EMPTY_ROOT, kept_head(store, 9)), "from its beginning"
     store.have_audited(Window(0, EMPTY_ROOT, head(9)))
     assert store.missed("o") is None
+
+
+def test_a_witness_is_away_from_where_it_vouched_last_until_its_window_is_kept(store: Store) -> None:
+    store.observe(head(7), "log", 1)
+    store.keep_away("o", "w", 3)
+    store.keep_away("o", "w", 5)
+    store.keep_away("o", "v", 4)
+    store.keep_away("p", "w", 1)
+    assert store.away("o") == {"w": 3, "v": 4}
+    store.keep_missed(3, head(7), "w")
+    assert (store.away("o"), store.away("p")) == ({"v": 4}, {"w": 1})
 
 
 def kept_head(store: Store, size: int) -> Head:
