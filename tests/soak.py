@@ -7,7 +7,8 @@
 
 `--vouch` submits in an open loop: requests are due at a fixed rate whatever comes back. It prints how old the
 witnessed head became and how long an SCT waited until both sides vouched for its entry. The suite runs the same
-code for a shorter time (`tests/processes/test_pair.py`). Exit 1 when a bound does not hold.
+code for a shorter time (`tests/processes/test_pair.py`), and there the machine may be late. Exit 1 when a bound does
+not hold.
 """
 
 import argparse
@@ -51,7 +52,7 @@ PROOF_WITHIN_S = 10.0  # an SCT older than this has a proof
 
 CONNECTIONS = 64
 POLL_S = 0.05  # between two looks at the witnessed head
-PATIENCE_S = 30.0  # one answer; and for the last head to be vouched for
+PATIENCE_S = 90.0  # one answer; and for the last head to be vouched for
 
 
 # --- a keep-alive connection ----------------------------------------------------------------------------------
@@ -139,11 +140,11 @@ class Vouching:
         ]
 
 
-async def vouching(w: World, rate: float, seconds: float, prove_every: int) -> Vouching:
+async def vouching(w: World, rate: float, seconds: float, prove_every: int, late_s: float = 0.0) -> Vouching:
     """Submit to Hong Kong's node at a fixed rate; watch its witnessed head, and ask for proofs all the while.
 
-    Every SCT of which `prove_every` takes one must have its proof `PROOF_WITHIN_S` after it came: the proof is
-    verified under the log's policy.
+    Every SCT of which `prove_every` takes one must have its proof `PROOF_WITHIN_S` after it came, or so much later as
+    `late_s` says: the proof is verified under the log's policy.
     """
     site = w.site()
     policy = Policy.parse(site.policy("x509").read_bytes())
@@ -152,7 +153,7 @@ async def vouching(w: World, rate: float, seconds: float, prove_every: int) -> V
     over = asyncio.Event()
     async with wires(site.port, CONNECTIONS) as lent, wires(site.port, 2) as own, asyncio.TaskGroup() as tasks:
         watch = tasks.create_task(_watch(run, await own.get(), policy, over))
-        prove = tasks.create_task(_prove(run, await own.get(), policy, prove_every, over))
+        prove = tasks.create_task(_prove(run, await own.get(), policy, prove_every, late_s, over))
         begin = time.monotonic() + POLL_S
         for number, (der, request) in enumerate(chains):
             due = begin + number / rate
@@ -224,15 +225,20 @@ def _signed_ms(raw: bytes, policy: Policy) -> int:
     return max(line.timestamp_ms or 0 for line in opened.verified)
 
 
-async def _prove(run: Vouching, wire: Wire, policy: Policy, every: int, over: asyncio.Event) -> None:
+async def _prove(run: Vouching, wire: Wire, policy: Policy, every: int, late_s: float, over: asyncio.Event) -> None:
     """Ask for the proof of each promise that has become old enough, in their order."""
     at = 0
     while not (over.is_set() and at >= len(run.promises)):
         if at < len(run.promises) and run.promises[at].moment + PROOF_WITHIN_S <= time.monotonic():
             promise = run.promises[at]
             fingerprint = sha256(promise.der).hexdigest()
+            waited_s = time.monotonic() - promise.moment
             status, proof = await wire.ask(get(f"/x509/tlog-proof?fingerprint={fingerprint}"))
-            assert status == 200, f"entry {promise.sct.index}: {status} {proof.decode()} after {PROOF_WITHIN_S} s"
+            if status != 200:
+                said = f"entry {promise.sct.index}: {status} {proof.decode()} after {waited_s:.1f} s"
+                assert waited_s < PROOF_WITHIN_S + late_s, said
+                await asyncio.sleep(POLL_S)
+                continue
             proven = verify_proof(proof, promise.der, policy)
             assert (proven.index, proven.sct, proven.sct_verified) == (promise.sct.index, promise.sct, True)
             run.proven.append(proven)
@@ -250,10 +256,11 @@ async def start_pair(w: World) -> None:
 
         async def open_for_all() -> bool:
             healths = [await w.health(http, side) for side in SIDES]
-            logs = [log for _, health in healths for log in health["logs"]]
-            return all(log["guarded"] and log["witnessed_size"] is not None for log in logs)
+            logs = [log for _, health in healths for log in health.get("logs", ())]
+            vouched = [log for log in logs if log["guarded"] and log["witnessed_size"] is not None]
+            return len(logs) == len(vouched) > 0 and all(health for _, health in healths)
 
-        await eventually("both nodes are guarded and vouched for", open_for_all, 2 * PATIENCE_S)
+        await eventually("both nodes are guarded and vouched for", open_for_all)
 
 
 # --- by hand --------------------------------------------------------------------------------------------------

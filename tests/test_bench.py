@@ -3,9 +3,10 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +15,7 @@ from log.formats.text import b64decode
 from tests import soak_monitor
 from tests.bench import __main__ as program
 from tests.bench import (
+    client,
     cpu,
     limits,
     load,
@@ -207,15 +209,31 @@ def test_an_answer_may_come_in_any_pieces() -> None:
     assert answers == [(200, b"hello"), (404, b"")]
 
 
+def ends(monkeypatch: pytest.MonkeyPatch, over: Callable[[], bool]) -> None:
+    """Let the time of the client's closed loops be up when this says so, and not before."""
+
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(60):
+            while seconds > 0 and not over():
+                await asyncio.sleep(0)
+
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: 1000.0 if over() else 0.0))
+    monkeypatch.setattr(client, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": sleep}))
+
+
 async def test_a_closed_loop_starts_over_and_an_exhausted_one_is_an_error(
-    tmp_path: Path, slow: tuple[Slow, int]
+    tmp_path: Path, slow: tuple[Slow, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, port = slow
     file = paths(tmp_path, 3)
-    outcome = await run(Job(port, file, again=True, connections=2, seconds=0.2))
+    ends(monkeypatch, lambda: len(server.seen) > 9)
+    outcome = await run(Job(port, file, again=True, connections=2))
     assert len(outcome.latencies_ms) > 3
     assert set(server.seen) == {b"/0", b"/1", b"/2"}
-    outcome = await run(Job(port, file, connections=2, seconds=0.2))
+    loop = client._Load(Job(port, file, connections=2))
+    ends(monkeypatch, lambda: loop.outcome.errors.total() == 2)  # each connection has found none left
+    outcome = await loop.run()
     assert len(outcome.latencies_ms) == 3
     assert outcome.errors["the prepared requests ran out"] > 0
 

@@ -38,6 +38,14 @@ PLATFORMS = {"hk": "hk/iam-smart", "gd": "gd/yue-qi-qian"}  # who logs events, w
 MONITOR = "monitor.twinlog.example/demo"
 
 
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def _monitor(command: str, settings: Path) -> str:
     """Run a command of the monitor; return what it prints. `StateRefused` when it fails."""
     done = subprocess.run(  # noqa: S603 - our own package, our own paths
@@ -115,12 +123,13 @@ class Deployment:
     )
     page: bool = False  # whether the monitor shows its page on this machine, alerts and findings to everybody
     run_monitor: Callable[[str, Path], str] = _monitor  # runs a command of the monitor with these settings
+    port: Callable[[], int] = free_port  # finds one to listen on
     sites: dict[str, NodeSite] = field(init=False)
     page_url: str = field(init=False)  # "" without a page
 
     def __post_init__(self) -> None:
-        self.sites = {side: NodeSite(side, self.folder / side, free_port()) for side in SIDES}
-        self.page_url = f"http://127.0.0.1:{free_port()}" if self.page else ""
+        self.sites = {side: NodeSite(side, self.folder / side, self.port()) for side in SIDES}
+        self.page_url = f"http://127.0.0.1:{self.port()}" if self.page else ""
 
     @property
     def council(self) -> Council:
@@ -281,14 +290,6 @@ class Deployment:
         if self.page:
             lines += ["[serve]", f'listen = "{self.page_url.removeprefix("http://")}"', "[page]", "open = true"]
         self.monitor_settings.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _other(side: str) -> str:

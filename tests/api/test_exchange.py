@@ -60,7 +60,15 @@ async def talk(parts: list[bytes], reply: Reply, *, shortly: bool) -> tuple[byte
             await send({"type": "http.response.body", "body": reply.body})
         done.set()
 
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", http=Connection, ws="none")
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http=Connection,
+        ws="none",
+        timeout_keep_alive=3600,  # it is not closed for having been idle while the machine did other things
+    )
     config.load()
     wire, loop = Wire(), asyncio.get_running_loop()
     connection = Connection(config, ServerState(), {}, loop, server.connections(ConnectionLimits()))

@@ -122,7 +122,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 async def _start(folder: Path) -> tuple[Node, httpx.AsyncClient]:
-    deployment = Deployment(folder, limits={"max_get_entries": CAP}, run_monitor=monitor)
+    # Between two questions for the head it must not be signed anew: only a start and a submission do so here.
+    deployment = Deployment(folder, {"heartbeat_s": 3600}, {"max_get_entries": CAP}, run_monitor=monitor)
     await deployment.create({"hk": Anchors(world().tree.roots), "gd": Anchors(())})
     site = deployment.sites["hk"]
     unguard(site)

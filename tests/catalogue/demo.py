@@ -33,7 +33,7 @@ from tests.support.lying_log import signers_of
 
 ORIGIN = "hk.example/x509"
 DAYS_40_S = 40 * 86_400
-WAIT_S = 60.0
+WAIT_S = 180.0
 LISTENS_S = 6.0  # how long certspotter is given after the lie
 
 

@@ -21,6 +21,7 @@ from tests.monitor.test_feedback import FEEDBACK, brought, certificate_at, sct
 
 PEOPLE = Theme()
 WATCHED = "watched.example"
+BRIEF = "channel_s = 0.5"  # until what hangs is given up
 WATCH = f'[[watch]]\nname = "us"\nsuffixes = ["{WATCHED}"]\n'
 
 
@@ -126,7 +127,7 @@ async def channels(case: Case) -> AsyncIterator[None]:
     kind = 'kind = "command"\nclasses = ["suspected"]\n'
     table = '[[channels]]\nname = "{}"\n' + kind + "command = {}\n"
     hanging = [sys.executable, "-c", f"import os, time; os.path.exists({str(hook)!r}) or time.sleep(1000)"]
-    set_more(case, "channel_s = 0.5\n" + table.format("fails", json.dumps([str(hook)])))
+    set_more(case, f"{BRIEF}\n" + table.format("fails", json.dumps([str(hook)])))
     set_more(case, table.format("hangs", json.dumps(hanging)))
     case.truth.alter = lambda path, answer: answer[:-1] + b"!" if answer and path.startswith("tile/1/") else answer
     for _ in ROUNDS:
@@ -136,6 +137,8 @@ async def channels(case: Case) -> AsyncIterator[None]:
     hook.chmod(0o700)
     case.world.time_ms += 100_000
     await case.grow()
+    case.monitor.path.write_text(case.monitor.path.read_text().replace(BRIEF, "channel_s = 60.0"))
+    case.monitor.stop()  # nothing hangs any more, and a program may need its time to start
     yield
     assert case.store.undelivered(["fails", "hangs"]) == [], "the outbox has tried again"
     [line] = told.read_text().splitlines()

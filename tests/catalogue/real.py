@@ -20,7 +20,7 @@ from tests.support.forked import Program
 from tests.support.lying_world import World, served
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-WAIT_S = 60.0
+WAIT_S = 180.0
 LIMITS = """
 request_s = 1.0
 retry_after_s = 0.5

@@ -31,6 +31,7 @@ from log.formats.sct import SCT
 from log.formats.text import b64encode
 from log.merkle.hashing import leaf_hash
 from tests.hostile.node import TILED, Target, target
+from tests.support.plain import PATIENCE_S
 
 EXAMPLES = 12  # of an operation, of each of the two modes
 CHECKS: list[Any] = [
@@ -51,7 +52,7 @@ class Caller:
     def __init__(self, node: Target) -> None:
         self.node = node
         self.statuses: dict[tuple[str, str], set[int]] = {}
-        described = httpx.get(f"{node.url}/openapi.json").json()
+        described = httpx.get(f"{node.url}/openapi.json", timeout=PATIENCE_S).json()
         for operation in (each for methods in described["paths"].values() for each in methods.values()):
             for parameter in operation["parameters"]:
                 known = {"log": LOGS, "number": ["000"]}.get(parameter["name"])
@@ -66,7 +67,7 @@ class Caller:
 
     def call(self, case: Case[Any]) -> Response:
         """Call and check: a 5xx is a 503 that the description has."""
-        response = case.call(base_url=self.node.url)
+        response = case.call(base_url=self.node.url, timeout=PATIENCE_S)
         documented = case.operation.definition.raw["responses"]
         excluded: list[Any] = [not_a_server_error] if response.status_code == 503 and "503" in documented else []
         case.validate_response(response, checks=[not_a_server_error, *CHECKS], excluded_checks=excluded)

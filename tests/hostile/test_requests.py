@@ -32,7 +32,7 @@ async def unharmed(node: Target) -> AsyncIterator[None]:
     yield
     await node.serves()
     assert rss_anon_bytes(node.pid) < 300 << 20
-    assert await node.held_bytes() == 0
+    await node.held_nothing()
 
 
 def get(target: bytes, *fields: bytes, method: bytes = b"GET") -> bytes:

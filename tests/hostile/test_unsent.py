@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from log import sockets
@@ -94,7 +95,15 @@ async def read(url: str) -> int:
 async def test_an_answer_that_is_not_taken_in_time_is_given_up() -> None:
     async with serving(ConnectionLimits(send_timeout_s=1, idle_timeout_s=600)) as site, AsyncExitStack() as stack:
         raw = await deaf(stack, site.url)
-        assert await read(site.url) == len(ANSWER)
+
+        async def other_served() -> bool:
+            """Whoever takes an answer gets it; on a machine that is busy just then, its time may be over too."""
+            try:
+                return await read(site.url) == len(ANSWER)
+            except httpx.HTTPError:
+                return False
+
+        await eventually("another one is served", other_served)
         await site.left(0)
         assert site.connections.unsent_bytes == 0
         assert await taken(raw) < len(ANSWER)

@@ -14,7 +14,7 @@ async def governed(side: Side, at_least: int) -> list[Entry]:
     """Wait until the governance log has so many entries and return them all."""
     hosted = side.running.logs["governance"]
     await until(lambda: side.x509.sequencer.counts.beats)  # its own, the first; the next is far away
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         while hosted.size < at_least:
             side.clock.advance(1)
             await side.x509.sequencer._committer.heartbeat()
@@ -71,7 +71,7 @@ async def test_a_governance_task_that_fails_ends_the_node() -> None:
     side = Broken(governed=True, guards=())
     await side.create()
     node = await side.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await node.ended()
     assert node.failure is not None
     await side.crash()

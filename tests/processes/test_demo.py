@@ -17,9 +17,9 @@ import httpx
 from log.formats.tlog_proof import EventExtra, TlogProof
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-WAIT_S = 120.0  # for the whole story, on a busy machine
-END_S = 30.0  # from Ctrl-C to the end
-GONE_S = 5.0  # for the system to clear up what has ended
+WAIT_S = 300.0  # for the whole story, on a busy machine
+END_S = 120.0  # from Ctrl-C to the end
+GONE_S = 60.0  # for the system to clear up what has ended
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def test_the_readme_holds_and_ctrl_c_ends_the_demonstration_and_all_that_it_star
         assert "cosigned by gd.twinlog.example/witness" in answers
         assert "P01" not in answers  # what both lists recognise is no finding: those that there are stand out
         [page] = re.findall(r"^Monitor: (http://[0-9.:]+/) ", said, re.MULTILINE)
-        text = httpx.get(page).text
+        text = httpx.get(page, timeout=WAIT_S).text
         assert "hk.twinlog.example/x509" in text
         assert "Findings, newest first" in text
         os.killpg(process.pid, signal.SIGINT)
@@ -147,6 +147,7 @@ def test_ctrl_c_in_the_middle_of_the_story_leaves_nothing_behind(tmp_path: Path)
     with demonstration(tmp_path / "demo") as (process, out):
         says(process, out, "the monitor looks at both")
         process.send_signal(signal.SIGINT)
-        assert process.wait(END_S) == 1, out.read_text(errors="replace")
+        code, said = process.wait(END_S), out.read_text(errors="replace")
+        assert code == (0 if "Running until Ctrl-C." in said else 1), said  # 0: we were late, and it was at its end
         assert_gone(process.pid)
-    assert "Traceback" not in out.read_text(errors="replace")
+    assert "Traceback" not in said

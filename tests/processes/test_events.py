@@ -39,6 +39,7 @@ from tests.support.node_process import set_clock
 
 PLATFORM, CA, REGULATOR = Sender(), Sender("hk/hongkong-post", "ca"), Sender("hk/dpo", "regulator")
 ELSEWHERE = Sender("gd/yue-qi-qian", "platform")
+TRIES, FEW = 10, 5  # of reading beside events; answers that one gets who is not served meanwhile
 OK, UNAUTHORIZED, FORBIDDEN = httpx.codes.OK, httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN
 TOKENS = f"""\
 [[tokens]]
@@ -255,15 +256,22 @@ async def test_a_kill_between_two_writes_is_made_good_by_the_same_body(
 
 
 async def test_reads_and_certificates_go_on_while_events_are_taken_in(node: EventNode) -> None:
-    """Nothing here measures time: each of these must be answered before the thousand events are."""
-    body = batch(PLATFORM.member, 1, [event(number) for number in range(1000)])
-    sending = asyncio.create_task(node.send(PLATFORM, body))
-    answered = 0
-    while not sending.done():
-        assert (await node.http.get(f"{node.url}/x509/checkpoint")).status_code == OK
-        answered += 1
-    assert len(receipts(await sending)) == 1000
-    assert answered > 1
+    """Nothing here measures time: some of these must be answered before the thousand events are.
+
+    A hundred are, and one or two of a node that does nothing else meanwhile. Who reads may be kept waiting by the
+    machine just then, and tries again.
+    """
+    for seq in range(1, TRIES + 1):
+        body = batch(PLATFORM.member, seq, [event(1000 * seq + number) for number in range(1000)])
+        sending = asyncio.create_task(node.send(PLATFORM, body))
+        answered = 0
+        while not sending.done():
+            assert (await node.http.get(f"{node.url}/x509/checkpoint")).status_code == OK
+            answered += 1
+        assert len(receipts(await sending)) == 1000
+        if answered > FEW:
+            return
+    pytest.fail(f"{answered} reads were answered beside a thousand events")
 
 
 async def test_requests_larger_than_their_limit_and_more_events_than_allowed_are_413(tmp_path: Path) -> None:

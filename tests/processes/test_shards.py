@@ -15,7 +15,6 @@ from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
-from log.demo.deployment import free_port
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType
 from log.node import calendar
@@ -25,6 +24,7 @@ from tests.support import forked
 from tests.support.engine import ed25519
 from tests.support.forked import Process
 from tests.support.nodes import client, eventually
+from tests.support.ports import own_port
 
 ORIGIN = "hk.example/x509"
 AUTHORITY = NoteSigner.make("hk.authority.example", KeyType.ED25519, ed25519(50))
@@ -76,7 +76,7 @@ async def test_a_monitor_that_pinned_a_shard_beforehand_vouches_for_it_once_it_h
     now_ms = clock.wall_ms()
     issuer = MassIssuer("p256", now_ms=now_ms // 1000 * 1000)  # expires in a year
     this_year = time.gmtime(now_ms / 1000).tm_year
-    folder, port = tmp_path / "hk", free_port()
+    folder, port = tmp_path / "hk", own_port()
     (folder / "list").mkdir(parents=True)
     watcher = tmp_path / "monitor"
     watcher.mkdir()

@@ -25,7 +25,8 @@ from tests.support.nodes import World, client, eventually, unguard, world
 MORE = 40  # submissions tried after the cut
 BATCH = 48
 # Large batches; bodies may be held back; a small disk is no low disk.
-CUT_LIMITS = {"linger_ms": 500, "body_timeout_s": 60, "disk_watermark_bytes": 0}
+CUT_LIMITS = {"linger_ms": 500, "body_timeout_s": 600, "disk_watermark_bytes": 0}
+ENDS = {"stop_timeout_s": 600}  # the node waits for what is held back until it comes, however late
 AHEAD_BYTES = 48 << 10
 CUT_BYTES = 5_000  # of the batch that is cut, so many still fit: a few of its entries
 MIB = 1 << 20
@@ -90,7 +91,7 @@ class HeldBack:
 
         url = f"{self._w.site().url}/x509/ct/v1/add-chain"
         try:
-            return (await self._http.post(url, content=halves(), timeout=30)).status_code
+            return (await self._http.post(url, content=halves())).status_code
         except httpx.HTTPError:
             return 0
 
@@ -114,7 +115,7 @@ async def cut_in_a_batch(folder: Path, by: str) -> AsyncIterator[tuple[World, ht
     """A node whose data store was cut in the middle of a batch, and has room again."""
     with ExitStack() as stack:
         disk = stack.enter_context(small_disk(folder / "disk", 16 * MIB)) if by == "a full disk" else None
-        async with world(folder / "d", limits=CUT_LIMITS) as w, client() as http, client() as other:
+        async with world(folder / "d", ENDS, CUT_LIMITS) as w, client() as http, client() as other:
             unguard(w.site())
             if disk is not None:
                 move_to(disk, w.data_folder())

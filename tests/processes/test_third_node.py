@@ -6,7 +6,6 @@ from pathlib import Path
 import httpx
 
 from log import state
-from log.demo.deployment import free_port
 from log.formats.action import JOINT
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
@@ -14,6 +13,7 @@ from log.settings import NodeSettings
 from tests.support import forked
 from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, monitor_lines, world
+from tests.support.ports import own_port
 
 NAME, HOST = "CN-SD", "sd.twinlog.example"
 FAMILIES = ("x509", "governance")
@@ -23,7 +23,7 @@ class Third:
     """The third node's folder, keys and process."""
 
     def __init__(self, w: World, folder: Path) -> None:
-        self.w, self.folder, self.port = w, folder, free_port()
+        self.w, self.folder, self.port = w, folder, own_port()
         self.settings = folder / "twinlog.toml"
         folder.mkdir()
         hk = NodeSettings.load(w.site("hk").settings)
@@ -125,7 +125,11 @@ async def test_it_joins_by_actions_and_is_witnessed_and_followed_without_restart
                 return all(answer.status_code == httpx.codes.OK for answer in answers)
 
             await eventually("its witness has cosigned the logs of both sides", witnesses)
-            assert all(row["guarded"] for row in (await http.get(f"{third.url}/healthz")).json()["logs"])
+
+            async def guarded() -> bool:
+                return all(row["guarded"] for row in (await http.get(f"{third.url}/healthz")).json()["logs"])
+
+            await eventually("a guard has spoken for each of its logs", guarded)
             assert [w.process(side).pid for side in ("hk", "gd")] == running
 
             council = w.deployment.council

@@ -1,6 +1,7 @@
 """Only completed tiles are stored, and partial ones of every size can be had (promise 7; contract, Stores)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +90,8 @@ async def test_a_thousand_single_commits_write_at_most_three_times_their_entries
 
     def measure() -> None:
         for file in folder.iterdir():
-            largest[file.name] = max(largest.get(file.name, 0), file.stat().st_size)
+            with suppress(FileNotFoundError):  # LevelDB's own thread drops a log that it has written to a table
+                largest[file.name] = max(largest.get(file.name, 0), file.stat().st_size)
 
     for _ in range(HEADS):
         await engine.submit_some(1)

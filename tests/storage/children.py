@@ -15,7 +15,7 @@ from pathlib import Path
 from log.errors import StoreFailed, StoreLocked
 from log.storage import Batch, Swap
 from log.storage.leveldb import LevelData
-from log.storage.sqlite_heads import SqliteHeads
+from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 
 ROOT = Path(__file__).parents[2]
 ROW_BYTES = 1500
@@ -38,6 +38,14 @@ def line(process: subprocess.Popen[str]) -> str:
     if process.stdout is None:
         raise AssertionError("a child has a pipe")
     return process.stdout.readline().rstrip("\n")
+
+
+def tell(process: subprocess.Popen[str], words: str) -> None:
+    """Send a child a line."""
+    if process.stdin is None:
+        raise AssertionError("a child has a pipe")
+    process.stdin.write(f"{words}\n")
+    process.stdin.flush()
 
 
 def rest(process: subprocess.Popen[str]) -> list[str]:
@@ -133,16 +141,15 @@ async def count(path: Path) -> None:
 
 
 async def race(path: Path) -> None:
-    """Raise a counter that another process raises too, saying each value that is ours. They begin together."""
-    heads = SqliteHeads(path)
-    say("ready")
-    sys.stdin.readline()
-    await heads.replace(f"runner {os.getpid()}", None, b"here")
-    while len(await heads.names("runner ")) < 2:
-        await asyncio.sleep(0)
-    while (number := int((old := await heads.load("counter")) or b"0")) < 300:
-        if await heads.replace("counter", old, b"%d" % (number + 1)) is Swap.OK:
-            say(number + 1)
+    """Look at a value at a line of standard input, and at the next one put another in its place, saying how it went."""
+    heads = SqliteHeads(path, HeadLimits(busy_timeout_ms=90_000))
+    number = 0
+    while sys.stdin.readline():
+        old = await heads.load("value")
+        say("seen")
+        sys.stdin.readline()
+        number += 1
+        say((await heads.replace("value", old, b"%d of %d" % (number, os.getpid()))).name)
     await heads.close()
 
 

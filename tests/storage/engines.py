@@ -13,10 +13,11 @@ from log.storage import DataStore, HeadStore, Index, RecordStore
 from log.storage.level_database import LevelLimits
 from log.storage.leveldb import LevelData, LevelIndex, LevelRecords
 from log.storage.memory import Disk, MemoryData, MemoryHeads, MemoryIndex, MemoryRecords
-from log.storage.sqlite_heads import SqliteHeads
+from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 
 # Small enough that the tests' ranges are read inline, in one chunk and in several.
 LIMITS = LevelLimits(inline_rows=4, inline_tiles=2, scan_rows=16, delete_rows=8)
+PATIENT = HeadLimits(busy_timeout_ms=90_000)  # of two drivers one waits for the other, however slow the disk is
 
 
 class Driver(Protocol):
@@ -76,7 +77,7 @@ async def heads(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     disk = Disk()
     store: Store[HeadStore] = Store(
         lambda: (
-            SqliteHeads(tmp_path / "heads" / "heads.sqlite", create=True)
+            SqliteHeads(tmp_path / "heads" / "heads.sqlite", PATIENT, create=True)
             if request.param == "sqlite"
             else MemoryHeads(disk)
         )

@@ -341,7 +341,7 @@ class Engine:
             assert rows[placed.index] == self.family.place(parts, placed.index, placed.timestamp_ms).row
 
 
-async def until(condition: Callable[[], object], patience_s: float = 20) -> None:
+async def until(condition: Callable[[], object], patience_s: float = 90) -> None:
     """Let the other tasks run until the condition holds; `patience_s` at most."""
     async with asyncio.timeout(patience_s):
         while not condition():

@@ -26,7 +26,6 @@ from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
-from log.demo.deployment import free_port
 from log.folders import make_folder
 from log.formats.note import KeyType, VKey
 from log.sequencer.clock import SystemClock
@@ -38,6 +37,7 @@ from tests.support.forked import Process
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
 from tests.support.nodes import eventually
+from tests.support.ports import own_port
 
 MODULE = "tests.support.event_node"
 KILL = "TEST_KILL"
@@ -134,7 +134,7 @@ async def event_node(
     With a council it is `twinlog serve` itself, and its members are those of governance.
     """
     make_folder(folder)
-    port = free_port()
+    port = own_port()
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
     await _trust(folder / "list", issuer.issuers[-1])
     peer = json.dumps([signer.vkey.encode() for signer in FOREIGN_SIGNERS])

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from contextlib import chdir
+from contextlib import chdir, suppress
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -81,7 +81,8 @@ class Program:
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.returncode is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it ended just now
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """End it by SIGKILL, unless it has ended."""

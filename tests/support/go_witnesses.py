@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from log.demo.deployment import free_port
 from log.formats.note import KeyType, VKey
 from tests.support import plain
 from tests.support.engine import mldsa_signer
 from tests.support.go_tools import tool
 from tests.support.nodes import eventually
+from tests.support.ports import own_port
 from tests.support.ssh_agent import fingerprint, ssh_agent
 
 NAME = "outside.example/witness"
@@ -42,7 +42,7 @@ class GoWitness:
 @asynccontextmanager
 async def litewitness(folder: Path, known: Mapping[str, VKey]) -> AsyncIterator[GoWitness]:
     """Run litewitness; `known` holds the 0x01 key of each origin."""
-    binary, port, key = tool("litewitness"), free_port(), Ed25519PrivateKey.from_private_bytes(SEED)
+    binary, port, key = tool("litewitness"), own_port(), Ed25519PrivateKey.from_private_bytes(SEED)
     vkey = VKey.make(NAME, KeyType.COSIGNATURE, key.public_key().public_bytes_raw())
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(ssh_agent(folder / "agent", key))
@@ -60,7 +60,7 @@ async def litewitness(folder: Path, known: Mapping[str, VKey]) -> AsyncIterator[
 @asynccontextmanager
 async def omniwitness(folder: Path, known: Mapping[str, VKey], *more: str) -> AsyncIterator[GoWitness]:
     """Run omniwitness with an Ed25519 and an ML-DSA-44 key; `known` holds the 0x01 key of each origin."""
-    binary, port = tool("omniwitness"), free_port()
+    binary, port = tool("omniwitness"), own_port()
     public = Ed25519PrivateKey.from_private_bytes(SEED).public_key().public_bytes_raw()
     note_key, second = VKey.make(NAME, KeyType.ED25519, public), mldsa_signer(NAME, SEED[0]).vkey
     arguments = [f"--listen=127.0.0.1:{port}", "--metrics_listen=", f"--db_file={folder / 'omni.db'}", *more]

@@ -117,7 +117,7 @@ def served(nodes: Sequence[LyingNode], listen: Mapping[str, Listen] | None = Non
         for server in servers:
             server.should_exit = True
         for thread in threads:
-            thread.join(5)
+            thread.join(60)
 
 
 def _listen() -> tuple[socket.socket, str]:

@@ -1,8 +1,9 @@
 """`twinlog serve` with a clock that a test can move: `python -m tests.support.node_process serve --settings F`.
 
 Beside the settings file lies `clock`: two decimal numbers, by how many milliseconds the wall clock and the monotonic
-clock are off. The test overwrites it while the node runs, or while it is held by SIGSTOP. The product has no hook
-for this: `process.serve` is given a clock, here as everywhere.
+clock are off; or one, which is what the wall clock shows and goes on showing. The test overwrites it while the node
+runs, or while it is held by SIGSTOP. The product has no hook for this: `process.serve` is given a clock, here as
+everywhere.
 """
 
 import sys
@@ -19,27 +20,36 @@ NAME = "clock"
 
 
 class FileClock:
-    """The machine's clocks, off by what a file says at each look."""
+    """The machine's clocks, off by what a file says at each look; or the wall clock stands still."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._system = SystemClock()
 
     def wall_ms(self) -> int:
-        return self._system.wall_ms() + self._offsets()[0]
+        wall_ms, *moves = self._said()
+        return self._system.wall_ms() + wall_ms if moves else wall_ms
 
     def mono_ms(self) -> int:
-        return self._system.mono_ms() + self._offsets()[1]
+        return self._system.mono_ms() + sum(self._said()[1:])
 
-    def _offsets(self) -> tuple[int, int]:
-        wall_ms, mono_ms = self._path.read_text(encoding="ascii").split()
-        return int(wall_ms), int(mono_ms)
+    def _said(self) -> list[int]:
+        return [int(word) for word in self._path.read_text(encoding="ascii").split()]
 
 
 def set_clock(folder: Path, *, wall_ms: int, mono_ms: int = 0) -> None:
     """Say by how much the clocks of the node whose settings lie in `folder` are off, at one stroke."""
+    _say(folder, wall_ms, mono_ms)
+
+
+def hold_clock(folder: Path, wall_ms: int) -> None:
+    """Let the wall clock of that node show this until `set_clock`, however long whoever asks for it is kept waiting."""
+    _say(folder, wall_ms)
+
+
+def _say(folder: Path, *words: int) -> None:
     draft = folder / f"{NAME}.new"
-    draft.write_text(f"{wall_ms} {mono_ms}\n", encoding="ascii")
+    draft.write_text(" ".join(map(str, words)) + "\n", encoding="ascii")
     draft.replace(folder / NAME)
 
 
