@@ -4,8 +4,7 @@ import json
 import random
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from log.governance.chains import Signed
 from monitor import keyring, main, settings
 from monitor.store import Store
 from tests.monitor.test_carrier import MEMBER, SUSPEND
-from tests.monitor.test_process import WAIT_S, Killer, call, running
+from tests.monitor.test_process import PATIENT, WAIT_S, Killer, call, eventually, running
 from tests.monitor.test_roster import join_by, vouched
 from tests.support.action_log import GovernedWorld
 from tests.support.lying_world import served
@@ -37,7 +36,7 @@ async def world() -> GovernedWorld:
 def at_work(folder: Path, world: GovernedWorld, limits: str = "") -> Iterator[tuple[Path, dict[str, str]]]:
     """Serve all three nodes and make a monitor's settings and state."""
     with served(world.reachable) as urls:
-        path = world.write(folder, urls, "poll_s = 0.05\n", limits)
+        path = world.write(folder, urls, "poll_s = 0.05\n", PATIENT + limits)
         assert call("init", "--settings", str(path)).returncode == 0
         yield path, urls
 
@@ -46,13 +45,6 @@ def submit(url: str, *actions: Signed) -> None:
     for signed in actions:
         answer = httpx.post(f"{url}/governance/add-action", content=signed.note.encode(), timeout=WAIT_S)
         assert answer.status_code == 200, answer.text
-
-
-def eventually(what: str, check: Callable[[], bool]) -> None:
-    until = time.monotonic() + WAIT_S
-    while not check():
-        assert time.monotonic() < until, f"not within {WAIT_S} s: {what}"
-        time.sleep(0.02)
 
 
 def test_once_and_status_say_what_each_node_holds_and_what_was_carried(tmp_path: Path, world: GovernedWorld) -> None:

@@ -6,6 +6,7 @@ node's code. `lying_node` serves it, `lying_world` has two such nodes and a moni
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from enum import Enum
 from hashlib import sha256
@@ -106,6 +107,7 @@ class LyingLog:
         self.policy = Policy((), (), (), "none")
         self._clock = clock
         self._edge = Edge()
+        self._signing = threading.Lock()  # a test and the thread of a server may sign at once
         self._tiles: list[bytearray] = []
         self._time_ms = 0
 
@@ -141,13 +143,15 @@ class LyingLog:
         return parts
 
     def _append(self, rows: Sequence[bytes], leaves: Sequence[bytes]) -> None:
+        """Take in rows; the edge comes last, as a head may be signed over it in the thread of a server meanwhile."""
         self.rows += rows
         self.leaves += leaves
-        self._edge, full = self._edge.grow(leaves)
+        edge, full = self._edge.grow(leaves)
         for level, _, data in full:
             while len(self._tiles) <= level:
                 self._tiles.append(bytearray())
             self._tiles[level] += data
+        self._edge = edge
 
     def hashes(self, level: int) -> bytes:
         """Return all hashes of a tile level."""
@@ -156,9 +160,11 @@ class LyingLog:
 
     async def sign(self, *, time_ms: int | None = None, root: bytes | None = None) -> bytes:
         """Sign the tree as it is, or another root, now or at another time."""
-        text = Checkpoint(self.origin, self.size, self._edge.root() if root is None else root).encode()
-        self._time_ms = max(self._clock(), self._time_ms + 1) if time_ms is None else time_ms
-        self.note = (await sign_note(text, self._time_ms, self.signers)).encode()
+        with self._signing:  # or a smaller tree got the later time
+            edge = self._edge
+            self._time_ms = at_ms = max(self._clock(), self._time_ms + 1) if time_ms is None else time_ms
+        text = Checkpoint(self.origin, edge.size, edge.root() if root is None else root).encode()
+        self.note = (await sign_note(text, at_ms, self.signers)).encode()
         return self.note
 
     def remember(self) -> None:
