@@ -16,6 +16,7 @@ ALLOWED = (
     "Go absent",
     "mounting is not allowed",
     "promtool absent",
+    "prometheus absent",
     "neither strace nor a C compiler",
 )
 

@@ -291,10 +291,13 @@ async def world(
     limits: Mapping[str, int] | None = None,
     *,
     governed: bool = False,
+    page: bool = False,
 ) -> AsyncIterator[World]:
     """Make a deployment whose trust lists admit one mass issuer; end every process that was started in it."""
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
-    deployment = Deployment(folder, node_lines or {}, limits or {}, governed, run_monitor=monitor, port=own_port)
+    deployment = Deployment(
+        folder, node_lines or {}, limits or {}, governed, page=page, run_monitor=monitor, port=own_port
+    )
     anchors = Anchors((issuer.issuers[-1],))
     await deployment.create({"hk": anchors, "gd": anchors})
     made = World(deployment, Promises(issuer))
