@@ -6,7 +6,6 @@ The window is kept in the state and read a stretch at a time, as the way to a he
 
 import asyncio
 import logging
-from collections.abc import Mapping
 
 from log.client import LogReader, prover
 from log.errors import BadProof, LogError, StorageError, Unreachable
@@ -36,33 +35,22 @@ class Missed:
         self._limits = limits
         self._clock = clock
         self._wrong: list[Finding] = []  # what was found last, until all of the window was right
-        self._away: Mapping[str, int] | None = None  # as the state has it; None: to be read
 
     async def note(self, witness: str, before: Vouched | None) -> None:
         """Note from where on a witness, before it is asked, misses what this log does, if it has not vouched for long.
 
         Before: once it has answered, others may tell us of its line, and after a crash it would never have been away.
         """
-        if before is None or not self._clock.trusted() or witness in await self._noted():
+        if before is None or not self._clock.trusted():
             return
-        if self._clock.now_ms() - before.time_s * 1000 <= self._limits.degraded_s * 1000:
-            return
-        await asyncio.to_thread(self._store.keep_away, self._origin, witness, before.size)
-        self._away = None
+        if self._clock.now_ms() - before.time_s * 1000 > self._limits.degraded_s * 1000:
+            await asyncio.to_thread(self._store.keep_away, self._origin, witness, before.size)
 
     async def returned(self, witness: str, head: Head) -> None:
-        """Keep the window that a witness missed until it vouched for this head."""
-        size = (await self._noted()).get(witness)
-        if size is None:
-            return
-        await asyncio.to_thread(self._store.keep_missed, min(size, head.size), head, witness)
-        self._away = None
-
-    async def _noted(self) -> Mapping[str, int]:
-        """Return the size that each witness that is away, by name, vouched for last."""
-        if self._away is None:
-            self._away = await asyncio.to_thread(self._store.away, self._origin)
-        return self._away
+        """Keep the window that a witness missed, if it was away until it vouched for this head."""
+        size = (await asyncio.to_thread(self._store.away, self._origin)).get(witness)
+        if size is not None:
+            await asyncio.to_thread(self._store.keep_missed, min(size, head.size), head, witness)
 
     async def audit(self) -> list[Finding]:
         """Audit the next stretch of what a witness missed, if there is any: does the log still serve what it served?
