@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from log import journal, process, state
-from log.node.halts import Halts
+from log.node.halts import Halted, Halts, forks
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
 
@@ -77,7 +77,10 @@ def halts(
     settings: Settings = Path("twinlog.toml"),
     clear: Annotated[str, typer.Option(help="Let this origin sign again. Read both notes first.")] = "",
 ) -> None:
-    """Show why origins of a stopped node may not sign, with both notes; or clear one."""
+    """Show why origins of a stopped node may not sign, and which logs it saw forked, with both notes; or clear a halt."""
+
+    def show(why: str, first: str, second: str, pair: Halted) -> None:
+        print(f"{pair.origin}: {why}\n\n{first}:\n{pair.ours.decode()}\n{second}:\n{pair.theirs.decode()}")
 
     async def work() -> None:
         heads = state.open_heads(NodeSettings.load(settings), create=False)
@@ -87,9 +90,9 @@ def halts(
             if clear:
                 await held.clear(clear)
             for halted in held.all():
-                print(
-                    f"{halted.origin}: {halted.why}\n\nours:\n{halted.ours.decode()}\ntheirs:\n{halted.theirs.decode()}"
-                )
+                show(halted.why, "ours", "theirs", halted)
+            for fork in await forks(heads):
+                show(f"{fork.why}, evidence against that log; it halts nothing here", "cosigned", "refused", fork)
         finally:
             await heads.close()
 

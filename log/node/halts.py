@@ -3,6 +3,8 @@
 Two cases write here: a head with our own signature that our tree does not bear out, and a peer's head with our
 witness's signature that our witness state does not bear out. Both notes are kept: they are evidence, and
 whoever clears a halt should have read them.
+
+A third pair halts nothing: two heads of one size by which a log that our witness cosigns contradicts itself.
 """
 
 import logging
@@ -15,6 +17,7 @@ from log.storage import HeadStore, Swap
 logger = logging.getLogger("twinlog.halts")
 
 PREFIX = "halt/"
+FORK = "fork/"
 CLEARED = b"cleared\n"
 
 
@@ -40,6 +43,12 @@ class Halted:
         if end or halted.encode() != value:
             raise Malformed(f"the halt record of {origin} cannot be read")
         return halted
+
+
+async def forks(heads: HeadStore) -> list[Halted]:
+    """Return the pairs that the witness kept. `Malformed` when one cannot be read."""
+    pairs = [(name.removeprefix(FORK), await heads.load(name)) for name in await heads.names(FORK)]
+    return [Halted.parse(origin, value) for origin, value in pairs if value is not None]
 
 
 class Halts:

@@ -25,7 +25,7 @@ from log.formats.checkpoint import Checkpoint
 from log.formats.note import KeyType, Note, VKey, signature_line
 from log.formats.witness_request import AddCheckpoint
 from log.node.guard import Guard
-from log.node.halts import Halted, Halts
+from log.node.halts import FORK, Halted, Halts
 from log.node.reading import WitnessReading
 from log.sequencer.clock import Clock
 from log.storage import HeadStore, Swap
@@ -178,7 +178,8 @@ class NodeWitness:
     async def _keep_fork(self, origin: str, ours: bytes, theirs: bytes) -> None:
         """Keep the first pair of heads by which a peer's log contradicts itself: evidence, whoever asks for it."""
         pair = Halted(origin, "two roots of one size", ours, theirs)
-        await self._swap(f"fork/{origin}", None, pair.encode())  # STALE: the first pair is there and stays
+        if await self._swap(FORK + origin, None, pair.encode()) is Swap.OK:  # STALE: the first pair is there and stays
+            logger.error("a log has signed two roots of one size: both are kept", extra={"fields": {"origin": origin}})
 
     async def cosigned(self, origin: str) -> bytes | None:
         """Return the note of `origin` that was cosigned last, or None."""

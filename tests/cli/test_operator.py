@@ -17,6 +17,7 @@ from log.cli import app_of
 from log.demo.ca import Tree
 from log.errors import BadSignature, LogError, Malformed, Mismatch, NotFound, SettingsError, StateRefused
 from log.formats.note import KeyType, VKey
+from log.node.halts import Halted
 from log.settings import NodeSettings
 from log.storage import Filed
 from tests.support.members import Sender, batch, event
@@ -70,6 +71,23 @@ def test_a_witness_of_one_key_gets_its_second_later(node: Path) -> None:
     assert second[1] != first[1]
     with pytest.raises(SettingsError, match="never overwritten"):
         twinlog("keygen", "--settings", node, "--mldsa")
+
+
+def test_halts_shows_the_logs_that_the_witness_saw_forked(node: Path) -> None:
+    twinlog("keygen", "--settings", node)
+    twinlog("init", "--settings", node)
+    assert twinlog("halts", "--settings", node).output == ""
+
+    async def fork() -> None:
+        heads = state.open_heads(NodeSettings.load(node), create=False)
+        pair = Halted("gd.example/x509", "two roots of one size", b"one head\n", b"another head\n")
+        await heads.replace("fork/gd.example/x509", None, pair.encode())
+        await heads.close()
+
+    asyncio.run(fork())
+    said = twinlog("halts", "--settings", node).output
+    assert "gd.example/x509: two roots of one size, evidence against that log; it halts nothing here" in said
+    assert "cosigned:\none head\n\nrefused:\nanother head\n" in said
 
 
 def test_a_list_that_is_made_again_is_the_next_version(node: Path) -> None:

@@ -10,6 +10,7 @@ from log.crypto.notes import cosign_all, open_note
 from log.errors import Denied, StateRefused, StoreFailed, Unavailable
 from log.formats.checkpoint import Checkpoint
 from log.formats.note import Note, parse_signature_lines
+from log.node.halts import Halted
 from log.node.witness import NodeWitness
 from log.storage import Swap
 from log.storage.memory import MemoryHeads
@@ -58,7 +59,7 @@ async def test_racing_forks_get_one_signature(side: Side) -> None:
     assert [answer.status for answer in answers].count(200) == 1
 
 
-async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side) -> None:
+async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     await side.ask(0, await side.peer_head(3))
     state = side.heads.heads[ROW]
     answer = await side.ask(3, await side.peer_head(3, fork=True))
@@ -68,6 +69,10 @@ async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side) -> None:
     await side.ask(3, await side.peer_head(3, fork=True))
     assert side.heads.heads[f"fork/{PEER}"] == first
     assert side.heads.heads[ROW] == state
+    assert [vars(record)["fields"] for record in caplog.records if "two roots" in record.getMessage()] == [{"origin": PEER}]
+    kept = Halted.parse(PEER, first)
+    assert kept.ours == state
+    assert Checkpoint.parse(Note.parse(kept.theirs).text).size == 3
 
 
 @pytest.mark.parametrize("swap", [Swap.UNKNOWN, Swap.STALE, None])
