@@ -77,7 +77,7 @@ def halts(
     settings: Settings = Path("twinlog.toml"),
     clear: Annotated[str, typer.Option(help="Let this origin sign again. Read both notes first.")] = "",
 ) -> None:
-    """Show why origins of a stopped node may not sign, and which logs it saw forked, with both notes; or clear a halt."""
+    """Show why origins of a stopped node may not sign, and which logs forked, each with both notes; or clear a halt."""
 
     def show(why: str, first: str, second: str, pair: Halted) -> None:
         print(f"{pair.origin}: {why}\n\n{first}:\n{pair.ours.decode()}\n{second}:\n{pair.theirs.decode()}")

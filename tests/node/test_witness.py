@@ -69,7 +69,9 @@ async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side, caplog: pytest
     await side.ask(3, await side.peer_head(3, fork=True))
     assert side.heads.heads[f"fork/{PEER}"] == first
     assert side.heads.heads[ROW] == state
-    assert [vars(record)["fields"] for record in caplog.records if "two roots" in record.getMessage()] == [{"origin": PEER}]
+    assert [vars(record)["fields"] for record in caplog.records if "two roots" in record.getMessage()] == [
+        {"origin": PEER}
+    ]
     kept = Halted.parse(PEER, first)
     assert kept.ours == state
     assert Checkpoint.parse(Note.parse(kept.theirs).text).size == 3
