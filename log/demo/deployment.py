@@ -5,7 +5,6 @@ both and the outside witness of every policy.
 """
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from log.crypto.member_keys import MemberKey
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council, Row
 from log.demo.ca import MUTUAL_RECOGNITION
+from log.demo.ports import own_port
 from log.errors import StateRefused
 from log.formats.action import JOINT
 from log.formats.family import EVENTS
@@ -36,14 +36,6 @@ SIDES = ("hk", "gd")
 FAMILIES = ("x509", "governance")
 PLATFORMS = {"hk": "hk/iam-smart", "gd": "gd/yue-qi-qian"}  # who logs events, where there is a log for them
 MONITOR = "monitor.twinlog.example/demo"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _monitor(command: str, settings: Path) -> str:
@@ -123,13 +115,12 @@ class Deployment:
     )
     page: bool = False  # whether the monitor shows its page on this machine, alerts and findings to everybody
     run_monitor: Callable[[str, Path], str] = _monitor  # runs a command of the monitor with these settings
-    port: Callable[[], int] = free_port  # finds one to listen on
     sites: dict[str, NodeSite] = field(init=False)
     page_url: str = field(init=False)  # "" without a page
 
     def __post_init__(self) -> None:
-        self.sites = {side: NodeSite(side, self.folder / side, self.port()) for side in SIDES}
-        self.page_url = f"http://127.0.0.1:{self.port()}" if self.page else ""
+        self.sites = {side: NodeSite(side, self.folder / side, own_port()) for side in SIDES}
+        self.page_url = f"http://127.0.0.1:{own_port()}" if self.page else ""
 
     @property
     def council(self) -> Council:

@@ -54,7 +54,7 @@ def eventually(what: str, check: Callable[[], bool]) -> None:
     until = time.monotonic() + WAIT_S
     while not check():
         assert time.monotonic() < until, f"not within {WAIT_S} s: {what}"
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks at another process, which does not say when it has come so far
 
 
 @pytest.fixture

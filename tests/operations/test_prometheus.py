@@ -17,9 +17,9 @@ import httpx
 import pytest
 import yaml
 
+from log.demo.ports import own_port
 from tests.operations.test_operations import MONITOR, NODE, Given
 from tests.support.nodes import World, client, eventually, world
-from tests.support.ports import own_port
 
 PROMETHEUS = shutil.which("prometheus")
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus absent")

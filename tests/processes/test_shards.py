@@ -15,6 +15,7 @@ from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
+from log.demo.ports import own_port
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType
 from log.node import calendar
@@ -24,7 +25,6 @@ from tests.support import forked
 from tests.support.engine import ed25519
 from tests.support.forked import Process
 from tests.support.nodes import client, eventually
-from tests.support.ports import own_port
 
 ORIGIN = "hk.example/x509"
 AUTHORITY = NoteSigner.make("hk.authority.example", KeyType.ED25519, ed25519(50))

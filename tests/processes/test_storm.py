@@ -9,7 +9,6 @@ import httpx
 from log.demo.ca import MassIssuer
 from log.demo.deployment import Anchors, Deployment
 from tests.support.nodes import Promises, World, client, monitor, unguard
-from tests.support.ports import own_port
 
 CALM = 60  # submissions of the others' issuer
 STORM = 64  # at once, over and over
@@ -21,7 +20,7 @@ async def test_in_a_storm_of_one_issuer_every_submission_of_another_is_taken(tmp
     storm, calm = MassIssuer("p256", now_ms=now_ms), MassIssuer("rsa2048", now_ms=now_ms)
     anchors = Anchors((storm.issuers[-1], calm.issuers[-1]))
     limits = {"max_submissions": 16, "max_checking": 16, "pool_entries": 16, "max_issuer_rate_per_s": 200}
-    deployment = Deployment(tmp_path / "d", {}, limits, run_monitor=monitor, port=own_port)
+    deployment = Deployment(tmp_path / "d", {}, limits, run_monitor=monitor)
     await deployment.create({"hk": anchors, "gd": anchors})
     w = World(deployment, Promises(calm))
     raging = Promises(storm)

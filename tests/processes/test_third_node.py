@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 
 from log import state
+from log.demo.ports import own_port
 from log.formats.action import JOINT
 from log.formats.policy import Policy
 from log.sequencer.clock import SystemClock
@@ -13,7 +14,6 @@ from log.settings import NodeSettings
 from tests.support import forked
 from tests.support.forked import Process
 from tests.support.nodes import World, client, eventually, monitor_lines, world
-from tests.support.ports import own_port
 
 NAME, HOST = "CN-SD", "sd.twinlog.example"
 FAMILIES = ("x509", "governance")

@@ -26,6 +26,7 @@ from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.authorities import Council
 from log.demo.ca import MassIssuer
+from log.demo.ports import own_port
 from log.folders import make_folder
 from log.formats.note import KeyType, VKey
 from log.sequencer.clock import SystemClock
@@ -37,7 +38,6 @@ from tests.support.forked import Process
 from tests.support.members import AUTHORITY, Sender
 from tests.support.node_process import NAME, FileClock, set_clock
 from tests.support.nodes import eventually
-from tests.support.ports import own_port
 
 MODULE = "tests.support.event_node"
 KILL = "TEST_KILL"

@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from log.demo.ports import own_port
 from log.formats.note import KeyType, VKey
 from tests.support import plain
 from tests.support.engine import mldsa_signer
 from tests.support.go_tools import tool
 from tests.support.nodes import eventually
-from tests.support.ports import own_port
 from tests.support.ssh_agent import fingerprint, ssh_agent
 
 NAME = "outside.example/witness"

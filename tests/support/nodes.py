@@ -33,7 +33,6 @@ from log.formats.policy import Policy
 from log.formats.sct import SCT
 from tests.support import forked, plain
 from tests.support.forked import Process
-from tests.support.ports import own_port
 
 DEADLINE_S = 90.0  # long enough for a machine that others keep busy
 
@@ -295,9 +294,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """Make a deployment whose trust lists admit one mass issuer; end every process that was started in it."""
     issuer = MassIssuer("p256", now_ms=int(time.time()) * 1000)
-    deployment = Deployment(
-        folder, node_lines or {}, limits or {}, governed, page=page, run_monitor=monitor, port=own_port
-    )
+    deployment = Deployment(folder, node_lines or {}, limits or {}, governed, page=page, run_monitor=monitor)
     anchors = Anchors((issuer.issuers[-1],))
     await deployment.create({"hk": anchors, "gd": anchors})
     made = World(deployment, Promises(issuer))

@@ -3,7 +3,7 @@
 import socket
 from collections import deque
 
-MOST = 256  # ports that are kept at a time: more than any test has
+MOST = 256  # ports that are kept at a time: more than any deployment has
 
 _kept: deque[socket.socket] = deque()
 
