@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tests.bench import (
 )
 from tests.bench.client import Connection, Job, Outcome, run
 from tests.bench.ground import Ground, Scale
+from tests.bench.monitor import Reached
 from tests.bench.rows import Result, Row
 from tests.bench.stats import median, percentile
 from tests.bench.table import ROWS
@@ -47,6 +49,12 @@ TIME = Row("a_time", "ms", 100, "a limit", nothing)
 
 
 # --- rows and statistics ----------------------------------------------------------------------------------
+
+
+def test_a_load_too_small_to_measure_divides_by_nothing() -> None:
+    idle, busy = cpu.Spent(1.0, 0.0, 0.0, 0.0), cpu.Spent(1.0, 0.5, 0.0, 0.0)
+    assert (idle.rate(300), busy.rate(300), busy.rate(0)) == (math.inf, 600, 0)
+    assert "inf entries a CPU-second" in str(Reached(300, idle, 0.0, 20.0))
 
 
 def test_the_rows_are_those_of_the_design_with_their_goals() -> None:

@@ -42,8 +42,8 @@ class Reached:
     def __str__(self) -> str:
         monitor, node = self.spent.per(self.entries) * 1e6, self.node / self.entries * 1e6
         return (
-            f"{monitor:.1f} us of CPU an entry, {1e6 / monitor:,.0f} entries a CPU-second; the node beside it "
-            f"{node:.1f} us an entry; RssAnon at most {self.peak_mb:.0f} MB. {self.spent}"
+            f"{monitor:.1f} us of CPU an entry, {self.spent.rate(self.entries):,.0f} entries a CPU-second; the node "
+            f"beside it {node:.1f} us an entry; RssAnon at most {self.peak_mb:.0f} MB. {self.spent}"
         )
 
 

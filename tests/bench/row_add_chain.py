@@ -41,8 +41,8 @@ async def throughput(ground: Ground, suite: Suite = "p256") -> Result:
         f"{done.tool}; bodies from a file, alone it reaches {bare.rate:,.0f}/s against bare ASGI; {ALONE}. "
         f"Median of {', '.join(f'{each.rate:,.0f}' for each, _ in runs)}/s; p50 {done.p50_ms:.0f} ms, "
         f"p99 {done.p99_ms:.0f} ms; {cpu_us:.0f} us of server CPU a request, "
-        f"{1e6 / cpu_us:,.0f} requests a CPU-second. Raw verify {per_core:,.0f} a "
-        f"CPU-second, so {1e6 / cpu_us / per_core:.2f} of that. "
+        f"{spent.rate(done.answers):,.0f} requests a CPU-second. Raw verify {per_core:,.0f} a "
+        f"CPU-second, so {spent.rate(done.answers) / per_core:.2f} of that. "
         f"{logged:,} entries in the log for {answered:,} answers. {spent}"
     )
     why = (

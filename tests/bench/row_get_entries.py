@@ -25,7 +25,7 @@ async def reads(ground: Ground) -> Result:
         for _ in range(ground.scale.repeats):
             watch = Watch(server.pid)
             done = await ground.closed(server, file, again=True, connections=8)
-            rates.append(ANSWER / watch.stop().per(done.answers))
+            rates.append(ANSWER * watch.stop().rate(done.answers))
             walls.append(done)
             errors += [done.errors] if done.errors else []
     finally:
@@ -33,7 +33,7 @@ async def reads(ground: Ground) -> Result:
     async with ground.bare(ANSWER * BYTES_AS_JSON) as bare:
         watch = Watch(bare.pid)
         alone = await ground.closed(bare, file, again=True, connections=8)
-        limit = ANSWER / watch.stop().per(alone.answers)
+        limit = ANSWER * watch.stop().rate(alone.answers)
     shown = sorted(walls, key=lambda each: each.rate)[(len(walls) - 1) // 2]
     detail = (
         f"{shown.tool}, answers of {ANSWER} entries of {ground.scale.entry_bytes} bytes from {len(starts)} ranges; by "

@@ -35,7 +35,7 @@ async def reads(ground: Ground) -> Result:
         for _ in range(ground.scale.repeats):
             watch = Watch(server.pid)
             done = await ground.closed(server, file, again=True)
-            rates.append(1 / watch.stop().per(done.answers))
+            rates.append(watch.stop().rate(done.answers))
             walls.append(done)
             errors += [done.errors] if done.errors else []
     finally:
@@ -43,7 +43,7 @@ async def reads(ground: Ground) -> Result:
     async with ground.bare(PROOF_BYTES) as bare:
         watch = Watch(bare.pid)
         alone = await ground.closed(bare, file, again=True)
-        limit = 1 / watch.stop().per(alone.answers)
+        limit = watch.stop().rate(alone.answers)
     value = median(rates)
     shown = sorted(walls, key=lambda each: each.rate)[(len(walls) - 1) // 2]
     detail = (

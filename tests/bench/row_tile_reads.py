@@ -49,4 +49,4 @@ async def _run(ground: Ground, server: Server, file: Path) -> tuple[Load, Spent]
 
 def _per_core(run: tuple[Load, Spent]) -> float:
     done, spent = run
-    return 1 / spent.per(done.answers)
+    return spent.rate(done.answers)

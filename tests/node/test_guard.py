@@ -269,7 +269,7 @@ async def test_a_larger_head_with_our_witness_line_is_taken_over_without_foreign
     assert (await side.open(peer=note.with_signatures([*note.signatures, junk]).encode()))["guarded"]
     stored = side.heads.heads[f"witness/{PEER}"]
     assert Checkpoint.parse(Note.parse(stored).text).size == 6
-    assert b"junk" not in stored
+    assert b"junk.example" not in stored
     assert (await side.ask(0, await side.peer_head(6))).status == 409
 
 
