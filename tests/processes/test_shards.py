@@ -74,8 +74,12 @@ def monitor_settings(folder: Path, port: int, public: dict[str, Sequence[str]], 
 async def test_a_monitor_that_pinned_a_shard_beforehand_vouches_for_it_once_it_has_come(tmp_path: Path) -> None:
     clock = SystemClock()
     now_ms = clock.wall_ms()
-    issuer = MassIssuer("p256", now_ms=now_ms // 1000 * 1000)  # expires in a year
-    this_year = time.gmtime(now_ms / 1000).tm_year
+    year = time.gmtime(now_ms / 1000).tm_year + 1
+    # The node looks ahead to the middle of a year, first of this one, then of the next, where the certificate ends:
+    # whatever day it is, none turns over here that counts.
+    middle_ms = sum(calendar.window(year)) // 2 // 1000 * 1000
+    ahead_days = (middle_ms - now_ms) // calendar.DAY_MS
+    issuer = MassIssuer("p256", now_ms=middle_ms)  # its certificates expire in a year
     folder, port = tmp_path / "hk", own_port()
     (folder / "list").mkdir(parents=True)
     watcher = tmp_path / "monitor"
@@ -85,18 +89,16 @@ async def test_a_monitor_that_pinned_a_shard_beforehand_vouches_for_it_once_it_h
     guard = dict(line.split(" ", 1) for line in printed.splitlines())
     (folder / "policy").write_text(f"witness monitor {guard['cosigner']}\nquorum monitor\n", encoding="utf-8")
 
-    settings = node_settings(folder, port, this_year, 1, guard)
+    settings = node_settings(folder, port, year, ahead_days, guard)
     public = json.loads(run("log", "keygen", "--settings", str(settings)))
     run("log", "init", "--settings", str(settings))
     run("monitor", "init", "--settings", str(monitor_settings(watcher, port, public, folder / "policy")))
-    coming = calendar.due_years(this_year, now_ms, 1).stop
-    assert f"{ORIGIN}-{coming}" in public  # pinned, and not there yet
-    ahead_days = (calendar.window(coming)[0] - now_ms) // calendar.DAY_MS + 2
-    node_settings(folder, port, this_year, ahead_days, guard)
+    names = [f"x509-{year}", f"x509-{year + 1}"]
+    assert f"hk.example/{names[-1]}" in public  # pinned, and not there yet
+    node_settings(folder, port, year, ahead_days + 365, guard)
 
     url = f"http://127.0.0.1:{port}"
-    names = [f"x509-{year}" for year in range(this_year, coming + 1)]
-    target = f"x509-{this_year + 1}"
+    target = names[-1]
     chain = [b64encode(der).decode() for der in issuer.chain(1)]
     monitor = Process("monitor", ["run", "--settings", str(watcher / "monitor.toml")], tmp_path / "monitor.out")
     answers: list[Any] = []
