@@ -108,7 +108,7 @@ class Repeats(logging.Filter):
         self._kinds: dict[tuple[str, int, str], _Kind] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        self.sum_up(record.created - WINDOW_MS / 1000)
+        self.sum_up(record.created)
         key = (record.name, record.levelno, str(record.msg))
         if key not in self._kinds and len(self._kinds) >= MAX_KINDS:
             key = ("", record.levelno, "lines of other kinds")
@@ -119,12 +119,14 @@ class Repeats(logging.Filter):
         kind.left_out += 1
         return False
 
-    def sum_up(self, before: float | None = None) -> None:
-        """Say what was left out of the kinds whose minute began before `before`, or of all; their counting starts anew.
+    def sum_up(self, now: float | None = None) -> None:
+        """Say what was left out of the kinds whose minute is over, or of all; their counting starts anew.
 
-        `before` is in POSIX seconds.
+        `now` is in POSIX seconds. A minute that begins later than now is over too: the clock was set back, and nobody
+        is to wait until it is past that again.
         """
-        over = [key for key, kind in self._kinds.items() if before is None or kind.since <= before]
+        held = self._kinds.items()
+        over = [key for key, kind in held if now is None or not 0 <= now - kind.since < WINDOW_MS / 1000]
         for key in over:
             kind = self._kinds.pop(key)
             if kind.left_out:

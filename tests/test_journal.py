@@ -140,6 +140,9 @@ def test_what_was_left_out_is_told_when_the_minute_is_over_and_counting_starts_a
     assert at(60.0, "other")
     assert [vars(record)["fields"]["left_out"] for record in said] == [2]
     assert [at(60.1), at(60.2), at(60.3)] == [True, True, False]
+    # A clock that is set back begins a minute anew: until it is past the last one again, it may be a day.
+    assert [at(-86_400.0), at(-86_399.0), at(-86_398.0)] == [True, True, False]
+    assert [vars(record)["fields"]["left_out"] for record in said] == [2, 1]
 
 
 def test_kinds_are_bounded_too() -> None:
