@@ -7,6 +7,7 @@ that year begins, and closes `close_after_days` after it has ended; its reads go
 import datetime as dt
 
 DAY_MS = 86_400_000
+LAST_YEAR = dt.MAXYEAR - 1  # the last whose end, the beginning of the next, is a date
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 

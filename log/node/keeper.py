@@ -123,7 +123,7 @@ class Keeper(Looking):
         begin = f"{series.origin}-"
         tails = {origin.removeprefix(begin) for origin in self._named() if origin.startswith(begin)}
         years = {int(tail) for tail in tails if len(tail) == shards.YEAR_DIGITS and tail.isascii() and tail.isdigit()}
-        return {year for year in years if year >= series.first_year}
+        return {year for year in years if series.first_year <= year <= calendar.LAST_YEAR}
 
     def _closing(self, hosted: Log, now_ms: int) -> str:
         """Return why a log must close now, or ""."""

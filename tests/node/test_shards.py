@@ -432,3 +432,17 @@ async def test_governance_brings_up_next_years_shard_before_its_time(tmp_path: P
         assert any("governance names other keys" in each for each in running.keeper.problems) is not came
     async with place.running() as running:
         assert ("x509-2028" in running.names) is (keys == "its own")
+
+
+async def test_a_year_without_an_end_that_governance_names_is_nobodys_shard(tmp_path: Path) -> None:
+    place = Place(tmp_path / "node", governed=True)
+    await place.create()
+    vkeys = [signer.vkey.encode() for signer in log_signers(f"{ORIGIN}-9999", 9)]
+    window = ["9999-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
+    named = {"node": "HK", "name": "x509-9999", "family": "x509", "vkeys": vkeys, "window": window}
+    note = await place.council.sign("hk", "log-add", {"origin": f"{ORIGIN}-9999", **named})
+    async with place.running() as running:
+        names = running.names
+        await running.node.actions["governance"].add(note)
+        await running.keeper.look()  # and goes on looking
+        assert running.names == names
