@@ -4,7 +4,6 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Annotated
@@ -174,8 +173,8 @@ def _recognition(trust: Trust, der: bytes, dates: Mapping[str, int]) -> Iterator
     yield "What trust lists say of the certificate, which its being logged does not imply:"
     for what, date_ms in dates.items():
         found = trust.recognition(der, date_ms)
-        date = datetime.fromtimestamp(date_ms / 1000, UTC).isoformat(timespec="seconds")
-        yield f"  {what}, {date}: mutually recognised: {found.mutual}; {'; '.join(map(_of_side, found.sides))}"
+        sides = "; ".join(map(_of_side, found.sides))
+        yield f"  {what}, {vouching.date(date_ms)}: mutually recognised: {found.mutual}; {sides}"
 
 
 def _of_side(said: Said) -> str:

@@ -8,7 +8,6 @@ Document and openings stay on the machine on which `sign` runs. What it writes i
 
 import asyncio
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -199,7 +198,7 @@ def is_event_receipt(raw: bytes) -> bool:
 def statement(proven: ProvenEvent) -> str:
     """Say in a few lines what a receipt proves."""
     event = proven.event
-    logged = datetime.fromtimestamp(proven.timestamp_ms / 1000, UTC).isoformat(timespec="seconds")
+    logged = vouching.date(proven.timestamp_ms)
     who = vouching.who(proven.origin, proven.size, proven.signed_ms, proven.witnesses, proven.missing)
     if proven.provisional:
         lines = ["PROVISIONAL: one side. The policy's quorum is not met."]
@@ -217,7 +216,7 @@ def statement(proven: ProvenEvent) -> str:
             f"signer's certificate: of {event.ca} ({event.signer_jurisdiction}), {which}; {proven.certificate_standing}"
         )
     if proven.certificate_logged_ms is not None:
-        moment = datetime.fromtimestamp(proven.certificate_logged_ms / 1000, UTC).isoformat(timespec="seconds")
+        moment = vouching.date(proven.certificate_logged_ms)
         lines.append(f"that certificate is logged where the event says, since {moment}")
     if proven.signature_verified:
         lines.append(f"the signature over it verifies ({event.signature_algorithm})")

@@ -21,8 +21,11 @@ def who(
 
 
 def date(time_ms: int) -> str:
-    """Return a moment for people, to the second, in UTC."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
+    """Return a moment for people, to the second, in UTC; in ms since 1970 where the calendar ends before it."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
 
 
 def _at(time_ms: int | None) -> str:

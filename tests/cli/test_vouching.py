@@ -63,3 +63,9 @@ def test_a_witness_that_signs_with_two_keys_is_named_once() -> None:
 @pytest.mark.parametrize("signed_ms", [None, 0])
 def test_a_head_without_a_time_is_said_without_one(signed_ms: int | None) -> None:
     assert vouching.who("o", 1, signed_ms, (), ()) == "the head of size 1 is signed by o, vouched for by no witness"
+
+
+@pytest.mark.parametrize("ms", [253_402_300_800_000, 2**63 - 1, 2**80])  # the year 10000, and what a head can hold
+def test_a_time_that_no_calendar_has_is_said_in_milliseconds(ms: int) -> None:
+    said = vouching.who("o", 1, ms, (("w", ms),), ())
+    assert said == f"the head of size 1 is signed by o at {ms} ms, vouched for by w at {ms} ms"
