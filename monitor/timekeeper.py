@@ -6,6 +6,8 @@ or a wall clock behind the one it had in an earlier boot, distrusts its clock as
 
 import asyncio
 import logging
+from pathlib import Path
+from uuid import uuid4
 
 from monitor.clock import Clock
 from monitor.limits import Limits
@@ -65,3 +67,11 @@ class Timekeeper:
             return
         self._recorded_s = now_s
         await asyncio.to_thread(self._store.keep_clock, self._boot_id, self._clock.now_ms(), round(now_s * 1000))
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others; where the kernel does not say, none is like another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid4().hex
