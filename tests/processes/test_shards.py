@@ -15,6 +15,7 @@ from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
+from log.demo.issuing import YEAR_MS
 from log.demo.ports import own_port
 from log.formats.checkpoint import parse_signed
 from log.formats.note import KeyType
@@ -74,8 +75,9 @@ def monitor_settings(folder: Path, port: int, public: dict[str, Sequence[str]], 
 async def test_a_monitor_that_pinned_a_shard_beforehand_vouches_for_it_once_it_has_come(tmp_path: Path) -> None:
     clock = SystemClock()
     now_ms = clock.wall_ms()
-    issuer = MassIssuer("p256", now_ms=now_ms // 1000 * 1000)  # expires in a year
     this_year = time.gmtime(now_ms / 1000).tm_year
+    # They expire in the middle of the next year. A year from now may still be in this one: on 1 January of a leap year.
+    issuer = MassIssuer("p256", now_ms=sum(calendar.window(this_year + 1)) // 2 - YEAR_MS)
     folder, port = tmp_path / "hk", own_port()
     (folder / "list").mkdir(parents=True)
     watcher = tmp_path / "monitor"
