@@ -27,7 +27,9 @@ In reading order, from the ground up; each layer uses only those before it (pypr
     tables       the tables of the TOML file
     settings     the whole of it
     journal      what a node says while it runs: JSON or text, bounded, without secrets
-    state        a node's keys and stores: made once, opened again
+    keyring      a node's own keys, and what others pin of them
+    pinned       whose keys the settings pin
+    state        a node's stores: made once, opened again
     bounds       what the settings allow, as each layer has it
     files        what the settings name, read and verified: trust lists, genesis, policies
     admitting    by which rules each log of certificates admits

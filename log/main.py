@@ -7,7 +7,7 @@ in `workshop`; what is said here is how they, the witness, the guard and governa
 from collections.abc import Sequence
 from functools import partial
 
-from log import admitting, bounds, files, state
+from log import admitting, bounds, files, keyring, pinned, state
 from log.admitting import Admitting
 from log.authority import Authority, FixedMembers, GovernedAuthority, GovernedMembers, Members
 from log.checking.pool import Pool
@@ -48,7 +48,7 @@ async def build(settings: NodeSettings, clock: Clock, url: str, members: Members
     `url` is where the node listens: its public URL unless the settings name another. Nobody is a member by default.
     """
     # 1. The head store, and by files who is listed.
-    state.check_settings(settings)
+    pinned.check_settings(settings)
     files.check_policies(settings)
     heads = state.open_heads(settings, create=False)
     authority = await files.load_authority(settings, heads)
@@ -73,7 +73,7 @@ class _Builder:
         self._halts = Halts(heads)
         self._disk = Disk(settings.data_dir, limits.disk_watermark_bytes, clock)
         guard_limits = GuardLimits(limits.parting_ms, limits.heard_ms, limits.clock_error_ms)
-        self._guard = Guard(clock, state.guards(settings), self._halts, self._room, guard_limits)
+        self._guard = Guard(clock, pinned.guards(settings), self._halts, self._room, guard_limits)
         # 3. Where a genesis is pinned, governance says who is listed and who is a member.
         self._authority, self._members = authority, members
         self._governing: tuple[Ledger, GovernedAuthority] | None = None
@@ -84,9 +84,9 @@ class _Builder:
             self._members = GovernedMembers(governed)
             self._governing = ledger, governed
         # 4. The witness.
-        witness_keys = keys.load_witness_keys(settings.keys_dir, state.witness_name(settings))
+        witness_keys = keys.load_witness_keys(settings.keys_dir, keyring.witness_name(settings))
         self._signers: list[NoteSigner] = [*witness_keys]
-        known = state.witnessed(settings)
+        known = pinned.witnessed(settings)
         self._witness = NodeWitness(witness_keys, known, heads, self._guard, self._halts, clock, self._fail)
         # 5. What the logs share.
         self._checks = Pool(CheckingLimits(limits.checkers, limits.max_checking))
@@ -97,7 +97,7 @@ class _Builder:
         settings = self._settings
         # 6. The logs, once no two of all keys are alike.
         tables = await state.tables(settings, self._heads)
-        own = {table.name: state.log_keys(settings, table) for table, _ in tables}
+        own = {table.name: keyring.log_keys(settings, table) for table, _ in tables}
         self._signers += (signer for each in own.values() for signer in each.signers)
         keys.require_distinct(self._signers)
         for table, series in tables:
@@ -196,7 +196,7 @@ class _Builder:
 
         actions = Actions(hosted, ledger, settings.node.encode(), vkeys_of, self._clock, look)
         governed = Governed(
-            Pinned(settings.node, settings.side, state.guards(settings)),
+            Pinned(settings.node, settings.side, pinned.guards(settings)),
             authority.state,
             self._logs,
             self._guard,
@@ -253,10 +253,7 @@ class _Builder:
     def _keeper(self) -> Keeper:
         settings = self._settings
         return Keeper(
-            [
-                Series(table.name, table.origin, table.first_year or 0, table.closed)
-                for table in state.sharded(settings)
-            ],
+            [Series(table.name, table.origin, table.first_year or 0, table.closed) for table in settings.series],
             Timing(settings.shard_ahead_days, settings.close_after_days),
             self._heads,
             self._guard,
@@ -271,9 +268,9 @@ class _Builder:
     async def _bring_up(self, series: Series, year: int) -> None:
         """Create a shard and take it up. `SettingsError` and `Unavailable` before anything is written."""
         self._disk.check()
-        of = next(table for table in state.sharded(self._settings) if table.name == series.name)
+        of = next(table for table in self._settings.series if table.name == series.name)
         table = of.shard(year)
-        own = state.log_keys(self._settings, table)
+        own = keyring.log_keys(self._settings, table)
         keys.require_distinct([*self._signers, *own.signers])
         if set(self._named_here().get(table.origin, own.vkeys)) != set(own.vkeys):
             raise SettingsError(f"governance names other keys for {table.origin} than this node has")

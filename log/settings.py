@@ -82,6 +82,16 @@ class NodeSettings(BaseSettings):
     governance: GovernanceTable | None = None
     limits: LimitsTable = LimitsTable()
 
+    @property
+    def plain(self) -> list[LogTable]:
+        """The tables that are a log each."""
+        return [table for table in self.logs if table.shards is None]
+
+    @property
+    def series(self) -> list[LogTable]:
+        """The tables that stand for a shard a year, not for a log."""
+        return [table for table in self.logs if table.shards is not None]
+
     @field_validator("public_url")
     @classmethod
     def _reachable(cls, url: str) -> str:

@@ -1,20 +1,17 @@
-"""A node's keys and state on disk: made once, then opened by `main`, and by the auditor while the node is stopped."""
+"""A node's state on disk: made once, then opened by `main`, and by the auditor while the node is stopped."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from log.client.witness import check_witnessable
-from log.crypto import keys
-from log.crypto.keys import LogKeys
-from log.errors import Malformed, SettingsError, StateRefused, StoreMissing
-from log.formats.family import EVENTS, FAMILIES, X509, Family
-from log.formats.note import KeyType, VKey
+from log import keyring, pinned
+from log.errors import SettingsError, StateRefused, StoreMissing
+from log.formats.family import EVENTS, FAMILIES, Family
+from log.formats.note import VKey
 from log.merkle.frontier import Frontier
 from log.node import calendar, shards
 from log.node import witness as witness_state
-from log.node.guard import GuardKey
 from log.sequencer.clock import Clock
 from log.sequencer.commit import Committer, Identity
 from log.sequencer.head import Published, decode_head, store_name
@@ -28,61 +25,14 @@ from log.storage.sqlite_heads import HeadLimits, SqliteHeads
 from log.tables import LogTable
 
 
-def keygen(settings: NodeSettings, clock: Clock) -> None:
-    """Make the key files that the settings call for and that are missing; none is overwritten.
-
-    Of shards, also those of the next one that is not due yet: peers and monitors pin them long before it comes.
-    """
-    for table in _keyed(settings, clock.wall_ms()):
-        keys.generate_log_keys(settings.keys_dir, table.name, scts=table.family == X509.name)
-    if not (settings.keys_dir / "witness.pem").exists():
-        keys.generate_witness_keys(settings.keys_dir)
-
-
-def keygen_mldsa(settings: NodeSettings) -> None:
-    """Make the witness's key for 0x06 lines, beside keys that are there. `SettingsError` when it exists."""
-    keys.generate_witness_mldsa_key(settings.keys_dir)
-
-
-def public_keys(settings: NodeSettings, clock: Clock) -> dict[str, list[str]]:
-    """Return the vkeys of each log by origin, and the witness's under its own name: what others pin."""
-    tables = _keyed(settings, clock.wall_ms())
-    logs = {table.origin: [vkey.encode() for vkey in log_keys(settings, table).vkeys] for table in tables}
-    witness = [signer.vkey.encode() for signer in keys.load_witness_keys(settings.keys_dir, witness_name(settings))]
-    return {**logs, witness_name(settings): witness}
-
-
-def witness_name(settings: NodeSettings) -> str:
-    """Return the key name of the node's witness: that of the node, below the host of its first origin."""
-    return settings.logs[0].origin.partition("/")[0] + "/witness"
-
-
-def _keyed(settings: NodeSettings, now_ms: int) -> list[LogTable]:
-    """Return each log that has keys of its own: those that must exist, and of each series the shard that comes next."""
-    tables = _plain(settings)
-    for series in sharded(settings):
-        due = calendar.due_years(series.first_year or 0, now_ms, settings.shard_ahead_days)
-        tables += [series.shard(year) for year in (*due, max(due.stop, due.start))]
-    return tables
-
-
-def sharded(settings: NodeSettings) -> list[LogTable]:
-    """Return the tables that stand for a shard a year, not for a log."""
-    return [table for table in settings.logs if table.shards is not None]
-
-
-def _plain(settings: NodeSettings) -> list[LogTable]:
-    return [table for table in settings.logs if table.shards is None]
-
-
 async def tables(settings: NodeSettings, heads: HeadStore) -> list[tuple[LogTable, LogTable]]:
     """Return the table of each log that exists, with the one in the settings from which it comes.
 
     Of shards these are the ones that were created, whatever the clock says now. `SettingsError` when the settings
     leave out one of them.
     """
-    found = [(table, table) for table in _plain(settings)]
-    for series in sharded(settings):
+    found = [(table, table) for table in settings.plain]
+    for series in settings.series:
         for year in await shards.created_years(heads, series.origin):
             if year < (series.first_year or 0):
                 raise SettingsError(f"first_year: the shard {series.name}-{year} exists, and its reads go on for ever")
@@ -95,25 +45,25 @@ async def init(settings: NodeSettings, clock: Clock) -> int:
 
     Of shards those that are due. Refuses a state that exists.
     """
-    check_settings(settings)
+    pinned.check_settings(settings)
     due = [
         series.shard(year)
-        for series in sharded(settings)
+        for series in settings.series
         for year in calendar.due_years(series.first_year or 0, clock.wall_ms(), settings.shard_ahead_days)
     ]
-    for table in (*_plain(settings), *due):
+    for table in (*settings.plain, *due):
         _require_keys(settings, table)  # before anything is created
     heads = open_heads(settings, create=True)
     try:
         await witness_state.create(heads)
-        for table in _plain(settings):
+        for table in settings.plain:
             await _make_stores(settings, table)
             await _sign_empty_head(settings, table, heads, clock)
         for table in due:
             await create_shard(settings, table, heads, clock)
     finally:
         await heads.close()
-    return len(_plain(settings)) + len(due)
+    return len(settings.plain) + len(due)
 
 
 async def add(settings: NodeSettings, name: str, clock: Clock) -> None:
@@ -122,8 +72,8 @@ async def add(settings: NodeSettings, name: str, clock: Clock) -> None:
     `SettingsError` for no such log, for shards, which `serve` makes, and for missing keys; `StateRefused` when it is
     there, or something of it.
     """
-    check_settings(settings)
-    table = next((table for table in _plain(settings) if table.name == name), None)
+    pinned.check_settings(settings)
+    table = next((table for table in settings.plain if table.name == name), None)
     if table is None:
         raise SettingsError(f"logs: none is called {name!r}; what has `shards` is made by `twinlog serve`")
     _require_keys(settings, table)
@@ -136,7 +86,7 @@ async def add(settings: NodeSettings, name: str, clock: Clock) -> None:
 
 def _require_keys(settings: NodeSettings, table: LogTable) -> None:
     try:
-        log_keys(settings, table)
+        keyring.log_keys(settings, table)
     except SettingsError as error:
         raise SettingsError(f"{error}; `twinlog keygen` makes the keys of what is new") from error
 
@@ -148,7 +98,7 @@ async def create_shard(settings: NodeSettings, table: LogTable, heads: HeadStore
         value = await heads.load(store_name(table.origin))
         if value is None:
             await _sign_empty_head(settings, table, heads, clock)
-        elif decode_head(value, table.origin, log_keys(settings, table).vkeys).size:
+        elif decode_head(value, table.origin, keyring.log_keys(settings, table).vkeys).size:
             raise StateRefused(f"head store: {table.origin} is recorded as new, but its head covers entries")
 
     folder = settings.data_dir / table.name
@@ -175,7 +125,7 @@ async def _make_stores(settings: NodeSettings, table: LogTable) -> None:
 async def _sign_empty_head(settings: NodeSettings, table: LogTable, heads: HeadStore, clock: Clock) -> None:
     data, index = open_stores(settings, table, create=False)
     try:
-        identity = Identity(table.origin, log_keys(settings, table).signers)
+        identity = Identity(table.origin, keyring.log_keys(settings, table).signers)
         await Committer(FAMILIES[table.family], identity, data, heads, OpenGate(), clock).create()
     finally:
         await index.close()
@@ -190,74 +140,6 @@ class OpenGate:
 
     def permit(self, origin: str) -> None:
         """Let everything be signed."""
-
-
-def check_settings(settings: NodeSettings) -> None:
-    """Raise `SettingsError` for what must not be.
-
-    A head store under the data folder, a node that witnesses itself, a key that is none or of another type.
-    """
-    if settings.heads_file.resolve().is_relative_to(settings.data_dir.resolve()):
-        raise SettingsError("heads_file: must not lie under data_dir, or one restored folder forks the log")
-    if any(_own(settings, entry.origin) for entry in settings.witnessed):
-        raise SettingsError("witnessed: a node never witnesses its own logs")
-    witnessed(settings)
-    guards(settings)
-    for side in settings.trustlists:
-        for signer in side.signers:
-            _vkey(f"trustlists {side.side}: signers", signer, KeyType.ED25519)
-
-
-def witnessed(settings: NodeSettings) -> dict[str, tuple[VKey, ...]]:
-    """Return the keys of each log that the node's witness cosigns; `SettingsError` for what cannot be witnessed."""
-    found: dict[str, tuple[VKey, ...]] = {}
-    for entry in settings.witnessed:
-        if entry.origin in found:
-            raise SettingsError(f"witnessed: {entry.origin} stands there twice")
-        where = f"witnessed {entry.origin}"
-        found[entry.origin] = tuple(_parsed(where, vkey) for vkey in entry.vkeys)
-        try:
-            check_witnessable(entry.origin, found[entry.origin])
-        except Malformed as error:
-            raise SettingsError(f"{where}: {error}") from error
-    return found
-
-
-def guards(settings: NodeSettings) -> tuple[GuardKey, ...]:
-    """Return the keys of each guard; `SettingsError` for a key of another type than its use asks for.
-
-    The type is part of a key's id. A 0x01 key in the place of a 0x04 key names nobody's cosignatures, and is never
-    taken to mean the 0x04 key of the same bytes.
-    """
-    return tuple(
-        GuardKey(
-            guard.name,
-            _vkey(f"guard {guard.name}: cosigner", guard.cosigner, KeyType.COSIGNATURE),
-            _vkey(f"guard {guard.name}: push", guard.push, KeyType.ED25519),
-        )
-        for guard in settings.guards
-    )
-
-
-def _parsed(where: str, text: str) -> VKey:
-    try:
-        return VKey.parse(text)
-    except Malformed as error:
-        raise SettingsError(f"{where}: {error}: {text!r}") from error
-
-
-def _vkey(where: str, text: str, key_type: KeyType) -> VKey:
-    vkey = _parsed(where, text)
-    if vkey.type is not key_type:
-        raise SettingsError(f"{where}: a key of type {vkey.type:#04x} where {key_type:#04x} belongs")
-    return vkey
-
-
-def _own(settings: NodeSettings, origin: str) -> bool:
-    """Say whether an origin is that of a log of this node, or could be of a shard to come."""
-    base, _, year = origin.rpartition("-")
-    shard_of = {table.origin for table in sharded(settings)}
-    return origin in {table.origin for table in _plain(settings)} or (year.isdigit() and base in shard_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +157,7 @@ async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
     heads = open_heads(settings, create=False)
     try:
         for table, _ in await tables(settings, heads):
-            family, vkeys = FAMILIES[table.family], log_keys(settings, table).vkeys
+            family, vkeys = FAMILIES[table.family], keyring.log_keys(settings, table).vkeys
             value = await heads.load(store_name(table.origin))
             if value is None:
                 raise StateRefused(f"head store: no head for {table.origin}")
@@ -293,11 +175,6 @@ async def stopped_logs(settings: NodeSettings) -> AsyncIterator[StoppedLog]:
 
 def _held(published: Published) -> Published:
     return published
-
-
-def log_keys(settings: NodeSettings, table: LogTable) -> LogKeys:
-    """Load the keys of one log. `SettingsError` names the file that is missing, open to others, or no key."""
-    return keys.load_log_keys(settings.keys_dir, table.name, table.origin, scts=table.family == X509.name)
 
 
 def store_paths(settings: NodeSettings, names: Iterable[str]) -> dict[tuple[str, str], Path]:

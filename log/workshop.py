@@ -29,6 +29,7 @@ from log.sequencer.head import store_name
 from log.sequencer.loop import Commit, Sequencer, SequencerConfig
 from log.sequencer.pool import PoolLimits
 from log.service.admission import Admission
+from log.service.event_judge import EventJudge
 from log.service.event_names import Known
 from log.service.events import EventIntake, EventLimits
 from log.service.intake import CertificateIntake, IntakeLimits, OpenIntake
@@ -160,12 +161,10 @@ class Workshop:
         return EventIntake(
             hosted,
             state.open_records(self.settings, table, create=False),
-            self.references,
-            self.members,
-            self.known,
+            EventJudge(self.references, self.members, self.known, self.clock, frozenset(table.refuse)),
             self.admission,
             self.clock,
-            EventLimits(limits.max_events, limits.max_rate_per_s, frozenset(table.refuse)),
+            EventLimits(limits.max_events, limits.max_rate_per_s),
             self.fail,
         )
 

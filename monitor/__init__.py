@@ -66,5 +66,7 @@ In reading order:
     hand         certificates at hand, judged
     connections  out to peers, and the server
     workshop     the parts of a monitor, made
-    main, cli
+    main         where all objects are put together, and nothing else puts any
+    process      a monitor as a process: once, or until a signal
+    cli          `twinlog-monitor`
 """

@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from log.errors import LogError, NotFound
-from monitor import export, journal, keyring
+from monitor import export, journal, keyring, process
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
@@ -74,9 +74,9 @@ def run(
     with _own_errors():
         loaded = config.load(settings)
         if once:
-            outcome = uvloop.run(root.once(loaded))
+            outcome = uvloop.run(process.once(loaded))
             raise typer.Exit(outcome)
-        uvloop.run(root.run(loaded))
+        uvloop.run(process.run(loaded))
 
 
 @app.command()
@@ -125,7 +125,7 @@ def test_channel(
 ) -> None:
     """Send a test alert to one channel. Exit 2 when it was not told."""
     with _own_errors():
-        error = asyncio.run(root.try_channel(config.load(settings), channel))
+        error = asyncio.run(process.try_channel(config.load(settings), channel))
         typer.echo(f"channel {channel}: {error or 'told'}")
         if error:
             raise typer.Exit(Outcome.UNREACHED)

@@ -20,6 +20,8 @@ from monitor.limits import Limits
 HEARD_S = 300.0  # how long the word of somebody about the time counts
 MAX_HEARD = 256  # who are listened to at a time
 DATE_MS = 1_000  # a Date header has whole seconds
+HELD_UP_S = 0.1  # from one look at the clocks to the next, a process that was not stopped takes less
+READINGS = 5  # of both clocks; the last one stands
 
 
 class Clock:
@@ -30,13 +32,21 @@ class Clock:
         self._limits = limits
         self._wall = wall
         self.monotonic_s = monotonic
-        self._last = (wall(), monotonic())
+        self._last = self.both()
         self._settled_s = monotonic()  # from then on it is trusted again
         self._heard: dict[str, tuple[float, float]] = {}  # by whom: offset of theirs to ours in ms, heard when
 
     def now_ms(self) -> int:
         """Return POSIX time in milliseconds."""
         return self._wall()
+
+    def both(self) -> tuple[int, float]:
+        """Return ms of the wall clock and s of the monotonic one, read anew where the process was held up between."""
+        for _ in range(READINGS):
+            monotonic, wall = self.monotonic_s(), self._wall()
+            if self.monotonic_s() - monotonic < HELD_UP_S:
+                break
+        return wall, monotonic
 
     def trusted(self) -> bool:
         """Say whether a verdict may rest on `now_ms`."""
@@ -54,8 +64,8 @@ class Clock:
 
     def parted_ms(self) -> int | None:
         """Return by how much wall and monotonic clock have parted since the last `tick`, if it is a jump."""
-        wall, monotonic = self._last
-        parted = self._wall() - wall - round((self.monotonic_s() - monotonic) * 1000)
+        (wall, monotonic), (last_wall, last_monotonic) = self.both(), self._last
+        parted = wall - last_wall - round((monotonic - last_monotonic) * 1000)
         return parted if abs(parted) > self._limits.clock_jump_s * 1000 else None
 
     def tick(self) -> int | None:
@@ -63,7 +73,7 @@ class Clock:
         parted = self.parted_ms()
         if parted is not None:
             self.distrust()
-        self._last = (self._wall(), self.monotonic_s())
+        self._last = self.both()
         return parted
 
     def distrust(self) -> None:

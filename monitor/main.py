@@ -1,8 +1,6 @@
 """The composition root of the monitor: every object is made here, and nothing else makes one."""
 
-import asyncio
 import logging
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,22 +8,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from uuid import uuid4
 
 import httpx
 from fastapi import APIRouter, FastAPI
 
-from log import heap
 from log.client import LogReader
 from log.client.bearer import read_token
-from log.errors import SettingsError, StateRefused, StorageError
 from log.evidence.check import Pinned
 from log.fair.rates import Rate, Rates
 from log.formats.identity import Identity
 from log.governance.draft import Closing
 from log.serving.vitals import Vitals
-from monitor import hand, keyring, pinned
-from monitor.alert import Alert, Class, Route
+from monitor import hand, keyring, pinned, timekeeper
+from monitor.alert import Route
 from monitor.board import Board
 from monitor.branches import Branches
 from monitor.channels.channel import Channel
@@ -34,7 +29,7 @@ from monitor.channels.lines import Lines
 from monitor.channels.mail import Mail, Relay
 from monitor.channels.webhook import Webhook
 from monitor.clock import Clock
-from monitor.connections import http_client, serving
+from monitor.connections import http_client
 from monitor.copy.folder import Copies
 from monitor.copy.reader import CopyReader
 from monitor.crew import Crew
@@ -44,8 +39,7 @@ from monitor.governed import Governed
 from monitor.health import Health
 from monitor.judging import Judging, Source
 from monitor.logs import FollowedLog, unread
-from monitor.outbox import Outbox, attempt
-from monitor.outcome import exit_code
+from monitor.outbox import Outbox
 from monitor.roster import Roster, Self, idle, roster
 from monitor.rounds import Rounds
 from monitor.rules.case import FixedLists, Hit, Lists
@@ -55,7 +49,7 @@ from monitor.settings import Settings
 from monitor.shelf import Shelf
 from monitor.sources import Further, nobody
 from monitor.standing import Standing
-from monitor.store import KeptAlert, Store
+from monitor.store import Store
 from monitor.tables import ChannelTable, CommandTable, LinesTable, MailTable, WebhookTable
 from monitor.timekeeper import Timekeeper
 from monitor.web import copies as copies_routes
@@ -178,7 +172,7 @@ def assemble(
     ways = pinned.ways(settings)
     egresses = [parts.egress(way, outside[way.name], ways) for way in ways if way.name in outside]
     store.routes = routes_of(settings)
-    desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, boot_id())
+    desk, keeper = Desk(store, limits, clock), Timekeeper(clock, store, limits, timekeeper.boot_id())
     outbox = Outbox(channels_of(settings, client), store, limits, clock, settings.name)
 
     def logs() -> dict[str, FollowedLog]:
@@ -260,14 +254,6 @@ def known_of(logs: Iterable[FollowedLog], genesis: bytes | None) -> Known:
     return Known(found, Pinned(identities, tuple(dict.fromkeys([*fed, *named])), genesis))
 
 
-def boot_id() -> str:
-    """Return what tells this run of the machine from others; where the kernel does not say, none is like another."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return uuid4().hex
-
-
 def channels_of(settings: Settings, client: httpx.AsyncClient) -> list[Channel]:
     """Return whom alerts are told to; raise `SettingsError` for a file that holds no secret."""
     limit_s = settings.bounds().channel_s
@@ -321,62 +307,3 @@ async def opened(settings: Settings) -> AsyncIterator[Monitor]:
     finally:
         await copies.close()
         store.close()
-
-
-async def once(settings: Settings) -> int:
-    """Do one round, judge what it brought, and return the exit code."""
-    async with opened(settings) as monitor:
-        with heap.settled():
-            found = await monitor.rounds.once()
-            while await monitor.judging.pass_over(monitor.to_judge()):
-                pass
-            await monitor.rounds.tell()  # of what was judged
-        return exit_code(found, identity=await asyncio.to_thread(monitor.store.certificate_alerts) > 0)
-
-
-async def try_channel(settings: Settings, name: str) -> str:
-    """Send a test alert to a channel; return what went wrong, or "". Raise `SettingsError` when there is none."""
-    limits, alert = settings.bounds(), Alert("test", Class.OWN, "info", settings.name, "test", "this is a test")
-    async with http_client(limits, authorities=settings.authorities) as client:
-        found = [channel for channel in channels_of(settings, client) if channel.name == name]
-        if not found:
-            raise SettingsError(f"no channel is called {name}")
-        kept = KeptAlert(0, alert, now_ms(), None, None)
-        return await attempt(found[0], kept, settings.name, limits.channel_s)
-
-
-async def run(settings: Settings) -> None:
-    """Go round until SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    async with opened(settings) as monitor, serving(settings, monitor.app) as url:
-        work = asyncio.ensure_future(_all_work(monitor))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, work.cancel)
-        logger.info(
-            "the monitor runs", extra={"fields": {"event": "started", "logs": len(monitor.crew.watches), "url": url}}
-        )
-        try:
-            with heap.settled(), monitor.vitals.watched():
-                await work
-        except asyncio.CancelledError:
-            logger.info("the monitor stops", extra={"fields": {"event": "stopped"}})
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-
-async def _all_work(monitor: Monitor) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(monitor.standing.run(), name="rounds")
-        group.create_task(monitor.judging.run(monitor.to_judge, asyncio.Event()), name="judging")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that ended the monitor: our own bugs before what its state or settings say."""
-    ours, others = group.split((StorageError, StateRefused))
-    found: BaseException = others or ours or group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found

@@ -6,6 +6,8 @@ or a wall clock behind the one it had in an earlier boot, distrusts its clock as
 
 import asyncio
 import logging
+from pathlib import Path
+from uuid import uuid4
 
 from monitor.clock import Clock
 from monitor.limits import Limits
@@ -50,18 +52,26 @@ class Timekeeper:
 
     def _since_last_time(self) -> int | None:
         """Return by how much the clocks have parted since they were last on record, if it is a jump."""
-        wall_ms, monotonic_ms = self._clock.now_ms(), round(self._clock.monotonic_s() * 1000)
+        wall_ms, monotonic_s = self._clock.both()
         limit_ms = self._limits.clock_jump_s * 1000
         held = self._store.clock(self._boot_id)
         if held is not None:
-            parted = (wall_ms - held[0]) - (monotonic_ms - held[1])
+            parted = (wall_ms - held[0]) - (round(monotonic_s * 1000) - held[1])
             return parted if abs(parted) > limit_ms else None
         latest = self._store.latest_clock()
         return wall_ms - latest if latest is not None and latest - wall_ms > limit_ms else None
 
     async def _record(self) -> None:
-        now_s = self._clock.monotonic_s()
+        wall_ms, now_s = self._clock.both()
         if self._recorded_s is not None and not self.jumped and now_s - self._recorded_s < RECORD_S:
             return
         self._recorded_s = now_s
-        await asyncio.to_thread(self._store.keep_clock, self._boot_id, self._clock.now_ms(), round(now_s * 1000))
+        await asyncio.to_thread(self._store.keep_clock, self._boot_id, wall_ms, round(now_s * 1000))
+
+
+def boot_id() -> str:
+    """Return what tells this run of the machine from others; where the kernel does not say, none is like another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return uuid4().hex

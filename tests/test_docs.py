@@ -74,10 +74,8 @@ def test_documented_defaults_are_the_defaults() -> None:
 
 
 def test_every_setting_is_read_where_the_node_is_put_together() -> None:
-    put_together = "".join(
-        (CHECKOUT / "log" / name).read_text(encoding="utf-8")
-        for name in ("main.py", "workshop.py", "process.py", "bounds.py", "files.py", "state.py", "cli/node.py")
-    )
+    names = ("main", "workshop", "process", "bounds", "files", "keyring", "pinned", "state", "cli/node")
+    put_together = "".join((CHECKOUT / "log" / f"{name}.py").read_text(encoding="utf-8") for name in names)
     read = set(re.findall(r"(?<=limits\.|ttings\.|loaded\.)[a-z0-9_]+", put_together))
     assert set(NodeSettings.model_fields) | set(LimitsTable.model_fields) <= read
 

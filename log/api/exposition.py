@@ -54,6 +54,7 @@ METRICS = {
     "twinlog_witness_cosigned_age_seconds": gauge("Age of our newest cosignature; absent before one.", "origin"),
     "twinlog_witness_guarded_total": gauge("1 once a guard has spoken for what we cosigned, else 0.", "origin"),
     "twinlog_witness_halted_total": gauge("1 while cosigning waits for an operator, else 0.", "origin"),
+    "twinlog_witness_forked_total": gauge("1 once two heads of one size are kept as evidence, else 0.", "origin"),
     "twinlog_intake_held_total": gauge("Submissions of issuers that are held back while others submit too."),
     "twinlog_checking_waiting_total": gauge("Chains that wait for their check, those being checked too."),
     "twinlog_checking_limit_total": gauge("Chains that may wait for their check."),

@@ -58,6 +58,8 @@ def put_node(sheet: Sheet, node: NodeReading) -> None:
         sheet.put("twinlog_witness_cosigned_age_seconds", _seconds(node.witness.cosigned_age_ms.get(origin)), origin)
         sheet.put("twinlog_witness_guarded_total", guarded, origin)
         sheet.put("twinlog_witness_halted_total", origin in node.halted, origin)
+    for origin, forked in node.witness.forked.items():
+        sheet.put("twinlog_witness_forked_total", forked, origin)
     sheet.put("twinlog_intake_held_total", node.held)
     sheet.put("twinlog_checking_waiting_total", node.checks.waiting)
     sheet.put("twinlog_checking_limit_total", node.checks.limit)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from log import journal, process, state
+from log import journal, keyring, process, state
 from log.node.halts import Halted, Halts, forks
 from log.sequencer.clock import SystemClock
 from log.settings import NodeSettings
@@ -30,10 +30,10 @@ def keygen(
     """Make the key files that are missing, of shards one year ahead, and print the public keys that others pin."""
     loaded, clock = NodeSettings.load(settings), SystemClock()
     if mldsa:
-        state.keygen_mldsa(loaded)
+        keyring.keygen_mldsa(loaded)
     else:
-        state.keygen(loaded, clock)
-    print(json.dumps(state.public_keys(loaded, clock), indent=2))
+        keyring.keygen(loaded, clock)
+    print(json.dumps(keyring.public_keys(loaded, clock), indent=2))
 
 
 @app.command()

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import httpx
 import typer
 
-from log import state
+from log import keyring, state
 from log.cli.options import TokenFile, connect
 from log.client import LogReader
 from log.client.beyond import Promise, promises_beyond
@@ -88,7 +88,7 @@ async def _restore(
                     raise StateRefused(f"{folder} is not empty: move it away, if it is lost")
                 print(f"{table.origin}: {folder} is there, nothing to do")
                 continue
-            vkeys = state.log_keys(settings, table).vkeys
+            vkeys = keyring.log_keys(settings, table).vkeys
             head = None if value is None else decode_head(value, table.origin, vkeys)
             async with _copy_of(table, vkeys, source, client) as copy:
                 why = why_closed(head, copy.size, copy.root)

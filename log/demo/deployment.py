@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from log import state
+from log import keyring, state
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import CertType, Issuer, begins_ms
 from log.crypto import keys
@@ -144,9 +144,9 @@ class Deployment:
         for site in self.sites.values():
             site.folder.mkdir(parents=True)
             self._write_settings(site, {}, None)  # enough for keygen: nobody else's keys are known yet
-            state.keygen(NodeSettings.load(site.settings), SystemClock())
+            keyring.keygen(NodeSettings.load(site.settings), SystemClock())
         public = {
-            side: state.public_keys(NodeSettings.load(site.settings), SystemClock())
+            side: keyring.public_keys(NodeSettings.load(site.settings), SystemClock())
             for side, site in self.sites.items()
         }
         printed = self._init_monitor()

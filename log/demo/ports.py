@@ -1,5 +1,6 @@
 """Ports for processes that are told where to listen, and that listen there again after a restart."""
 
+import atexit
 import socket
 from collections import deque
 
@@ -22,3 +23,9 @@ def own_port() -> int:
     keeper.bind(("127.0.0.1", 0))
     port: int = keeper.getsockname()[1]
     return port
+
+
+@atexit.register
+def _let_go() -> None:
+    while _kept:
+        _kept.pop().close()

@@ -22,6 +22,7 @@ class WitnessReading:
     answers: Mapping[tuple[str, int], int] = field(default_factory=dict)  # (origin, HTTP status) -> how many
     cosigned_age_ms: Mapping[str, int] = field(default_factory=dict)  # of the newest cosignature; absent before one
     guarded: Mapping[str, bool] = field(default_factory=dict)  # whether it may cosign: a guard has spoken
+    forked: Mapping[str, bool] = field(default_factory=dict)  # whether two heads of one size are kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class NodeWitness:
         self._locks = {origin: asyncio.Lock() for origin in known}
         self._answers: Counter[tuple[str, int]] = Counter()  # by origin and status
         self._cosigned_ms: dict[str, int] = {}
+        self._forked: set[str] = set()  # origins of which a pair of heads is kept
         self._by_hash = {sha256(origin.encode()).hexdigest(): origin for origin in known}
 
     @property
@@ -117,6 +118,7 @@ class NodeWitness:
             stored = await self._heads.load(store_name(origin))
             if self._state(origin, stored) is not None and stored is not None:
                 self._cosigned_ms[origin] = self._time_ms(stored)
+        self._forked = {name.removeprefix(FORK) for name in await self._heads.names(FORK)}
 
     async def add_checkpoint(self, raw: bytes) -> Answer:
         """Answer POST add-checkpoint: the cosignatures, or the status that says why not."""
@@ -173,12 +175,14 @@ class NodeWitness:
         now_ms = self._clock.wall_ms()
         ages_ms = {origin: now_ms - time_ms for origin, time_ms in self._cosigned_ms.items()}
         guarded = {origin: self._guard.guarded(origin) for origin in self._known}
-        return WitnessReading(dict(self._answers), ages_ms, guarded)
+        forked = {origin: origin in self._forked for origin in (*self._known, *self._forked)}
+        return WitnessReading(dict(self._answers), ages_ms, guarded, forked)
 
     async def _keep_fork(self, origin: str, ours: bytes, theirs: bytes) -> None:
         """Keep the first pair of heads by which a peer's log contradicts itself: evidence, whoever asks for it."""
         pair = Halted(origin, "two roots of one size", ours, theirs)
         if await self._swap(FORK + origin, None, pair.encode()) is Swap.OK:  # STALE: the first pair is there and stays
+            self._forked.add(origin)
             logger.error("a log has signed two roots of one size: both are kept", extra={"fields": {"origin": origin}})
 
     async def cosigned(self, origin: str) -> bytes | None:

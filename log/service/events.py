@@ -8,8 +8,7 @@ A request, whose signature was verified before its body was read (`log.api.auth`
     4. alone among requests of its member and seq; if that number is known the same body goes on where it stands,
        another one is 409
     5. whether the log takes anything now, its member's rate and share, the log's rate
-    6. each event is judged: may its sender send it, does it name only what is known here (`event_names`), and what its
-       references are (`references`)
+    6. each event is judged (`event_judge`)
     7. WRITE: the record, the body and those verdicts, synced
     8. WRITE: the entries that were not refused, a commit or several
     9. WRITE: their places and the head that covers them, synced
@@ -23,21 +22,18 @@ a thread, one request at a time, and the rest in pieces between which the loop s
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from log.access import Role
-from log.authority import Members
 from log.errors import (
     Conflict,
     Denied,
     LogError,
     Malformed,
     NotFound,
-    Refused,
     StorageError,
     TooLarge,
     Unavailable,
@@ -45,8 +41,8 @@ from log.errors import (
 from log.fair.rates import Rate, Rates
 from log.formats.checkpoint import parse_signed
 from log.formats.event import event_entry
-from log.formats.event_batch import EventBatch, EventResults, Result, Submitted
-from log.formats.event_codes import EventType, Standing
+from log.formats.event_batch import EventBatch, EventResults, Result
+from log.formats.event_codes import Standing
 from log.formats.family import EVENTS, Parts
 from log.formats.logged_event import MAX_EVENTS, LoggedEvent
 from log.formats.names import EXTRA_ENTRY
@@ -54,46 +50,20 @@ from log.formats.submission import Submission
 from log.formats.tlog_proof import TlogProof
 from log.sequencer.clock import Clock
 from log.service.admission import Admission
-from log.service.event_names import Known
+from log.service.event_judge import PIECE, EventJudge
 from log.service.event_plan import Outcome, Refusal, Verdict, encode_plan, parse_plan
 from log.service.log import Log
-from log.service.references import References
 from log.storage import Filed, RecordStore
 
 T = TypeVar("T")
 
-PIECE = 32  # events between two moments at which the loop may turn to others
-
-# What the members of a role may send. Whoever issues certificates says which were revoked; who has things signed, the
-# rest. Seals are made by both.
-SENDS: Mapping[Role, frozenset[EventType]] = {
-    Role.PLATFORM: frozenset(
-        {
-            EventType.SIGN,
-            EventType.COUNTERSIGN,
-            EventType.SEAL_ISSUE,
-            EventType.SEAL_USE,
-            EventType.SEAL_REVOKE,
-        }
-    ),
-    Role.CA: frozenset(
-        {
-            EventType.SEAL_ISSUE,
-            EventType.SEAL_REVOKE,
-            EventType.CERTIFICATE_REVOCATION,
-            EventType.PERSONAL_CERTIFICATE,
-        }
-    ),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class EventLimits:
-    """Bounds of what may be asked of a log of events, and what it does not take."""
+    """Bounds of what may be asked of a log of events."""
 
     max_events: int = MAX_EVENTS  # of one request
     max_rate_per_s: int = 20_000  # events a second, of all together
-    refused_standings: frozenset[Standing] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +81,7 @@ class EventIntake:
         self,
         hosted: Log,
         records: RecordStore,
-        references: References,
-        members: Members,
-        known: Callable[[], Known],
+        judge: EventJudge,
         admission: Admission,
         clock: Clock,
         limits: EventLimits,
@@ -121,9 +89,7 @@ class EventIntake:
     ) -> None:
         self._log = hosted
         self._records = records
-        self._references = references
-        self._members = members
-        self._known = known
+        self._judge = judge
         self._admission = admission
         self._clock = clock
         self._limits = limits
@@ -187,7 +153,7 @@ class EventIntake:
     ) -> tuple[Filed, tuple[str, ...]]:
         """Judge a new request and file it; return it with a word for each event that was refused."""
         with self._charged(batch, client, len(body)):  # 5
-            verdicts = await self._judge(batch)  # 6
+            verdicts = await self._verdicts(batch)  # 6
             filed = Filed(batch.member, batch.seq, signed.encode(), encode_plan(verdicts))
             with self._storing():
                 await self._records.file(filed, body)  # 7
@@ -213,44 +179,11 @@ class EventIntake:
             self._admission.members.give_back(batch.member, count)
             raise
 
-    async def _judge(self, batch: EventBatch) -> list[Verdict]:
-        role = self._members.role(batch.member, self._clock.wall_ms())
-        sends = SENDS.get(Role(role), frozenset()) if role in set(Role) else frozenset()
-        known = self._known()
-        verdicts: list[Verdict | None] = []
-        for number, submitted in enumerate(batch.events):
-            if number % PIECE == 0:
-                await asyncio.sleep(0)
-            verdicts.append(await self._judged_here(submitted, batch.member, sends, known))
+    async def _verdicts(self, batch: EventBatch) -> list[Verdict]:
+        verdicts = await self._judge.here(batch)
         rest = [each for each, verdict in zip(batch.events, verdicts, strict=True) if verdict is None]
-        foreign = iter(await self._in_thread(self._judged_elsewhere, rest) if rest else ())
-        return [next(foreign) if verdict is None else self._by_policy(verdict) for verdict in verdicts]
-
-    async def _judged_here(
-        self, submitted: Submitted, member: str, sends: frozenset[EventType], known: Known
-    ) -> Verdict | None:
-        """Return what this node's own logs say of an event, None where they say nothing."""
-        if submitted.event.type not in sends:
-            return Refusal(f"members of this role do not send events of the type {submitted.event.type}", "role")
-        try:
-            known.check(submitted.event, member)
-            return Standing.OWN_LOG if await self._references.own(submitted) else None
-        except Refused as error:
-            return Refusal(str(error), error.reason)
-
-    def _judged_elsewhere(self, events: Sequence[Submitted]) -> list[Verdict]:
-        verdicts: list[Verdict] = []
-        for submitted in events:
-            try:
-                verdicts.append(self._by_policy(self._references.foreign(submitted)))
-            except Refused as error:
-                verdicts.append(Refusal(str(error), error.reason))
-        return verdicts
-
-    def _by_policy(self, verdict: Verdict) -> Verdict:
-        if isinstance(verdict, Standing) and verdict in self._limits.refused_standings:
-            return Refusal(f"this log takes no event whose certificate is {verdict}", "standing")
-        return verdict
+        foreign = iter(await self._in_thread(self._judge.elsewhere, rest) if rest else ())
+        return [next(foreign) if verdict is None else verdict for verdict in verdicts]
 
     # --- 8 and 9 ------------------------------------------------------------------------------------------------
 

@@ -94,8 +94,8 @@ def weak_key(case: Case) -> Iterator[Hit]:
 
 
 def weak_hash(case: Case) -> Iterator[Hit]:
-    """P11. The signature is dated by notBefore."""
-    for algorithm in {case.certificate.tbs_algorithm, case.certificate.signature_algorithm}:
+    """P11. The signature is dated by notBefore; of two weak algorithms the one in the TBSCertificate is told."""
+    for algorithm in dict.fromkeys((case.certificate.tbs_algorithm, case.certificate.signature_algorithm)):
         try:
             name = reading.weak_hash(algorithm)
         except Malformed:

@@ -104,7 +104,7 @@ async def test_what_strangers_send_makes_no_series(node: FakeNode) -> None:
 async def test_a_refused_submission_is_counted_and_logged_by_its_word(
     node: FakeNode, caplog: pytest.LogCaptureFixture, error: Exception, word: str
 ) -> None:
-    app = create_app(node, Options())
+    app = create_app(node, Options(slow_request_ms=600_000))
     node.intakes["x509"].refusal = error
     with caplog.at_level(logging.INFO, "twinlog.http"):
         answer = await ask(app, "POST", TARGET, chunks=[CHAIN])

@@ -1,12 +1,13 @@
 """CPU time and memory of a process, of its children, and of the machine, from /proc and the kernel's clocks."""
 
-import math
 import os
 import re
 import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.bench.stats import a_second
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -69,14 +70,13 @@ class Spent:
 
     def per(self, count: int) -> float:
         """Return the server's CPU-seconds for each of `count` requests; without end if there were none."""
-        if self.server is None:
-            raise AssertionError("there was no server")
-        return self.server / count if count else math.inf
+        return a_second(1, self.rate(count))
 
     def rate(self, count: int) -> float:
         """Return how many of `count` requests the server does in a CPU-second; without end if it took no time."""
-        per = self.per(count)
-        return 1 / per if per else math.inf
+        if self.server is None:
+            raise AssertionError("there was no server")
+        return a_second(count, self.server)
 
 
 class Watch:

@@ -21,7 +21,7 @@ from log.crypto import sm2
 from log.crypto.sm2 import Sm2PrivateKey
 from log.demo.issuing import Suite
 from log.storage.leveldb import ENTRY_KEY_BYTES
-from tests.bench.stats import median
+from tests.bench.stats import a_second, median
 
 MESSAGE_BYTES = 600  # about a TBSCertificate of the mass issuer
 SWAPS = 100
@@ -68,7 +68,7 @@ def verify_rate_per_core(suite: Suite, seconds: float) -> float:
     """Return verifications a CPU-second of one thread."""
     cpu, wall = time.process_time(), time.monotonic()
     rate = verify_rate(suite, seconds, 1)
-    return rate * (time.monotonic() - wall) / (time.process_time() - cpu)
+    return a_second(rate * (time.monotonic() - wall), time.process_time() - cpu)
 
 
 def commit_ms(folder: Path) -> float:
@@ -102,7 +102,7 @@ def scan_rates(data_folder: Path) -> tuple[float, float]:
         for key, row in rows:
             sha256(b"\x00" + row).digest()
             count += len(key) == ENTRY_KEY_BYTES
-    rates = count / (time.perf_counter() - began), count / (time.process_time() - cpu_began)
+    rates = count / (time.perf_counter() - began), a_second(count, time.process_time() - cpu_began)
     database.close()
     return rates
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from log import state
+from log import keyring as node_keyring
 from log.certs.trustlist import TrustList
 from log.crypto import keys
 from log.crypto.keys import Kind
@@ -62,7 +62,7 @@ class LoneMonitor:
         """Make settings, keys, a signed trust list where there is to be one, and the empty state."""
         self.folder.mkdir()
         url = json.dumps(f"http://127.0.0.1:{server.port}")
-        vkeys = state.public_keys(node.settings, SystemClock())[ORIGIN]
+        vkeys = node_keyring.public_keys(node.settings, SystemClock())[ORIGIN]
         lines = [
             'name = "monitor.bench.twinlog.example"',
             'state = "state.sqlite"',

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from log import state
+from log import keyring, state
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
 from log.crypto import keys
@@ -61,8 +61,8 @@ class LoneNode:
             f"signers = {json.dumps([signer.vkey.encode()])}",
         ]
         (self.folder / "twinlog.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        state.keygen(self.settings, SystemClock())
-        public = state.public_keys(self.settings, SystemClock())
+        keyring.keygen(self.settings, SystemClock())
+        public = keyring.public_keys(self.settings, SystemClock())
         for family in self.families:
             logs = "".join(f"log {vkey}\n" for vkey in public[f"{self.host}/{family}"])
             (self.folder / f"{family}.policy").write_text(f"{logs}quorum none\n", encoding="utf-8")

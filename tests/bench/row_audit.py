@@ -9,7 +9,7 @@ from tests.bench.cpu import Watch
 from tests.bench.ground import Ground
 from tests.bench.node import LOG
 from tests.bench.rows import Result
-from tests.bench.stats import median
+from tests.bench.stats import median, per_million
 
 
 async def whole(ground: Ground) -> Result:
@@ -32,7 +32,7 @@ async def whole(ground: Ground) -> Result:
         f"{ground.scale.entries:,} entries of {ground.scale.entry_bytes} bytes, put in through the sequencer at "
         f"{ground.fill_rate:,.0f}/s, read out of LevelDB with the system's cache warm; median of "
         f"{', '.join(f'{rate:,.0f}' for rate in rates)}/s; {cpu_us:.1f} us of CPU an entry, "
-        f"{1e6 / cpu_us:,.0f} entries a CPU-second, "
-        f"{1e6 / cpu_us / per_cpu_s:.2f} of the limit's {per_cpu_s:,.0f}. {spent}"
+        f"{per_million(cpu_us):,.0f} entries a CPU-second, "
+        f"{per_million(cpu_us) / per_cpu_s:.2f} of the limit's {per_cpu_s:,.0f}. {spent}"
     )
     return Result(median(rates), limit, detail, f"{cpu_us:.1f} us of CPU an entry, and the cores are shared ({spent})")

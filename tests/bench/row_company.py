@@ -7,7 +7,7 @@ same cores. design.md section 7 has a batch of events there too, for which this 
 import asyncio
 import sys
 
-from log import state
+from log import keyring
 from log.merkle.tiles import TILE_WIDTH, Tile
 from log.sequencer.clock import SystemClock
 from tests.bench import limits, load, requests
@@ -68,7 +68,7 @@ async def _tiles(ground: Ground, server: Server, seconds: float) -> Outcome:
 
 async def _audits(node: LoneNode, server: Server, stop: asyncio.Event) -> int:
     """Audit the log from outside until it is enough; return how many audits found all in order."""
-    vkeys = state.public_keys(node.settings, SystemClock())[ORIGIN]
+    vkeys = keyring.public_keys(node.settings, SystemClock())[ORIGIN]
     command = [sys.executable, "-m", "log", "audit", f"http://127.0.0.1:{server.port}/{LOG}"]
     count = 0
     while not stop.is_set():

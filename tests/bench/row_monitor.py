@@ -21,7 +21,7 @@ from tests.bench.ground import Ground
 from tests.bench.monitor import LoneMonitor, Reached, judged, verified
 from tests.bench.node import LOG, LoneNode
 from tests.bench.rows import Result
-from tests.bench.stats import median
+from tests.bench.stats import median, per_million
 
 LOADED = 2_000  # certificates for the limit
 
@@ -57,7 +57,8 @@ async def verify(ground: Ground) -> Result:
     detail = (
         f"{size:,} entries of {ground.scale.entry_bytes} bytes, one thread; median of "
         f"{', '.join(f'{rate:,.0f}' for rate in rates)}/s; {median(cpu_us):.2f} us of CPU an entry, "
-        f"{1e6 / median(cpu_us):,.0f} entries a CPU-second; with reading them from the disk {median(read_rates):,.0f}/s"
+        f"{per_million(median(cpu_us)):,.0f} entries a CPU-second; with reading them from the disk "
+        f"{median(read_rates):,.0f}/s"
     )
     return Result(median(rates), limit, detail, f"{median(cpu_us):.2f} us of CPU an entry, and the cores are shared")
 

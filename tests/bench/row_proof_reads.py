@@ -12,7 +12,7 @@ from tests.bench.cpu import Watch
 from tests.bench.ground import Ground
 from tests.bench.node import LOG, LoneNode
 from tests.bench.rows import Result
-from tests.bench.stats import median
+from tests.bench.stats import median, per_million
 
 TILES = 4000  # tiles out of which leaves are asked for, spread over the log
 EACH = 10  # leaves of a tile
@@ -48,12 +48,12 @@ async def reads(ground: Ground) -> Result:
     shown = sorted(walls, key=lambda each: each.rate)[(len(walls) - 1) // 2]
     detail = (
         f"{shown.tool}, {len(hashes):,} leaves of {size:,} at random, tree_size the whole; by the "
-        f"wall {shown.rate:,.0f}/s, p50 {shown.p50_ms:.1f} ms, p99 {shown.p99_ms:.1f} ms; {1e6 / value:.0f} us of CPU "
-        f"each, bare {1e6 / limit:.0f} us; before any tile was remembered {first.rate:,.0f}/s"
+        f"wall {shown.rate:,.0f}/s, p50 {shown.p50_ms:.1f} ms, p99 {shown.p99_ms:.1f} ms; {per_million(value):.0f} us "
+        f"of CPU each, bare {per_million(limit):.0f} us; before any tile was remembered {first.rate:,.0f}/s"
     )
     if errors:
         return Result(None, limit, f"errors: {'; '.join(errors)}. {detail}")
-    return Result(value, limit, detail, f"{1e6 / value - 1e6 / limit:.0f} us a proof above bare ASGI")
+    return Result(value, limit, detail, f"{per_million(value) - per_million(limit):.0f} us a proof above bare ASGI")
 
 
 async def _leaves(node: LoneNode, size: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from tests.bench.ground import Ground
 from tests.bench.load import Load
 from tests.bench.node import LOG, Server
 from tests.bench.rows import Result
-from tests.bench.stats import median
+from tests.bench.stats import median, per_million
 
 
 async def reads(ground: Ground) -> Result:
@@ -34,12 +34,12 @@ async def reads(ground: Ground) -> Result:
     walls = ", ".join(f"{done.rate:,.0f}" for done, _ in ours)
     detail = (
         f"{ours[0][0].tool}, {len(tiles)} tiles of {TILE_BYTES} bytes at random; by the wall {walls}/s, alone the tool "
-        f"reaches {median([done.rate for done, _ in theirs]):,.0f}/s against bare ASGI; {1e6 / value:.0f} us of server "
-        f"CPU a read, bare {1e6 / limit:.0f} us. {ours[0][1]}"
+        f"reaches {median([done.rate for done, _ in theirs]):,.0f}/s against bare ASGI; {per_million(value):.0f} us of "
+        f"server CPU a read, bare {per_million(limit):.0f} us. {ours[0][1]}"
     )
     if errors:
         return Result(None, limit, f"errors: {'; '.join(errors)}. {detail}")
-    return Result(value, limit, detail, f"{1e6 / value - 1e6 / limit:.0f} us a read above bare ASGI")
+    return Result(value, limit, detail, f"{per_million(value) - per_million(limit):.0f} us a read above bare ASGI")
 
 
 async def _run(ground: Ground, server: Server, file: Path) -> tuple[Load, Spent]:

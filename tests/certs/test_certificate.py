@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from log.certs import certificate, der
-from log.certs.certificate import Certificate, parse, time_ms
+from log.certs.certificate import Certificate, parse
+from log.certs.times import time_ms
 from log.errors import Malformed
 from tests.support.odd_certificates import CASES, world
 from tests.support.shared import data

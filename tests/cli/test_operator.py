@@ -38,8 +38,12 @@ signers = ["{signer}"]
 
 
 def twinlog(*arguments: str | Path) -> Result:
-    """Run a command; an error of ours comes out as the exception that `main` turns into one line."""
-    result = CliRunner().invoke(app_of(str(arguments[0])), [str(argument) for argument in arguments])
+    """Run a command; an error of ours comes out as the exception that `main` turns into one line.
+
+    Its terminal is so wide that no message breaks within a word or two of it, however long the test's folder is called.
+    """
+    wide = CliRunner(env={"COLUMNS": "1000"})
+    result = wide.invoke(app_of(str(arguments[0])), [str(argument) for argument in arguments])
     if isinstance(result.exception, LogError):
         raise result.exception
     return result

@@ -360,10 +360,12 @@ async def test_a_reader_is_shown_some_openings() -> None:
 
 # --- properties -----------------------------------------------------------------------------------------------
 
-SECRETS = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=8, max_size=20)
+# Behind a mark that stands in no public word and no base64: Hypothesis draws words of our code too, "document" say.
+SECRETS = st.text(st.characters(codec="utf-8", categories=("L", "N")), min_size=8, max_size=20).map("¿{}".format)
+DOCUMENTS = st.binary(min_size=9, max_size=60).map(lambda content: b"\xff?" + content)
 
 
-@given(name=SECRETS, subject=SECRETS, document=st.binary(min_size=9, max_size=60), serial=st.integers(2**63, 2**64))
+@given(name=SECRETS, subject=SECRETS, document=DOCUMENTS, serial=st.integers(2**63, 2**64))
 @settings(max_examples=20, deadline=None)
 def test_nothing_of_a_person_or_document_is_in_what_is_sent(
     name: str, subject: str, document: bytes, serial: int

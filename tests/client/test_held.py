@@ -26,7 +26,7 @@ def test_events_are_held_with_their_own_openings(one: Opened, other: Opened) -> 
         replace(held, openings=()),
         replace(held, openings=(one.openings[1:],)),
         replace(two, openings=two.openings[:1]),
-        replace(held, openings=(tuple(replace(opening, value=b"another") for opening in one.openings),)),
+        replace(held, openings=(tuple(replace(opening, value=opening.value + b".") for opening in one.openings),)),
     ):
         with pytest.raises(Malformed):
             Held.parse(wrong.encode())

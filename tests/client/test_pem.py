@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from log.client import pem
 from log.errors import Malformed, NotFound
+from tests.conftest import CHANCE
 from tests.support.odd_certificates import world
 
 MAX_CHAIN = 10
@@ -84,7 +85,7 @@ def test_a_block_without_an_end_is_not_gathered_for_ever(tmp_path: Path) -> None
     assert "over 1048576 bytes" in str(why)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[*CHANCE, HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from([0, 1, 2, "text", "junk"]), max_size=12))
 def test_every_certificate_of_a_file_comes_once_and_in_order(tmp_path: Path, kinds: list[int | str]) -> None:
     whole = world().issue(world().profile())

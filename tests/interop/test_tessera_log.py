@@ -139,7 +139,7 @@ async def test_our_monitor_follows_and_cosigns_a_log_of_tessera(tmp_path: Path, 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=Folder(tessera.folder))) as http:
         report = await audit(HttpLog("http://out", TILES, http), TILES, [LOG])
     assert (report.size, report.entries) == (604, 604)
-    tile = next(path for path in (tessera.folder / "tile" / "entries").rglob("*") if path.is_file())
+    tile = tessera.folder / "tile" / "entries" / "000"  # a full one: those that were partial once nobody reads any more
     data = bytearray(tile.read_bytes())
     data[-1] ^= 1
     tile.chmod(0o644)

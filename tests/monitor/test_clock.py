@@ -22,7 +22,14 @@ class Hands:
     def __init__(self) -> None:
         self.wall_ms = 1_800_000_000_000
         self.monotonic_s = 5_000.0
-        self.clock = Clock(LIMITS, lambda: self.wall_ms, lambda: self.monotonic_s)
+        self.looks = 0  # at either clock
+        self.held_up: dict[int, float] = {}  # the process stops before this look, for so many seconds
+        self.clock = Clock(LIMITS, lambda: self._look().wall_ms, lambda: self._look().monotonic_s)
+
+    def _look(self) -> "Hands":
+        self.go(self.held_up.get(self.looks, 0))
+        self.looks += 1
+        return self
 
     def go(self, seconds: float) -> None:
         """Let time pass as it does."""
@@ -53,6 +60,16 @@ def test_a_leap_second_is_no_jump(leap_ms: int) -> None:
     hands.wall_ms += leap_ms
     assert hands.clock.trusted()
     assert hands.clock.tick() is None
+
+
+@pytest.mark.parametrize("look", range(12))
+def test_a_process_that_is_held_up_between_its_looks_at_both_clocks_sees_no_jump(look: int) -> None:
+    hands = Hands()
+    hands.held_up = {hands.looks + look: 60}
+    for _ in range(3):
+        assert hands.clock.tick() is None
+        assert hands.clock.trusted()
+        hands.go(30)
 
 
 def test_most_others_are_believed_and_one_is_not() -> None:

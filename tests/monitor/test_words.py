@@ -24,7 +24,8 @@ def settings(tmp_path: Path) -> Path:
 
 
 def said(path: Path, *words: str) -> Result:
-    return CliRunner().invoke(app, [*words, "--settings", str(path)])
+    wide = {"COLUMNS": "200"}  # the terminal of whoever runs this may be so narrow that a message is broken anywhere
+    return CliRunner(env=wide).invoke(app, [*words, "--settings", str(path)])
 
 
 @pytest.mark.parametrize("words", [["status"], ["alerts", "list"], ["alerts", "acknowledge", "k", "--by", "Chan"]])

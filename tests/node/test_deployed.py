@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from log import state
+from log import pinned
 from log.api.app import Options, create_app
 from log.client.verifier import verify_checkpoint
 from log.client.witness import Answer, Cosign, decide
@@ -183,7 +183,7 @@ def checked(
     keys = {"vkey": vkey.encode(), "cosigner": cosigner.encode(), "push": push.encode()}
     path.write_text(SETTINGS.format(origin=origin, **keys))
     loaded = NodeSettings.load(path)
-    state.check_settings(loaded)
+    pinned.check_settings(loaded)
     return loaded
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from log import main, state
+from log import keyring, main, state
 from log.client.audit import audit
 from log.errors import Conflict, Denied, SettingsError, StateRefused
 from log.formats.checkpoint import parse_signed
@@ -44,8 +44,8 @@ async def brought_up(place: Place) -> None:
 async def test_keygen_makes_the_keys_of_the_next_shard_too_and_again_only_what_is_missing(tmp_path: Path) -> None:
     place = Place(tmp_path / "node")
     await place.make()
-    state.keygen(place.settings, place.clock)
-    printed = state.public_keys(place.settings, place.clock)
+    keyring.keygen(place.settings, place.clock)
+    printed = keyring.public_keys(place.settings, place.clock)
     assert set(printed) == {f"{ORIGIN}-{year}" for year in (2025, 2026, 2027)} | {
         "hk.example/gov",
         "hk.example/witness",
@@ -56,7 +56,7 @@ async def test_keygen_makes_the_keys_of_the_next_shard_too_and_again_only_what_i
     lost = place.folder / "keys" / "x509-2027.cosign.pem"
     lost.unlink()
     place.clock.advance(ms(2026, 10, 1) - place.clock.wall_ms())
-    state.keygen(place.settings, place.clock)
+    keyring.keygen(place.settings, place.clock)
     after = {path: path.read_bytes() for path in (place.folder / "keys").iterdir()}
     assert {path.name for path in after.keys() - files.keys()} == {
         f"x509-2028.{kind}.pem" for kind in ("cosign", "ed25519", "p256")
@@ -155,7 +155,7 @@ async def test_without_keys_health_says_to_run_keygen_and_no_restart_is_needed(p
         assert status == 503
         assert [p for p in body["problems"] if SHARD in p and "run `twinlog keygen`" in p]
         assert f"shard/{SHARD}" not in rows(heads(place))
-        state.keygen(place.settings, place.clock)
+        keyring.keygen(place.settings, place.clock)
         await running.keeper.look()
         assert (await running.health())[0] == 200
         assert (await running.submit("x509-2027", 2027)).status_code == 200
@@ -202,7 +202,7 @@ async def test_settings_that_leave_out_a_shard_that_exists_are_refused(place: Pl
 
 
 async def test_a_policy_may_name_the_logs_of_the_series_and_of_no_other(place: Place) -> None:
-    vkey = state.public_keys(place.settings, place.clock)[f"{ORIGIN}-2026"][0]
+    vkey = keyring.public_keys(place.settings, place.clock)[f"{ORIGIN}-2026"][0]
     (place.folder / "sharded").write_text(f"log {vkey}\nquorum none\n")
     place.table = place.table + 'policy = "sharded"\n'
     text = (place.folder / "twinlog.toml").read_text()
@@ -405,7 +405,7 @@ async def test_tables_that_do_not_go_together_are_refused(tmp_path: Path, lines:
 
 
 async def test_a_node_never_witnesses_a_shard_of_its_own(place: Place) -> None:
-    vkeys = json.dumps(state.public_keys(place.settings, place.clock)[SHARD])
+    vkeys = json.dumps(keyring.public_keys(place.settings, place.clock)[SHARD])
     text = (place.folder / "twinlog.toml").read_text()
     (place.folder / "twinlog.toml").write_text(f'{text}[[witnessed]]\norigin = "{SHARD}"\nvkeys = {vkeys}\n')
     with pytest.raises(SettingsError, match="never witnesses its own"):
@@ -417,7 +417,7 @@ async def test_governance_brings_up_next_years_shard_before_its_time(tmp_path: P
     place = Place(tmp_path / "node", FakeClock(ms(2027, 8)), governed=True)
     await place.create()
     origin = f"{ORIGIN}-2028"
-    vkeys = state.public_keys(place.settings, place.clock)[origin]
+    vkeys = keyring.public_keys(place.settings, place.clock)[origin]
     if keys == "others":
         vkeys = [signer.vkey.encode() for signer in log_signers(origin, 9)]
     window = ["2028-01-01T00:00:00Z", "2029-01-01T00:00:00Z"]

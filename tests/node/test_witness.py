@@ -61,6 +61,7 @@ async def test_racing_forks_get_one_signature(side: Side) -> None:
 
 async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side, caplog: pytest.LogCaptureFixture) -> None:
     await side.ask(0, await side.peer_head(3))
+    assert side.running.witness.reading().forked == {PEER: False}
     state = side.heads.heads[ROW]
     answer = await side.ask(3, await side.peer_head(3, fork=True))
     assert answer.status == 422
@@ -75,6 +76,10 @@ async def test_a_fork_of_the_peer_is_kept_as_evidence(side: Side, caplog: pytest
     kept = Halted.parse(PEER, first)
     assert kept.ours == state
     assert Checkpoint.parse(Note.parse(kept.theirs).text).size == 3
+    assert side.running.witness.reading().forked == {PEER: True}
+    await side.crash()
+    await side.start()
+    assert side.running.witness.reading().forked == {PEER: True}
 
 
 @pytest.mark.parametrize("swap", [Swap.UNKNOWN, Swap.STALE, None])

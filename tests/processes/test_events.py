@@ -259,7 +259,7 @@ async def test_reads_and_certificates_go_on_while_events_are_taken_in(node: Even
     """Nothing here measures time: some of these must be answered before the thousand events are.
 
     A hundred are, and one or two of a node that does nothing else meanwhile. Who reads may be kept waiting by the
-    machine just then, and tries again.
+    machine just then, and tries again. In what pieces a node takes events in: tests/service/test_event_turns.py.
     """
     for seq in range(1, TRIES + 1):
         body = batch(PLATFORM.member, seq, [event(1000 * seq + number) for number in range(1000)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from log import state
+from log import keyring, state
 from log.client.audit import audit, audit_index
 from log.client.http import HttpLog
 from log.crypto.notes import open_note
@@ -50,7 +50,7 @@ async def test_any_bytes_are_taken_once_and_proved(node: LoneNode) -> None:
         reader = HttpLog(f"http://127.0.0.1:{server.port}/{TILES.name}", TILES, http)
         rows = await reader.entries(0, len(ENTRIES), len(ENTRIES))
         assert [rows[index] for index in indexes[: len(ENTRIES)]] == ENTRIES
-        vkeys = [VKey.parse(vkey) for vkey in state.public_keys(node.settings, SystemClock())[f"{HOST}/{TILES.name}"]]
+        vkeys = [VKey.parse(vkey) for vkey in keyring.public_keys(node.settings, SystemClock())[f"{HOST}/{TILES.name}"]]
         assert (await audit(reader, TILES, vkeys)).size == len(ENTRIES)
 
         leaf = leaf_hash(LARGEST)

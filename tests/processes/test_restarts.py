@@ -1,7 +1,6 @@
 """What survives a restart, what a start refuses, and each exit code of a node brought about."""
 
 import asyncio
-import json
 import shutil
 import time
 from hashlib import sha256
@@ -17,7 +16,7 @@ from log.crypto.notes import NoteSigner, sign_note
 from log.demo.ca import MassIssuer
 from log.formats.note import KeyType
 from tests.support import forked
-from tests.support.nodes import World, client, rows, unguard, world
+from tests.support.nodes import World, client, logged, rows, unguard, world
 
 
 async def test_after_a_restart_each_submission_gets_the_same_answer(tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ async def test_an_index_that_is_gone_is_rebuilt_from_the_entries(tmp_path: Path,
         if lost == "marker":
             index.mkdir()
         await w.start()
-        told = [json.loads(line) for line in node_output(w).splitlines() if line.startswith("{")]
+        told = logged(w.deployment.folder / "hk.out")
         assert 20 in [line["indexed"] for line in told if line["message"] == "recovered"]
         url = w.site().url
         for number, (der, _) in list(w.promises.scts.items()):
@@ -57,10 +56,6 @@ async def test_an_index_that_is_gone_is_rebuilt_from_the_entries(tmp_path: Path,
         assert w.stored_head().size == 20
         await w.submits(http, 5)
         await w.reckon(http)
-
-
-def node_output(w: World, side: str = "hk") -> str:
-    return (w.deployment.folder / f"{side}.out").read_text(encoding="utf-8")
 
 
 async def put_list(w: World, side: str, version: int, anchors: tuple[bytes, ...]) -> None:
@@ -123,7 +118,7 @@ async def test_witness_and_monitor_go_on_where_they_stood(tmp_path: Path) -> Non
         assert w.heads.saw(held).size == 5
         status = await monitor(w, "status")
         assert status[0] == 0
-        assert "5" in next(line for line in status[1].splitlines() if w.site().origin("x509") in line)
+        assert f"{w.site().origin('x509')}: verified up to 5 entries" in status[1]
 
         await asyncio.gather(w.start("hk"), w.start("gd"))
         answer = await http.get(f"{w.site().url}/x509/checkpoint/witnessed")  # known before anybody brings it

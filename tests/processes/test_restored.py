@@ -5,7 +5,6 @@ signs nothing until a guard has spoken; the guard holds more.
 """
 
 import asyncio
-import json
 from hashlib import sha256
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from log.formats.note import Note, VKey
 from log.formats.policy import Policy
 from log.formats.witness_request import AddCheckpoint
 from tests.support import forked
-from tests.support.nodes import World, client, eventually, put_row, rows, unguard, world
+from tests.support.nodes import World, client, eventually, logged, put_row, rows, unguard, world
 
 HALTED = "our tree does not bear out"
 BEAT = {"heartbeat_s": 1}
@@ -192,6 +191,11 @@ async def test_old_witness_rows_are_repaired_and_no_smaller_head_is_cosigned(tmp
         await pair(w, http)
         await w.submits(http, 3)
         await reaches(3)
+
+        async def both() -> bool:
+            return {*names} <= {*rows(w.heads_file("gd"))}
+
+        await eventually("the witness has cosigned both logs", both)
         old = {name: value for name, value in rows(w.heads_file("gd")).items() if name in names}
         small = await size()
         await w.submits(http, 3)
@@ -223,8 +227,7 @@ async def test_old_witness_rows_are_repaired_and_no_smaller_head_is_cosigned(tmp
 
         await eventually("the witness stands where it stood", conflict)
         # Each log whose old head was put back is taken over once; governance's only where it had grown meanwhile.
-        said = (tmp_path / "d" / "gd.out").read_text().splitlines()
-        took = [json.loads(line) for line in said if "took over the head" in line]
+        took = [line for line in logged(tmp_path / "d" / "gd.out") if "took over the head" in line["message"]]
         taken = {line["origin"]: line["size"] for line in took}
         assert taken[origin] == 9
         await w.healthy(http, "gd")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 
-from log import state
+from log import keyring
 from log.demo.ports import own_port
 from log.formats.action import JOINT
 from log.formats.policy import Policy
@@ -29,9 +29,9 @@ class Third:
         hk = NodeSettings.load(w.site("hk").settings)
         (self.monitor,) = hk.guards
         self.write()
-        state.keygen(NodeSettings.load(self.settings), SystemClock())
-        self.public = state.public_keys(NodeSettings.load(self.settings), SystemClock())
-        witness = state.public_keys(hk, SystemClock())["hk.twinlog.example/witness"][0]
+        keyring.keygen(NodeSettings.load(self.settings), SystemClock())
+        self.public = keyring.public_keys(NodeSettings.load(self.settings), SystemClock())
+        witness = keyring.public_keys(hk, SystemClock())["hk.twinlog.example/witness"][0]
         for family in FAMILIES:
             lines = [f"log {vkey}" for vkey in self.public[f"{HOST}/{family}"]]
             lines += [f"witness HK {witness}", f"witness monitor {self.monitor.cosigner}"]

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -128,6 +128,4 @@ class LifeOnDisk(Life):
 TestLifeInMemory = Life.TestCase
 TestLifeInMemory.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
 TestLifeOnDisk = LifeOnDisk.TestCase
-TestLifeOnDisk.settings = settings(
-    max_examples=4, stateful_step_count=8, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestLifeOnDisk.settings = settings(max_examples=4, stateful_step_count=8, deadline=None)

@@ -11,6 +11,7 @@ from log.formats.policy import Policy
 from log.formats.tlog_proof import EntryExtra, TlogProof
 from log.sequencer.loop import SequencerConfig
 from log.service.admission import Admission, AdmissionLimits
+from log.service.event_judge import EventJudge
 from log.service.event_names import Known
 from log.service.events import EventAnswer, EventIntake, EventLimits
 from log.service.log import Log
@@ -42,6 +43,7 @@ class Desk:
     engine: Engine
     disk: Disk = field(default_factory=Disk)  # of the records
     limits: EventLimits = field(default_factory=EventLimits)
+    refused: frozenset[Standing] = frozenset()
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     others: dict[str, Log] = field(default_factory=dict)
     failures: list[LogError] = field(default_factory=list)
@@ -54,9 +56,7 @@ class Desk:
         made = EventIntake(
             self.engine.running,
             MemoryRecords(self.disk, (faults or Faults(0, written=False)).carry),
-            References(lambda: logs, lambda: (WITNESS.vkey,)),
-            MEMBERS,
-            lambda: KNOWN,
+            EventJudge(References(lambda: logs, lambda: (WITNESS.vkey,)), MEMBERS, lambda: KNOWN, clock, self.refused),
             Admission(self.admission, clock.mono_ms),
             clock,
             self.limits,

@@ -14,7 +14,6 @@ from log.formats.family import X509, x509_parts
 from log.formats.ref import Ref
 from log.formats.tlog_proof import TlogProof
 from log.merkle.hashing import leaf_hash, node_hash
-from log.service.events import EventLimits
 from tests.service.desk import (
     CERTIFICATE,
     FOREIGN,
@@ -174,7 +173,7 @@ async def test_a_policy_refuses_standings(desk: Desk, certificates: Engine) -> N
     events = [own, event(), foreign, Submitted(foreign, await foreign_proof(WITNESS))]
     kinds = [Standing.OWN_LOG, Standing.NOT_LOGGED, Standing.FOREIGN_UNPROVEN, Standing.FOREIGN_PROVEN]
     for seq, kind in enumerate(kinds, 1):
-        desk.limits = EventLimits(refused_standings=frozenset({kind}))
+        desk.refused = frozenset({kind})
         answer = await send(desk.intake(), seq, events)
         assert [each.refused is None for each in EventResults.parse(answer.body).results] == [k != kind for k in kinds]
         assert answer.refused == ("standing",)
@@ -189,6 +188,6 @@ async def test_what_was_judged_once_stays_so(desk: Desk) -> None:
         await send(desk.intake(faults), 1, [], body=body)
     await desk.crash()
     await desk.engine.start()
-    desk.limits = EventLimits(refused_standings=frozenset(Standing))
+    desk.refused = frozenset(Standing)
     assert len(receipts(await send(desk.intake(), 1, [], body=body))) == 1
     assert desk.engine.size == 1

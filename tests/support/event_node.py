@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import uvloop
 
-from log import process, state
+from log import keyring, process, state
 from log.authority import FixedMembers, Membership
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
@@ -164,7 +164,7 @@ vkeys = {peer}
     (folder / "policy").write_text("quorum none\n", encoding="utf-8")
     set_clock(folder, wall_ms=0)
     settings = NodeSettings.load(folder / "twinlog.toml")
-    state.keygen(settings, SystemClock())
+    keyring.keygen(settings, SystemClock())
     await state.init(settings, SystemClock())
     arguments = ["serve", "--settings", str(folder / "twinlog.toml")]
     process = Process("log" if council else MODULE, arguments, folder / "node.out")

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 from cryptography import x509
 
-from log import state
+from log import keyring
 from log.demo import ca, issuing
 from log.formats.note import KeyType, VKey
 from log.formats.sct import SCT
@@ -127,7 +127,7 @@ class Foreign:
 
     def vkey(self, family: str) -> str:
         """Return the 0x01 key of a log."""
-        vkeys = state.public_keys(self.node.settings, SystemClock())[f"{HOST}/{family}"]
+        vkeys = keyring.public_keys(self.node.settings, SystemClock())[f"{HOST}/{family}"]
         (found,) = [vkey for vkey in vkeys if VKey.parse(vkey).type is KeyType.ED25519]
         return found
 

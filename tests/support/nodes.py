@@ -306,8 +306,13 @@ async def world(
 
 def monitor_lines(w: World) -> list[dict[str, Any]]:
     """Return what the monitor has logged so far."""
-    text = (w.deployment.folder / "monitor.out").read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return logged(w.deployment.folder / "monitor.out")
+
+
+def logged(output: Path) -> list[dict[str, Any]]:
+    """Return the lines of JSON in what a program has written; one of which a part is written is not there yet."""
+    text = output.read_bytes().rpartition(b"\n")[0]
+    return [json.loads(line) for line in text.split(b"\n") if line.startswith(b"{")]
 
 
 def unguard(site: NodeSite) -> None:

@@ -88,7 +88,7 @@ async def create(folder: Path, point: str) -> None:
         "_make_stores": make,
     }.items():
         setattr(state, name, replaced)
-    [series] = state.sharded(settings)
+    [series] = settings.series
     await state.create_shard(settings, series.shard(YEAR), heads, FakeClock(ms(2026, 10)))
     await heads.close()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from log import main, state
+from log import keyring, main, state
 from log.api.app import Options, create_app
 from log.certs.trustlist import TrustList
 from log.certs.trustlist_rows import Issuer
@@ -103,7 +103,7 @@ class Place:
     async def create(self) -> None:
         """What an operator does once."""
         await self.make()
-        state.keygen(self.settings, self.clock)
+        keyring.keygen(self.settings, self.clock)
         await state.init(self.settings, self.clock)
 
     @asynccontextmanager

@@ -23,7 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NoReturn
 
-from log import state
+from log import keyring, state
 from log.cli.codes import EXIT_SETTINGS
 from log.client.audit import audit, audit_index
 from log.errors import LogError, SettingsError, StateRefused, StorageError, StoreFailed
@@ -115,7 +115,7 @@ class Run:
 
     async def load(self) -> None:
         """Read settings and keys, so that the window has the stores only."""
-        state.log_keys(self.settings, self.table)
+        keyring.log_keys(self.settings, self.table)
 
     async def fold_every(self, swaps: int) -> None:
         """Let the head store fold its log back so often."""
@@ -128,12 +128,12 @@ class Run:
 
     async def keygen(self) -> None:
         """Make the keys."""
-        state.keygen(self.settings, self.clock)
-        self.say(keys=state.public_keys(self.settings, self.clock))
+        keyring.keygen(self.settings, self.clock)
+        self.say(keys=keyring.public_keys(self.settings, self.clock))
 
     async def same_keys(self, keys: dict[str, list[str]]) -> None:
         """The keys that were printed are there."""
-        assert state.public_keys(self.settings, self.clock) == keys
+        assert keyring.public_keys(self.settings, self.clock) == keys
 
     async def init(self) -> None:
         """Make the stores."""
@@ -142,7 +142,7 @@ class Run:
 
     async def open(self) -> None:
         """Start: recover, and sign a first head."""
-        settings, own = self.settings, state.log_keys(self.settings, self.table)
+        settings, own = self.settings, keyring.log_keys(self.settings, self.table)
         self.heads = heads = SqliteHeads(settings.heads_file, HeadLimits(fold_swaps=self.fold_swaps))
         data, self.index = state.open_stores(settings, self.table, create=False, create_index=True)
         self.data, self.tables = data, tables_of(data)

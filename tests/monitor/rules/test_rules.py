@@ -8,6 +8,7 @@ import pytest
 
 from log.certs import certificate as certs
 from log.certs.precert import defang
+from log.demo import issuing
 from log.demo.ca import Tree
 from log.demo.issuing import POISON_EXTENSION, Key
 from log.errors import Malformed
@@ -135,6 +136,15 @@ def test_poison_that_is_odd_is_judged_all_the_same() -> None:
     case = at_hand(world().hk.issue(replace(profile, extensions=poisoned)), [], FixedLists(), LIMITS)
     assert isinstance(case, Case)
     assert case.precert
+
+
+def test_of_two_weak_algorithms_every_process_tells_of_the_one_in_the_tbscertificate() -> None:
+    """Of sixteen pairs: each process hashes bytes in its own way, and the order of a set would be another in each."""
+    for salt in range(32, 64, 2):
+        one, other = (issuing.rsa_pss("1.3.14.3.2.26", salt=each) for each in (salt, salt + 1))  # SHA-1
+        made = issuing.assemble(world().profile().tbs(world().hk.name, one), other, lambda _: b"no signature")
+        [hit] = Engine(LIMITS).judge(at_hand(made, [], FixedLists(), LIMITS))
+        assert (hit.code, hit.evidence["algorithm"]) == ("P11", one.hex())
 
 
 def test_a_rule_that_raises_is_disabled_and_the_others_go_on() -> None:
