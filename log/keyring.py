@@ -40,7 +40,7 @@ def witness_name(settings: NodeSettings) -> str:
 
 def _keyed(settings: NodeSettings, now_ms: int) -> list[LogTable]:
     """Return each log that has keys of its own: those that must exist, and of each series the shard that comes next."""
-    tables = settings.plain
+    tables = [*settings.plain]
     for series in settings.series:
         due = calendar.due_years(series.first_year or 0, now_ms, settings.shard_ahead_days)
         tables += [series.shard(year) for year in (*due, max(due.stop, due.start))]

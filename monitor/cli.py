@@ -15,12 +15,12 @@ import typer
 import uvloop
 
 from log.errors import LogError, NotFound
+from log.formats.dates import date
 from monitor import export, journal, keyring, process
 from monitor import main as root
 from monitor import settings as config
 from monitor import status as state_status
 from monitor.board import as_json
-from monitor.freshness import date
 from monitor.outcome import Outcome
 from monitor.rules.engine import BY_ITSELF, BY_LISTS
 from monitor.rules.table import BY_CODE, SEVERITIES

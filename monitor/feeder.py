@@ -18,12 +18,12 @@ from log.client.exchange import Answer
 from log.crypto.notes import verify_line
 from log.errors import BadProof, BadSignature, LogError, Malformed, StorageError, Unreachable
 from log.evidence.heads import Head
+from log.formats.dates import date
 from log.formats.note import Note, Signature, VKey, parse_signature_lines
 from log.formats.text import decimal
 from log.formats.witness_request import SIZE_CONTENT_TYPE, AddCheckpoint
 from log.merkle.proof import verify_consistency
 from monitor.clock import DATE_MS, Clock
-from monitor.freshness import date
 from monitor.ledger import Ledger
 from monitor.limits import Limits
 from monitor.logs import FollowedLog, Witness

@@ -4,8 +4,7 @@ Time is a reason to look, never a proof: nothing here is more than suspected. No
 trusted.
 """
 
-from datetime import UTC, datetime
-
+from log.formats.dates import date
 from monitor.limits import Limits
 from monitor.outcome import (
     FUTURE_HEAD,
@@ -63,11 +62,3 @@ def span(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def date(time_ms: int) -> str:
-    """Return a time for people."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"

@@ -1,6 +1,5 @@
 """The composition root of the monitor: every object is made here, and nothing else makes one."""
 
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -63,8 +62,6 @@ from monitor.web.copies import Served
 from monitor.web.gate import Gate
 from monitor.web.metrics import Numbers
 from monitor.workshop import Parts
-
-logger = logging.getLogger("monitor")
 
 
 def now_ms() -> int:

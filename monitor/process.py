@@ -1,4 +1,7 @@
-"""A monitor as a process: what `main` puts together is opened, and goes round once, or until a signal comes."""
+"""A monitor as a process: what `main` puts together is opened, and goes round once, or until a signal comes.
+
+Or one of its channels is tried.
+"""
 
 import asyncio
 import logging

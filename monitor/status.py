@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from log.client.exchange import printable
 from log.evidence.heads import Kind
+from log.formats.dates import date
 from log.formats.family import EVENTS, GOVERNANCE, X509
-from monitor.freshness import date
 from monitor.governed import Governed
 from monitor.limits import Limits
 from monitor.logs import FollowedLog

@@ -5,7 +5,8 @@ During a partition that is all that a relying party has to go by: one side's wor
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+
+from log.formats import dates
 
 
 def who(
@@ -21,11 +22,8 @@ def who(
 
 
 def date(time_ms: int) -> str:
-    """Return a moment for people, to the second, in UTC; in ms since 1970 where the calendar ends before it."""
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"
+    """Return a moment as commands print it, to the second, in UTC."""
+    return dates.date(time_ms, dates.RFC3339)
 
 
 def _at(time_ms: int | None) -> str:

@@ -6,12 +6,12 @@ somebody whose keys are not pinned proves nothing to this verifier.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from log.errors import BadSignature, Malformed
 from log.evidence import actions, cosigned, objects, promises, served
 from log.evidence.heads import Head, Kind, read_head
 from log.formats import jcs
+from log.formats.dates import date
 from log.formats.identity import Identity
 from log.formats.note import VKey
 from log.formats.text import b64decode
@@ -82,7 +82,7 @@ def check(data: bytes, pinned: Pinned) -> Verdict:
         case Kind.BROKEN_PROMISE | Kind.LATE | Kind.TIME_LIE:
             _, head, time_ms, index = promises.check(data, read, known.vkeys)
             return Verdict(
-                kind, True, known.origin, _PROMISES[kind].format(known.origin, head.size, index, _utc(time_ms))
+                kind, True, known.origin, _PROMISES[kind].format(known.origin, head.size, index, date(time_ms))
             )
     objects.check(data, read)
     return Verdict(kind, True, known.origin, _HEADS[kind].format(known.origin))
@@ -127,10 +127,3 @@ def _witness(data: bytes, named: jcs.JSON, pinned: Pinned) -> Verdict:
             )
             return Verdict(Kind.COSIGNED_BOTH, True, witness.name, text)
     raise BadSignature("the key of the witness is not pinned here")
-
-
-def _utc(time_ms: int) -> str:
-    try:
-        return datetime.fromtimestamp(time_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"{time_ms} ms"

@@ -23,8 +23,8 @@ from fastapi import APIRouter, Query, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from log.formats.dates import date
 from monitor.board import Asked, Board, Page, as_json
-from monitor.freshness import date
 from monitor.rules.table import BY_CODE, SEVERITIES
 from monitor.store import KeptFinding
 from monitor.web.app import answer

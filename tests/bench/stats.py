@@ -20,7 +20,7 @@ def per_million(value: float) -> float:
 
     A rate is 0 when nothing was answered, and microseconds are 0 where the kernel counts CPU time in ticks.
     """
-    return 1e6 / value if value else math.inf
+    return a_second(1e6, value)
 
 
 def a_second(count: float, seconds: float) -> float:

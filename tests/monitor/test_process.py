@@ -17,7 +17,8 @@ import pytest
 
 from log.formats.checkpoint import parse_signed
 from log.formats.note import VKey
-from monitor import connections, keyring, main, process, settings
+from monitor import connections, keyring, main, settings
+from monitor import process as monitor_process
 from monitor.alert import Alert, Class
 from monitor.limits import Limits
 from monitor.outcome import Finding
@@ -322,6 +323,6 @@ async def test_what_a_monitor_is_made_of_is_not_looked_through_for_garbage(
     monkeypatch.setattr(Rounds, "once", once)
     path = world.write(tmp_path, {"hk": "http://127.0.0.1:1", "gd": "http://127.0.0.1:1"})
     assert call("init", "--settings", str(path)).returncode == 0
-    await process.once(settings.load(path))
+    await monitor_process.once(settings.load(path))
     assert frozen[0] > 0
     assert gc.get_freeze_count() == 0
