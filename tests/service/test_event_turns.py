@@ -20,12 +20,12 @@ ON_THE_LOOP = ((Known, "check"), (Log, "submit"), (Log, "inclusion"))  # once fo
 IN_A_THREAD = ((EventBatch, "parse"), (EventJudge, "elsewhere"), (events, "_entries"), (EventResults, "encode"))
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, seen: Callable[[], None]) -> None:
-    """Tell of each call of a function or method."""
+def watch(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, seen: Callable[[str], None]) -> None:
+    """Tell of each call of a function or method, by its name."""
     real = getattr(owner, name)
 
     def told(*given: object) -> object:
-        seen()
+        seen(name)
         return real(*given)
 
     monkeypatch.setattr(owner, name, told)
@@ -37,7 +37,7 @@ async def test_between_two_turns_of_the_loop_no_more_than_a_piece_is_done(
     turn = 0
     done: dict[str, Counter[int]] = {name: Counter() for _, name in ON_THE_LOOP}
     for owner, name in ON_THE_LOOP:
-        watch(monkeypatch, owner, name, lambda name=name: done[name].update([turn]))  # type: ignore[misc]
+        watch(monkeypatch, owner, name, lambda called: done[called].update([turn]))
     sending = asyncio.create_task(send(desk.intake(), 1, [event(number) for number in range(EVENTS)]))
     while not sending.done():
         turn += 1
@@ -52,7 +52,7 @@ async def test_what_takes_long_is_done_in_a_thread(desk: Desk, monkeypatch: pyte
     intake, body = desk.intake(), batch(PLATFORM.member, 1, [event(number) for number in range(3)])
     threads: dict[str, set[int]] = {name: set() for _, name in IN_A_THREAD}
     for owner, name in IN_A_THREAD:
-        watch(monkeypatch, owner, name, lambda name=name: threads[name].add(threading.get_ident()))  # type: ignore[misc]
+        watch(monkeypatch, owner, name, lambda called: threads[called].add(threading.get_ident()))
     await intake.add(PLATFORM.submission(body, 1_800_000_000), body, "client")
     for name, used in threads.items():
         assert len(used) == 1, name

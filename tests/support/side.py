@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from log.checking.pool import Pool, PoolLimits
+from log.client.audit import audit
 from log.client.witness import Answer
 from log.crypto.notes import NoteSigner, cosign, sign_note
 from log.errors import LogError
@@ -234,6 +235,12 @@ class Side:
         """A head of the peer with the node's witness line on it, made outside of the node."""
         return await self.cosigned(await self.peer_head(size), by=WITNESS)
 
+    async def audited(self) -> None:
+        """See its newest head, and audit the log of certificates."""
+        self.record.see(await self.x509.checkpoint())
+        report = await audit(self.x509, self.x509.family, self.x509.identity.vkeys)
+        assert report.size == self.x509.size
+
 
 class DiskInHand(node_disk.Disk):
     """A disk that is as full as the test says."""
@@ -256,3 +263,14 @@ def line_of(answer: Answer) -> bytes:
     assert answer.status == 200, answer.body
     assert len(parse_signature_lines(answer.body)) == 1
     return answer.body
+
+
+async def opened(entries: int = 0) -> Side:
+    """A node that a guard has opened, with some entries."""
+    side = Side()
+    await side.create()
+    await side.start()
+    await side.open()
+    for number in range(entries):
+        await side.submit(number)
+    return side
